@@ -1,0 +1,83 @@
+"""What the cart can refuse."""
+
+from __future__ import annotations
+
+from config.platform.errors import ApplicationError
+
+
+class CartNotFound(ApplicationError):
+    code = "CART_NOT_FOUND"
+    http_status = 404
+    title = "No such cart"
+    message = "There is no such cart for you."
+    advice = "Check the session token, or create a cart."
+
+
+class CartExpired(ApplicationError):
+    code = "CART_EXPIRED"
+    http_status = 410
+    title = "This cart has expired"
+    message = "This cart has expired."
+    advice = "Create a new cart."
+
+
+class CartMerged(ApplicationError):
+    code = "CART_MERGED"
+    http_status = 410
+    title = "This cart was merged into an account's cart"
+    message = "This cart was merged into the cart of an account."
+    advice = "Sign in to see it."
+
+
+class CartConflict(ApplicationError):
+    """The version sent is stale; the current cart stands under `extra.cart`."""
+
+    code = "CART_CONFLICT"
+    http_status = 409
+    title = "The cart has changed"
+    message = "The cart has changed since you last saw it."
+    advice = "Look at the current cart and repeat what you still want."
+
+
+class CartLocked(ApplicationError):
+    code = "CART_CONFLICT"
+    http_status = 409
+    title = "The cart is being paid"
+    message = "A payment for this cart is under way."
+    advice = "Finish or cancel the checkout first."
+
+
+class CartEmpty(ApplicationError):
+    code = "VALIDATION_ERROR"
+    title = "The cart is empty"
+    message = "The cart is empty."
+    advice = "Add something first."
+
+
+class CartLimitExceeded(ApplicationError):
+    code = "CART_LIMIT_EXCEEDED"
+    title = "The cart is full"
+    message = "The cart cannot take this."
+    advice = "Remove a line, or lower the quantity."
+
+
+class ItemNotFound(ApplicationError):
+    code = "ITEM_NOT_FOUND"
+    http_status = 404
+    title = "No such line"
+    message = "There is no such line in your cart."
+
+
+class RecoveryTokenInvalid(ApplicationError):
+    code = "RECOVERY_TOKEN_INVALID"
+    title = "This link does not work"
+    message = "This link does not work."
+    advice = "Ask for a new mail."
+
+
+class RecoveryTokenExpired(ApplicationError):
+    code = "RECOVERY_TOKEN_EXPIRED"
+    http_status = 410
+    title = "This link is too old or was used"
+    message = "This link is too old, or was used before."
+    advice = "Ask for a new mail."

@@ -1,0 +1,343 @@
+"""Carts: three lists of lines, who owns them, and what happened to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Func, Q
+from django.db.models.lookups import Exact
+from django.utils.translation import gettext_lazy as _
+
+from config.platform.actor import Actor
+from config.platform.models import LockingQuerySet, new_id
+from inventory.models import Bundle, Company, Product, Variant
+from pricing.models import money_field
+
+
+class CartPolicy(models.Model):
+    """The knobs of one company's carts. Read on every write, so a change takes effect at once."""
+
+    class Merge(models.TextChoices):
+        SUM = "sum", _("add quantities")
+        MAX = "max", _("keep the larger quantity")
+        KEEP_USER = "keep_user", _("keep the account's cart")
+
+    class HoldStart(models.TextChoices):
+        ADD = "add", _("when added to the cart")
+        CHECKOUT = "checkout", _("at checkout")
+
+    company = models.OneToOneField(Company, models.CASCADE, primary_key=True, related_name="cart_policy")
+    auto_activate_next_purchase_enabled = models.BooleanField(default=True)
+    abandonment_threshold_minutes = models.PositiveIntegerField(null=True, blank=True)  # else CFG-07
+    abandonment_move_to_next_purchase_days = models.PositiveIntegerField(default=7)
+    abandonment_email_enabled = models.BooleanField(default=True)
+    abandonment_sms_enabled = models.BooleanField(default=True)
+    max_abandonment_notifications = models.PositiveIntegerField(default=3)
+    abandonment_notification_interval_hours = models.PositiveIntegerField(default=24)
+    minimum_order_value_for_abandonment = money_field(default=10)
+    max_cart_items_per_user = models.PositiveIntegerField(default=100)
+    cart_expiration_days = models.PositiveIntegerField(default=30)
+    guest_cart_merge_enabled = models.BooleanField(default=True)
+    real_time_stock_validation_enabled = models.BooleanField(default=True)
+    real_time_price_validation_enabled = models.BooleanField(default=True)
+    merge_policy = models.CharField(max_length=9, choices=Merge.choices, default=Merge.SUM)
+    hold_start = models.CharField(max_length=8, choices=HoldStart.choices, default=HoldStart.ADD)
+    hold_minutes = models.PositiveIntegerField(default=15)
+    hold_max_minutes = models.PositiveIntegerField(default=45)
+    max_held_units_per_customer = models.PositiveIntegerField(default=1000)
+    max_held_units_per_address = models.PositiveIntegerField(default=5000)
+
+    class Meta:
+        db_table = "cart_policies"
+        verbose_name = _("cart settings")
+        verbose_name_plural = _("cart settings")
+
+    def __str__(self) -> str:
+        return f"cart settings of {self.company_id}"
+
+    @property
+    def hold_life(self) -> timedelta:
+        return timedelta(minutes=self.hold_minutes)
+
+    @property
+    def hold_cap(self) -> timedelta:
+        return timedelta(minutes=self.hold_max_minutes)
+
+
+class CartSession(models.Model):
+    """A guest's key to a cart: the token is shown once and only its SHA-256 is stored."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    user_id = models.UUIDField(null=True)
+    token_hash = models.BinaryField(max_length=32, unique=True)
+    device = models.CharField(max_length=200, blank=True)
+    user_agent = models.CharField(max_length=400, blank=True)
+    status = models.CharField(
+        max_length=7,
+        choices=[("active", _("active")), ("merged", _("merged")), ("ended", _("ended"))],
+        default="active",
+    )
+    last_seen_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "cart_sessions"
+        constraints = [
+            models.CheckConstraint(
+                condition=Exact(Func("token_hash", function="octet_length", output_field=models.IntegerField()), 32),
+                name="session_token_is_digest",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], name="session_expiry", condition=Q(status="active")),
+        ]
+
+
+class CartQuerySet(LockingQuerySet):
+    def for_actor(self, actor: Actor) -> CartQuerySet:
+        """Return the carts this caller may touch: their own, or any of the company for staff."""
+        carts = self.filter(company_id=actor.company_id)
+        if actor.sees_everything:
+            return carts
+        if actor.user_id is not None:
+            return carts.filter(user_id=actor.user_id)
+        if actor.session_hash is not None:
+            return carts.filter(session__token_hash=actor.session_hash)
+        return carts.none()
+
+
+class Cart(models.Model):
+    """
+    One customer's cart. `version` rises with every change a client can see.
+
+    `quote` is the priced content as of `quote_key`; reads use it while the key still holds, so
+    promotions are computed when the cart changes and not when it is read.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE", _("active")
+        ABANDONED = "ABANDONED", _("abandoned")
+        CONVERTED = "CONVERTED", _("bought")
+        EXPIRED = "EXPIRED", _("expired")
+        MERGED = "MERGED", _("merged")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.ACTIVE: {Status.ABANDONED, Status.CONVERTED, Status.EXPIRED, Status.MERGED},
+        Status.ABANDONED: {Status.ACTIVE, Status.CONVERTED, Status.MERGED},
+        Status.CONVERTED: set(),
+        Status.EXPIRED: set(),
+        Status.MERGED: {Status.ACTIVE},  # undo of a merge
+    }
+    OPEN: ClassVar[tuple[str, ...]] = (Status.ACTIVE, Status.ABANDONED)
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="carts")
+    user_id = models.UUIDField(null=True)
+    session = models.ForeignKey(
+        CartSession, models.SET_NULL, null=True, blank=True, related_name="carts"
+    )
+    status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.ACTIVE)
+    currency = models.CharField(_("currency"), max_length=3)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    codes = models.JSONField(default=list)  # coupon codes in the order they were applied
+    destination = models.JSONField(default=dict)  # {"country","state","postalCode"} for estimates
+    email = models.CharField(_("e-mail"), max_length=254, blank=True)  # left by a guest, for recovery
+    metadata = models.JSONField(default=dict)
+    quote = models.JSONField(null=True)
+    quote_key = models.CharField(max_length=200, blank=True)
+    item_count = models.PositiveIntegerField(default=0)
+    grand_total = money_field(default=0)
+    merged_into = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    order_id = models.UUIDField(null=True)  # set on conversion
+    checkout_id = models.UUIDField(null=True)  # a payment is under way: lines are locked
+    last_activity_at = models.DateTimeField(_("last change"))
+    abandoned_at = models.DateTimeField(_("abandoned"), null=True)
+    dismissed_at = models.DateTimeField(_("dismissed"), null=True)
+    converted_at = models.DateTimeField(_("bought"), null=True)
+    recovered_at = models.DateTimeField(_("recovered"), null=True)
+    abandonment_cycle = models.PositiveIntegerField(default=0)
+    notifications_sent = models.PositiveSmallIntegerField(default=0)
+    next_notification_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(_("expires"))
+    created_at = models.DateTimeField(_("created"))
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[CartQuerySet] = CartQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "carts"
+        verbose_name = _("cart")
+        verbose_name_plural = _("carts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id", "company"],
+                condition=Q(status__in=["ACTIVE", "ABANDONED"], user_id__isnull=False),
+                name="one_open_cart_per_user",
+            ),
+            models.UniqueConstraint(
+                fields=["session"],
+                condition=Q(
+                    status__in=["ACTIVE", "ABANDONED"], user_id__isnull=True, session__isnull=False
+                ),
+                name="one_open_cart_per_session",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="CONVERTED") | Q(order_id__isnull=False),
+                name="converted_cart_has_order",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="MERGED") | Q(merged_into__isnull=False),
+                name="merged_cart_has_target",
+            ),
+        ]
+        indexes = [
+            # the abandonment sweep
+            models.Index(fields=["last_activity_at"], name="cart_idle", condition=Q(status="ACTIVE")),
+            # the recovery queue and its mails
+            models.Index(
+                fields=["company", "abandoned_at", "notifications_sent"],
+                name="cart_abandoned",
+                condition=Q(status="ABANDONED"),
+            ),
+            models.Index(
+                fields=["next_notification_at"],
+                name="cart_reminder_due",
+                condition=Q(status="ABANDONED", next_notification_at__isnull=False),
+            ),
+            # the expiry sweep
+            models.Index(fields=["expires_at"], name="cart_expiry", condition=Q(status="ACTIVE")),
+            models.Index(fields=["company", "status", "-last_activity_at"], name="cart_list"),
+            models.Index(fields=["user_id", "-created_at"], name="cart_user"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class CartLine(models.Model):
+    """A variant in one of the cart's three lists. `copy` keeps deliberate duplicates apart."""
+
+    class List(models.TextChoices):
+        ACTIVE = "active", _("cart")
+        NEXT = "next", _("next purchase")
+        SAVED = "saved", _("saved for later")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    cart = models.ForeignKey(Cart, models.CASCADE, related_name="lines")
+    list = models.CharField(max_length=6, choices=List.choices, default=List.ACTIVE)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+")
+    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    quantity = models.PositiveIntegerField()
+    price_when_added = money_field()
+    promised_price = money_field(null=True)  # the ceiling while the hold lives
+    note = models.CharField(max_length=500, blank=True)
+    customization = models.JSONField(default=dict)
+    customization_hash = models.CharField(max_length=32, blank=True)
+    metadata = models.JSONField(default=dict)
+    bundle = models.ForeignKey(Bundle, models.PROTECT, null=True, blank=True, related_name="+")
+    group_id = models.UUIDField(null=True)
+    copy = models.PositiveSmallIntegerField(default=0)
+    changed_version = models.PositiveIntegerField(default=1)  # cart version of the last change
+    expires_at = models.DateTimeField(null=True)
+    added_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "cart_items"
+        verbose_name = _("cart line")
+        verbose_name_plural = _("cart lines")
+        ordering = ["added_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cart", "list", "variant", "customization_hash", "group_id", "copy"],
+                nulls_distinct=False,
+                name="one_line_per_thing",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="line_quantity_positive"),
+        ]
+        indexes = [models.Index(fields=["variant"], name="line_variant")]
+
+
+class CartMetadata(models.Model):
+    """Server-written facts about a cart, one per key, with their time."""
+
+    cart = models.ForeignKey(Cart, models.CASCADE, related_name="facts")
+    key = models.CharField(max_length=80)
+    value = models.JSONField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "cart_metadata"
+        constraints = [
+            models.UniqueConstraint(fields=["cart", "key"], name="cart_metadata_once")
+        ]
+
+
+class CartEvent(models.Model):
+    """The cart's log, one row per version: what changed, who did it, what it looked like then."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    cart = models.ForeignKey(Cart, models.CASCADE, related_name="events")
+    version = models.PositiveIntegerField()
+    event = models.CharField(max_length=60)
+    actor = models.CharField(max_length=80)
+    summary = models.CharField(max_length=300, blank=True)
+    changes = models.JSONField(default=dict)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "cart_events"
+        indexes = [models.Index(fields=["cart", "-version", "-id"], name="cart_event_log")]
+
+
+class MergeReport(models.Model):
+    """What a merge did with each guest line, kept so that it can be shown once and undone for a day."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    source = models.OneToOneField(Cart, models.CASCADE, related_name="merge_report")
+    target = models.ForeignKey(Cart, models.CASCADE, related_name="merge_reports")
+    report = models.JSONField(default=list)
+    before = models.JSONField(default=list)  # the target's lines before, for undo
+    merged_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "cart_merge_reports"
+
+
+class RecoveryAttempt(models.Model):
+    """
+    One reminder about one abandonment. Unique per (cart, cycle, stage), so none is sent twice.
+
+    The link's token is stored as a digest; it restores items, once, until it expires.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    cart = models.ForeignKey(Cart, models.CASCADE, related_name="recovery_attempts")
+    cycle = models.PositiveIntegerField()
+    stage = models.PositiveSmallIntegerField()
+    email = models.CharField(max_length=254)
+    token_hash = models.BinaryField(max_length=32, unique=True)
+    sent_by = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    clicked_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
+    order_id = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "cart_recovery_attempts"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cart", "cycle", "stage"], name="one_reminder_per_stage"
+            ),
+            models.CheckConstraint(
+                condition=Q(used_at__isnull=True) | Q(used_at__lte=models.F("expires_at")),
+                name="recovery_used_in_time",
+            ),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="recovery_expiry")]

@@ -1,0 +1,79 @@
+"""What checkout and payments can refuse."""
+
+from __future__ import annotations
+
+from config.platform.errors import ApplicationError
+
+
+class CheckoutNotFound(ApplicationError):
+    code = "CHECKOUT_NOT_FOUND"
+    http_status = 404
+    title = "No such checkout"
+    message = "There is no such checkout for you."
+
+
+class CheckoutExpired(ApplicationError):
+    code = "CHECKOUT_EXPIRED"
+    http_status = 410
+    title = "This checkout has expired"
+    message = "This checkout has expired."
+    advice = "Start again from your cart; nothing was charged."
+
+
+class CheckoutIncomplete(ApplicationError):
+    """`extra.requirements` lists what is missing, with the codes of the requirements list."""
+
+    code = "CHECKOUT_INCOMPLETE"
+    http_status = 409
+    title = "Something is missing"
+    message = "Something is missing before you can pay."
+    advice = "Complete what extra.requirements lists."
+
+
+class PriceChanged(ApplicationError):
+    code = "PRICE_CHANGED"
+    http_status = 409
+    title = "The total has changed"
+    message = "The total has changed since it was shown."
+    advice = "Look at the new total and confirm it. Nothing was charged."
+
+
+class PaymentNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such payment"
+    message = "There is no such payment for you."
+
+
+class PaymentRequired(ApplicationError):
+    code = "PAYMENT_REQUIRED"
+    http_status = 402
+    title = "Not paid yet"
+    message = "The payment is not complete yet."
+    advice = "Finish the payment, then ask again."
+
+
+class PaymentFailed(ApplicationError):
+    code = "PAYMENT_FAILED"
+    http_status = 402
+    title = "The payment failed"
+    message = "The payment failed. Nothing was charged."
+    advice = "Try again, or use another way to pay."
+
+
+class PaymentAmountMismatch(ApplicationError):
+    code = "PAYMENT_AMOUNT_MISMATCH"
+    title = "The amount is not the order's"
+    message = "The amount or currency is not that of the order."
+
+
+class RefundExceedsPayment(ApplicationError):
+    code = "REFUND_EXCEEDS_PAYMENT"
+    title = "More than was paid"
+    message = "The refund is more than what is left of the payment."
+
+
+class WebhookSignatureInvalid(ApplicationError):
+    code = "WEBHOOK_SIGNATURE_INVALID"
+    title = "The signature is wrong"
+    message = "The signature is missing, wrong or too old."

@@ -1,0 +1,322 @@
+"""The way from a cart to a paid order: checkout sessions, payments, refunds, and what providers told us."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from cart.models import Cart
+from config.platform.actor import Actor
+from config.platform.models import LockingQuerySet, append_only, new_id
+from inventory.models import Company
+from orders.models import Order
+from pricing.models import money_field
+
+
+class CheckoutQuerySet(LockingQuerySet):
+    def for_actor(self, actor: Actor) -> CheckoutQuerySet:
+        """Return the checkouts this caller may see: their own, or any of the company for staff."""
+        checkouts = self.filter(company_id=actor.company_id)
+        if actor.sees_everything:
+            return checkouts
+        if actor.user_id is not None:
+            return checkouts.filter(user_id=actor.user_id)
+        if actor.session_hash is not None:
+            return checkouts.filter(session_hash=actor.session_hash)
+        return checkouts.none()
+
+
+class Checkout(models.Model):
+    """One attempt to buy a cart. Its quote is what the customer agreed to pay."""
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN", _("open")
+        PAYMENT_PENDING = "PAYMENT_PENDING", _("waiting for payment")
+        COMPLETED = "COMPLETED", _("completed")
+        CANCELLED = "CANCELLED", _("cancelled")
+        EXPIRED = "EXPIRED", _("expired")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.OPEN: {Status.PAYMENT_PENDING, Status.COMPLETED, Status.CANCELLED, Status.EXPIRED},
+        Status.PAYMENT_PENDING: {Status.COMPLETED, Status.CANCELLED, Status.EXPIRED},
+        Status.COMPLETED: set(),
+        Status.CANCELLED: set(),
+        Status.EXPIRED: set(),
+    }
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    cart = models.ForeignKey(Cart, models.PROTECT, related_name="checkouts")
+    user_id = models.UUIDField(null=True)
+    session_hash = models.BinaryField(max_length=32, null=True)
+    status = models.CharField(max_length=15, choices=Status.choices, default=Status.OPEN)
+    email = models.CharField(max_length=254, blank=True)
+    shipping_address = models.JSONField(null=True)
+    billing_address = models.JSONField(null=True)
+    shipping_option = models.CharField(max_length=40, blank=True)
+    notes = models.CharField(max_length=1000, blank=True)
+    currency = models.CharField(max_length=3)
+    quote = models.JSONField(null=True)
+    quote_id = models.CharField(max_length=64, blank=True)
+    quotes_shown = models.JSONField(default=dict)  # {quote_id: grand total}, for PRICE_CHANGED
+    order = models.OneToOneField(Order, models.PROTECT, null=True, related_name="checkout")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[CheckoutQuerySet] = CheckoutQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "checkouts"
+        verbose_name = _("checkout")
+        verbose_name_plural = _("checkouts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cart"], condition=Q(status__in=["OPEN", "PAYMENT_PENDING"]), name="one_open_checkout"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["PAYMENT_PENDING", "COMPLETED"]) | Q(order__isnull=False),
+                name="paid_checkout_has_order",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], name="checkout_due", condition=Q(status__in=["OPEN", "PAYMENT_PENDING"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class PaymentQuerySet(LockingQuerySet):
+    def for_actor(self, actor: Actor) -> PaymentQuerySet:
+        return self.filter(order__in=Order.objects.for_actor(actor))
+
+
+class Payment(models.Model):
+    """
+    One attempt to collect an order's total from a provider. Ours is the truth, theirs a mirror.
+
+    `idempotency_key` is stored before the provider is called, so a retry cannot charge twice.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("pending")
+        PROCESSING = "PROCESSING", _("processing")
+        AUTHORIZED = "AUTHORIZED", _("authorised")
+        CAPTURED = "CAPTURED", _("captured")
+        FAILED = "FAILED", _("failed")
+        CANCELLED = "CANCELLED", _("cancelled")
+        PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED", _("partly refunded")
+        REFUNDED = "REFUNDED", _("refunded")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.PENDING: {Status.PROCESSING, Status.AUTHORIZED, Status.FAILED, Status.CANCELLED},
+        Status.PROCESSING: {Status.AUTHORIZED, Status.FAILED, Status.CANCELLED},
+        Status.AUTHORIZED: {Status.CAPTURED, Status.CANCELLED, Status.FAILED},
+        Status.CAPTURED: {Status.PARTIALLY_REFUNDED, Status.REFUNDED},
+        Status.PARTIALLY_REFUNDED: {Status.PARTIALLY_REFUNDED, Status.REFUNDED},
+        Status.REFUNDED: set(),
+        # a provider may report success after a decline on the same intent: the money is real
+        Status.FAILED: {Status.AUTHORIZED},
+        Status.CANCELLED: {Status.AUTHORIZED},
+    }
+    OPEN: ClassVar[tuple[str, ...]] = (Status.PENDING, Status.PROCESSING, Status.AUTHORIZED)
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="payments")
+    provider = models.CharField(_("provider"), max_length=20)
+    method = models.CharField(_("method"), max_length=20)
+    status = models.CharField(_("status"), max_length=18, choices=Status.choices, default=Status.PENDING)
+    amount = money_field(_("amount"))
+    captured_amount = money_field(_("captured"), default=0)
+    refunded_amount = money_field(_("refunded"), default=0)
+    currency = models.CharField(_("currency"), max_length=3)
+    provider_id = models.CharField(_("provider's id"), max_length=255, null=True, unique=True)
+    idempotency_key = models.CharField(max_length=255, unique=True)
+    client_secret = models.CharField(max_length=255, blank=True)
+    next_action = models.JSONField(null=True)
+    failure = models.CharField(_("failure"), max_length=300, blank=True)
+    is_disputed = models.BooleanField(default=False)
+    capture_before = models.DateTimeField(null=True)
+    metadata = models.JSONField(default=dict)
+    created_at = models.DateTimeField(_("created"))
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[PaymentQuerySet] = PaymentQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "payments"
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(status__in=["PENDING", "PROCESSING", "AUTHORIZED"]),
+                name="one_open_payment_per_order",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("captured_amount")),
+                name="payment_refund_ceiling",
+            ),
+            models.CheckConstraint(
+                condition=Q(captured_amount__gte=0, captured_amount__lte=F("amount")),
+                name="payment_capture_ceiling",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["updated_at"],
+                name="payment_open",
+                condition=Q(status__in=["PENDING", "PROCESSING", "AUTHORIZED"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency} {self.status}"
+
+
+class PaymentStatusChange(models.Model):
+    """One step of a payment's status, with the money it moved; append-only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="status_changes")
+    from_status = models.CharField(max_length=18, blank=True)
+    to_status = models.CharField(max_length=18)
+    captured = money_field(default=0)
+    refunded = money_field(default=0)
+    notes = models.CharField(max_length=300, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "payment_status_history"
+        ordering = ["id"]
+        indexes = [models.Index(fields=["payment", "id"], name="payment_status_log")]
+        triggers = [append_only("payment_status_history_append_only")]
+
+
+class Refund(models.Model):
+    """One refund at a provider; its key is stored before the call."""
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("pending")
+        SUCCEEDED = "SUCCEEDED", _("succeeded")
+        FAILED = "FAILED", _("failed")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="refunds")
+    request_id = models.UUIDField(null=True, unique=True)  # orders.RefundRequest it carries out
+    amount = money_field()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
+    provider_id = models.CharField(max_length=255, null=True, unique=True)
+    idempotency_key = models.CharField(max_length=255, unique=True)
+    reason = models.CharField(max_length=200, blank=True)
+    failure = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "refunds"
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive")]
+
+
+class WebhookInbox(models.Model):
+    """One provider event, stored before anything is done about it; taken once."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    provider = models.CharField(max_length=20)
+    event_id = models.CharField(max_length=255)
+    type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=255, blank=True)
+    payload = models.JSONField(default=dict)
+    received_at = models.DateTimeField()
+    processed_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    outcome = models.CharField(max_length=300, blank=True)
+    dead_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "webhook_inbox"
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "event_id"], name="webhook_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                name="webhook_due",
+                condition=Q(processed_at__isnull=True, dead_at__isnull=True),
+            )
+        ]
+
+
+class Address(models.Model):
+    """An entry of a customer's address book."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    user_id = models.UUIDField()
+    name = models.CharField(max_length=200)
+    line1 = models.CharField(max_length=200)
+    line2 = models.CharField(max_length=200, blank=True)
+    city = models.CharField(max_length=120)
+    state = models.CharField(max_length=80, blank=True)
+    postal_code = models.CharField(max_length=20, blank=True)
+    country = models.CharField(max_length=2)
+    phone = models.CharField(max_length=40, blank=True)
+    is_default = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "addresses"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "user_id"], condition=Q(is_default=True), name="one_default_address"
+            )
+        ]
+
+
+class TestCharge(models.Model):
+    """The books of the `test` provider: what it would answer. Exists only for demos and tests."""
+
+    __test__ = False
+
+    id = models.CharField(primary_key=True, max_length=255)  # tpi_…
+    key = models.CharField(max_length=255, unique=True)  # the idempotency key it was created with
+    amount = money_field()
+    currency = models.CharField(max_length=3)
+    status = models.CharField(max_length=20, default="requires_payment")
+    refunded_amount = money_field(default=0)
+    metadata = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "test_provider_charges"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(refunded_amount__lte=F("amount")), name="test_charge_refund_ceiling"
+            )
+        ]
+
+
+class TestChargeRefund(models.Model):
+    __test__ = False
+
+    id = models.CharField(primary_key=True, max_length=255)
+    charge = models.ForeignKey(TestCharge, models.CASCADE, related_name="refunds")
+    key = models.CharField(max_length=255, unique=True)
+    amount = money_field()
+
+    class Meta:
+        db_table = "test_provider_refunds"

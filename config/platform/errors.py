@@ -1,0 +1,147 @@
+"""
+Refusals as classes: a machine code, a status, a human sentence and what to do next.
+
+Services raise them; one handler in `config.platform.http` turns them into problem details.
+Use a subclass per refusal in the app that refuses; never raise this base class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that was refused; `field` is a dotted camelCase path such as `items.0.quantity`."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ApplicationError(Exception):
+    """An anticipated refusal. Nothing was written when it is raised."""
+
+    code: ClassVar[str] = "ERROR"
+    http_status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request was refused"
+    message: ClassVar[str] = "The request was refused."
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        extra: dict[str, Any] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.detail = detail or str(self.message)
+        self.errors = tuple(errors)
+        self.extra = dict(extra or {})
+        self.retry_after = retry_after
+        super().__init__(self.detail)
+
+
+class ValidationFailed(ApplicationError):
+    code = "VALIDATION_ERROR"
+    title = "Some fields were refused"
+    message = "Some fields were refused."
+    advice = "Correct the fields listed under errors."
+
+
+class MalformedRequest(ApplicationError):
+    code = "MALFORMED_REQUEST"
+    title = "The request cannot be read"
+    message = "The request cannot be read."
+    advice = "Send one well-formed JSON document."
+
+
+class BodyTooLarge(ApplicationError):
+    code = "BODY_TOO_LARGE"
+    http_status = 413
+    title = "The body is too large"
+    message = "The body is too large."
+
+
+class NotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "Not found"
+    message = "There is nothing at this address."
+
+
+class AuthRequired(ApplicationError):
+    code = "AUTH_REQUIRED"
+    http_status = 401
+    title = "Credentials are needed"
+    message = "Sign in, or send the session token of a guest cart."
+
+
+class TokenExpired(ApplicationError):
+    code = "TOKEN_EXPIRED"
+    http_status = 401
+    title = "The access token has expired"
+    message = "The access token has expired."
+    advice = "Get a new one from /api/v1/auth/refresh."
+
+
+class Forbidden(ApplicationError):
+    code = "FORBIDDEN"
+    http_status = 403
+    title = "Not allowed"
+    message = "You may not do this."
+
+
+class RateLimited(ApplicationError):
+    code = "RATE_LIMITED"
+    http_status = 429
+    title = "Too many requests"
+    message = "Too many requests."
+    advice = "Wait for the time in Retry-After, then try again."
+
+
+class FeatureDisabled(ApplicationError):
+    code = "FEATURE_DISABLED"
+    http_status = 404
+    title = "This feature is switched off"
+    message = "This feature is switched off."
+
+
+class DependencyUnavailable(ApplicationError):
+    code = "DEPENDENCY_UNAVAILABLE"
+    http_status = 503
+    title = "A service we need does not answer"
+    message = "A service we need does not answer. Nothing was changed."
+    advice = "Try again in a moment; repeat the same Idempotency-Key."
+
+
+class IdempotencyConflict(ApplicationError):
+    code = "IDEMPOTENCY_CONFLICT"
+    http_status = 409
+    title = "This key was used for another request"
+    message = "This Idempotency-Key was used for another request."
+    advice = "Use a new key for a new request."
+
+
+class IdempotencyInProgress(ApplicationError):
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    http_status = 409
+    title = "The first request with this key is still running"
+    message = "The first request with this Idempotency-Key is still running."
+    advice = "Repeat it after the time in Retry-After."
+
+
+class IdempotencyKeyRequired(ApplicationError):
+    code = "IDEMPOTENCY_KEY_REQUIRED"
+    title = "An Idempotency-Key is needed"
+    message = "Send an Idempotency-Key of 1 to 255 printable characters."
+
+
+class InvalidTransition(ApplicationError):
+    code = "INVALID_STATUS_TRANSITION"
+    http_status = 409
+    title = "This status change is not allowed"
+    message = "This status change is not allowed."

@@ -1,0 +1,29 @@
+"""Every address of the project: `/api/v1` (alias `/api`), pages, admin, health."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+api = [
+    path("", include("config.platform.api.urls")),
+    path("", include("inventory.api.urls")),
+    path("", include("pricing.api.urls")),
+    path("", include("cart.api.urls")),
+    path("", include("orders.api.urls")),
+    path("", include("checkout.api.urls")),
+    path("", include("notifications.api.urls")),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api)),
+    path("api/", include(api)),
+    path("admin/", admin.site.urls),
+    path("account/", include("allauth.urls")),
+    path("", include("config.platform.urls")),
+    path("", include("pricing.urls")),
+    path("", include("cart.urls")),
+    path("", include("checkout.urls")),
+    path("", include("orders.urls")),
+    path("", include("notifications.urls")),
+]

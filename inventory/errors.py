@@ -1,0 +1,68 @@
+"""What inventory can refuse."""
+
+from __future__ import annotations
+
+from config.platform.errors import ApplicationError
+
+
+class ProductNotFound(ApplicationError):
+    code = "PRODUCT_NOT_FOUND"
+    http_status = 404
+    title = "No such product"
+    message = "There is no such product."
+    advice = "Check the SKU, or search for the product."
+
+
+class ProductDiscontinued(ApplicationError):
+    code = "PRODUCT_DISCONTINUED"
+    title = "This product is no longer sold"
+    message = "This product is no longer sold."
+    advice = "Choose an alternative."
+
+
+class VariantInvalid(ApplicationError):
+    code = "VARIANT_INVALID"
+    title = "Choose a variant"
+    message = "This product comes in several variants; say which."
+    advice = "Send variantId or sku."
+
+
+class InsufficientStock(ApplicationError):
+    """Plainly not there: known before the hold was tried."""
+
+    code = "ITEM_OUT_OF_STOCK"
+    title = "Item is out of stock"
+    message = "There is not enough stock."
+    advice = "Lower the quantity or remove the item."
+
+
+class HoldFailed(ApplicationError):
+    """Lost the race, or a checkout could not hold every line."""
+
+    code = "INVENTORY_HOLD_FAILED"
+    http_status = 409
+    title = "The items could not be held"
+    message = "The items could not be held for you."
+    advice = "Lower the quantity of the items listed, then try again."
+
+
+class HoldLimitExceeded(ApplicationError):
+    code = "HOLD_LIMIT_EXCEEDED"
+    http_status = 409
+    title = "Too many units held"
+    message = "You hold as many units as one customer may."
+    advice = "Buy or remove some of what you hold first."
+
+
+class StockLevelNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such stock record"
+    message = "There is no such stock record."
+
+
+class CompanyNotFound(ApplicationError):
+    code = "COMPANY_NOT_FOUND"
+    http_status = 404
+    title = "No such company"
+    message = "There is no such company."

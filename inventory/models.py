@@ -1,0 +1,418 @@
+"""What the shop sells, where it lies, and to whom it is promised."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from config.platform.models import LockingQuerySet, append_only, new_id
+
+
+class Company(models.Model):
+    """One shop. A single-shop install has the default row and never sees another."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    slug = models.SlugField(_("slug"), max_length=80, unique=True)
+    host = models.CharField(_("host name"), max_length=253, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    country = models.CharField(_("country"), max_length=2, default="US")
+    is_default = models.BooleanField(_("default"), default=False)
+
+    class Meta:
+        db_table = "companies"
+        verbose_name = _("company")
+        verbose_name_plural = _("companies")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="company_one_default"
+            ),
+            models.UniqueConstraint(
+                fields=["host"], condition=~Q(host=""), name="company_host_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Category(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="categories")
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    name = models.CharField(_("name"), max_length=200)
+    slug = models.SlugField(_("slug"), max_length=120)
+    description = models.CharField(_("description"), max_length=500, blank=True)
+    image = models.CharField(_("image"), max_length=1000, blank=True)
+    position = models.PositiveSmallIntegerField(_("position"), default=0)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "categories"
+        verbose_name = _("category")
+        verbose_name_plural = _("categories")
+        constraints = [
+            models.UniqueConstraint(fields=["company", "slug"], name="category_slug_unique"),
+            models.CheckConstraint(condition=~Q(parent=F("id")), name="category_not_own_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProductQuerySet(LockingQuerySet):
+    def sellable(self) -> ProductQuerySet:
+        return self.filter(status=Product.Status.ACTIVE)
+
+
+class Product(models.Model):
+    """Something we sell, in one or more variants. Text is sanitised HTML; options have an order."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("draft")
+        ACTIVE = "active", _("active")
+        DISCONTINUED = "discontinued", _("discontinued")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="products")
+    category = models.ForeignKey(
+        Category, models.PROTECT, null=True, blank=True, related_name="products"
+    )
+    slug = models.SlugField(_("slug"), max_length=255)
+    name = models.CharField(_("name"), max_length=500)
+    description = models.TextField(_("description"), blank=True)
+    vendor = models.CharField(_("vendor"), max_length=200, blank=True)
+    tags = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    option_names = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    status = models.CharField(
+        _("status"), max_length=12, choices=Status.choices, default=Status.ACTIVE
+    )
+    tax_class = models.CharField(_("tax class"), max_length=40, default="standard")
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    search = SearchVectorField(null=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    objects: ClassVar[ProductQuerySet] = ProductQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "products"
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        constraints = [
+            models.UniqueConstraint(fields=["company", "slug"], name="product_slug_unique")
+        ]
+        indexes = [
+            models.Index(fields=["company", "status", "-created_at"], name="product_newest"),
+            models.Index(fields=["category", "status"], name="product_category"),
+            GinIndex(fields=["search"], name="product_search"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Variant(models.Model):
+    """The thing that is sold: one choice of a product's options, with its SKU."""
+
+    class Policy(models.TextChoices):
+        DENY = "deny", _("stop selling when stock is gone")
+        CONTINUE = "continue", _("sell on backorder")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="variants")
+    product = models.ForeignKey(Product, models.CASCADE, related_name="variants")
+    sku = models.CharField(_("SKU"), max_length=255)
+    options = models.JSONField(_("options"), default=dict, blank=True)
+    position = models.PositiveIntegerField(_("position"), default=0)
+    barcode = models.CharField(_("barcode"), max_length=64, blank=True)
+    weight_grams = models.PositiveIntegerField(_("weight in grams"), default=0)
+    requires_shipping = models.BooleanField(_("is shipped"), default=True)
+    is_taxable = models.BooleanField(_("is taxed"), default=True)
+    inventory_policy = models.CharField(
+        _("when stock is gone"), max_length=8, choices=Policy.choices, default=Policy.DENY
+    )
+    image = models.CharField(_("image"), max_length=1000, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "variants"
+        verbose_name = _("variant")
+        verbose_name_plural = _("variants")
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["company", "sku"], name="variant_sku_unique"),
+            models.CheckConstraint(condition=~Q(sku=""), name="variant_sku_present"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sku
+
+
+class ProductImage(models.Model):
+    """A picture, as given: a path under static or media, or an address elsewhere (kept, not shown)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    product = models.ForeignKey(Product, models.CASCADE, related_name="images")
+    url = models.CharField(_("address"), max_length=1000)
+    alt = models.CharField(_("text for those who cannot see it"), max_length=500, blank=True)
+    position = models.PositiveIntegerField(_("position"), default=0)
+
+    class Meta:
+        db_table = "product_images"
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["product", "url"], name="product_image_once")
+        ]
+
+
+class ProductRelation(models.Model):
+    class Kind(models.TextChoices):
+        CROSS_SELL = "cross_sell", _("goes well with")
+        UP_SELL = "up_sell", _("a better one")
+        ALTERNATIVE = "alternative", _("instead of")
+
+    product = models.ForeignKey(Product, models.CASCADE, related_name="relations")
+    related = models.ForeignKey(Product, models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=12, choices=Kind.choices)
+    weight = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        db_table = "product_relations"
+        ordering = ["-weight", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["product", "related", "kind"], name="product_relation_once"
+            ),
+            models.CheckConstraint(
+                condition=~Q(product=F("related")), name="product_relation_not_self"
+            ),
+        ]
+
+
+class Bundle(models.Model):
+    """A named group of variants sold together; its price lives in `pricing`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="bundles")
+    slug = models.SlugField(max_length=255)
+    name = models.CharField(max_length=500)
+    description = models.TextField(blank=True)
+    image = models.CharField(max_length=1000, blank=True)
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        db_table = "bundles"
+        constraints = [models.UniqueConstraint(fields=["company", "slug"], name="bundle_slug_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BundleItem(models.Model):
+    bundle = models.ForeignKey(Bundle, models.CASCADE, related_name="items")
+    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    quantity = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
+
+    class Meta:
+        db_table = "bundle_items"
+        constraints = [
+            models.UniqueConstraint(fields=["bundle", "variant"], name="bundle_item_once"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="bundle_item_quantity"),
+        ]
+
+
+class Warehouse(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="warehouses")
+    code = models.CharField(_("code"), max_length=40)
+    name = models.CharField(_("name"), max_length=200)
+    address = models.JSONField(_("address"), default=dict, blank=True)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=100)
+    is_default = models.BooleanField(_("default"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "warehouses"
+        verbose_name = _("warehouse")
+        verbose_name_plural = _("warehouses")
+        constraints = [
+            models.UniqueConstraint(fields=["company", "code"], name="warehouse_code_unique"),
+            models.UniqueConstraint(
+                fields=["company"], condition=Q(is_default=True), name="warehouse_one_default"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class StockLevel(models.Model):
+    """
+    How much of a variant lies in a warehouse: `total = available + reserved`.
+
+    Written by `inventory.services` only, always with the row locked. Units sold beyond stock are
+    counted in `backordered`, never as a negative number.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="stock_levels")
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="stock_levels")
+    warehouse = models.ForeignKey(Warehouse, models.PROTECT, related_name="stock_levels")
+    available = models.PositiveIntegerField(_("available"), default=0)
+    reserved = models.PositiveIntegerField(_("held"), default=0)
+    total = models.PositiveIntegerField(_("total"), default=0)
+    backordered = models.PositiveIntegerField(_("backordered"), default=0)
+    backorder_limit = models.PositiveIntegerField(_("backorder limit"), null=True, blank=True)
+    reorder_level = models.PositiveIntegerField(_("reorder level"), default=10)
+    reorder_quantity = models.PositiveIntegerField(_("reorder quantity"), default=50)
+    is_low = models.BooleanField(_("low stock announced"), default=False, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "inventory"
+        verbose_name = _("stock level")
+        verbose_name_plural = _("stock levels")
+        constraints = [
+            models.UniqueConstraint(fields=["variant", "warehouse"], name="stock_once"),
+            models.CheckConstraint(
+                condition=Q(total=F("available") + F("reserved")), name="stock_adds_up"
+            ),
+            models.CheckConstraint(condition=Q(available__gte=0), name="stock_available_not_negative"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="stock_reserved_not_negative"),
+            models.CheckConstraint(
+                condition=Q(backorder_limit__isnull=True) | Q(backordered__lte=F("backorder_limit")),
+                name="stock_backorder_limit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant_id} in {self.warehouse_id}"
+
+
+class Reservation(models.Model):
+    """
+    A hold: units of one stock level promised to one cart line, later to one order line.
+
+    Written only while its stock level is locked. `quantity` counts units taken from stock,
+    `backordered` units promised beyond it. Cart and order are links upwards, so plain UUIDs.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE", _("active")
+        EXPIRED = "EXPIRED", _("expired")
+        COMPLETED = "COMPLETED", _("sold")
+        CANCELLED = "CANCELLED", _("released")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="reservations")
+    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    cart_id = models.UUIDField(null=True)
+    line_id = models.UUIDField(null=True)
+    order_id = models.UUIDField(null=True)
+    order_line_id = models.UUIDField(null=True)
+    holder = models.CharField(max_length=120)  # Actor.identity, for ceilings
+    address = models.CharField(max_length=64, blank=True)  # client network, for ceilings
+    quantity = models.PositiveIntegerField()
+    backordered = models.PositiveIntegerField(default=0)
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.ACTIVE)
+    started_at = models.DateTimeField()  # of the first hold of this line: renewals are capped from here
+    expires_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "stock_reservations"
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["line_id", "stock_level"],
+                condition=Q(status="ACTIVE", order_line_id__isnull=True),
+                name="one_live_hold_per_line",
+            ),
+            models.UniqueConstraint(
+                fields=["order_line_id", "stock_level"],
+                condition=Q(status="ACTIVE", order_line_id__isnull=False),
+                name="one_live_hold_per_order_line",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1) | Q(backordered__gte=1), name="hold_not_empty"
+            ),
+            models.CheckConstraint(
+                condition=Q(line_id__isnull=False) | Q(order_line_id__isnull=False),
+                name="hold_has_owner",
+            ),
+        ]
+        indexes = [
+            # the sweep, and reclaiming on sale: overdue holds only
+            models.Index(fields=["expires_at"], name="hold_due", condition=Q(status="ACTIVE")),
+            models.Index(fields=["line_id"], name="hold_line", condition=Q(status="ACTIVE")),
+            models.Index(fields=["stock_level"], name="hold_stock", condition=Q(status="ACTIVE")),
+            models.Index(fields=["cart_id"], name="hold_cart", condition=Q(status="ACTIVE")),
+            models.Index(fields=["holder"], name="hold_holder", condition=Q(status="ACTIVE")),
+            models.Index(fields=["order_id"], name="hold_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.variant_id}"
+
+
+class StockMovement(models.Model):
+    """One change of `StockLevel.total`; the sum of a level's movements is its total. Append-only."""
+
+    class Type(models.TextChoices):
+        PURCHASE = "PURCHASE", _("purchase")
+        SALE = "SALE", _("sale")
+        RETURN = "RETURN", _("return")
+        DAMAGE = "DAMAGE", _("damage")
+        ADJUSTMENT = "ADJUSTMENT", _("adjustment")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="movements")
+    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    type = models.CharField(max_length=10, choices=Type.choices)
+    quantity = models.IntegerField()  # signed
+    balance = models.PositiveIntegerField()  # the level's total afterwards
+    order_line_id = models.UUIDField(null=True)
+    reference = models.CharField(max_length=200, blank=True)
+    notes = models.CharField(max_length=500, blank=True)
+    actor = models.CharField(max_length=80)
+    source = models.CharField(max_length=20)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "stock_transactions"
+        verbose_name = _("stock movement")
+        verbose_name_plural = _("stock movements")
+        constraints = [
+            models.CheckConstraint(condition=~Q(quantity=0), name="movement_not_zero"),
+        ]
+        indexes = [
+            models.Index(fields=["stock_level", "-created_at"], name="movement_level"),
+            models.Index(
+                fields=["order_line_id"],
+                name="movement_order_line",
+                condition=Q(order_line_id__isnull=False),
+            ),
+        ]
+        triggers = [append_only("stock_transactions_append_only")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.quantity}"

@@ -1,0 +1,101 @@
+"""Messages to people: what was sent to whom, about which event, and how it went."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from config.platform.models import LockingQuerySet, new_id
+
+
+class Notification(models.Model):
+    """
+    One message. `dedupe_key` is unique, so an event delivered twice still makes one message.
+
+    A message is marked SENDING before it is handed over; a crash in between leaves it there and it
+    is not sent again on its own: better one lost than two sent.
+    """
+
+    class Type(models.TextChoices):
+        EMAIL = "EMAIL", _("e-mail")
+        SMS = "SMS", _("SMS")
+        PUSH = "PUSH", _("push")
+        IN_APP = "IN_APP", _("in the shop")
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("waiting")
+        SENDING = "SENDING", _("being sent")
+        SENT = "SENT", _("sent")
+        DELIVERED = "DELIVERED", _("delivered")
+        FAILED = "FAILED", _("failed")
+        SUPPRESSED = "SUPPRESSED", _("not wanted")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company_id = models.UUIDField()
+    user_id = models.UUIDField(null=True)
+    type = models.CharField(_("type"), max_length=6, choices=Type.choices)
+    channel = models.CharField(_("message"), max_length=60)  # the event's template key
+    recipient = models.CharField(_("to"), max_length=254)
+    subject = models.CharField(_("subject"), max_length=300, blank=True)
+    body_text = models.TextField(blank=True)
+    body_html = models.TextField(blank=True)
+    metadata = models.JSONField(default=dict)
+    dedupe_key = models.CharField(max_length=300, unique=True)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
+    error = models.CharField(max_length=500, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_attempt_at = models.DateTimeField()
+    created_at = models.DateTimeField(_("created"))
+    sent_at = models.DateTimeField(_("sent"), null=True)
+    delivered_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "notifications"
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="notification_due", condition=Q(status="PENDING")),
+            models.Index(fields=["user_id", "-id"], name="notification_user"),
+            models.Index(fields=["recipient", "-id"], name="notification_recipient"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} to {self.recipient}"
+
+
+class Suppression(models.Model):
+    """An address that asked for no more marketing mail (reminders included)."""
+
+    company_id = models.UUIDField()
+    address = models.CharField(max_length=254)
+    reason = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "suppressions"
+        constraints = [
+            models.UniqueConstraint(fields=["company_id", "address"], name="suppression_once")
+        ]
+
+
+class StoredMail(models.Model):
+    """A mail caught by the embedded default instead of leaving the machine; shown at /dev/mail/."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    sender = models.CharField(max_length=254)
+    recipients = models.CharField(max_length=1000)
+    subject = models.CharField(max_length=300)
+    body_text = models.TextField(blank=True)
+    body_html = models.TextField(blank=True)
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "stored_mails"
+        ordering = ["-id"]

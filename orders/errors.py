@@ -1,0 +1,38 @@
+"""What orders can refuse."""
+
+from __future__ import annotations
+
+from config.platform.errors import ApplicationError
+
+
+class OrderNotFound(ApplicationError):
+    code = "ORDER_NOT_FOUND"
+    http_status = 404
+    title = "No such order"
+    message = "There is no such order for you."
+
+
+class OrderNotCancellable(ApplicationError):
+    code = "ORDER_NOT_CANCELLABLE"
+    http_status = 409
+    title = "This order can no longer be cancelled"
+    message = "This order can no longer be cancelled."
+    advice = "Once it has arrived, you can return it."
+
+
+class ReturnWindowClosed(ApplicationError):
+    code = "RETURN_WINDOW_CLOSED"
+    title = "The return window has closed"
+    message = "The time in which this order could be returned is over."
+
+
+class ReturnNotEligible(ApplicationError):
+    code = "RETURN_NOT_ELIGIBLE"
+    title = "This cannot be returned"
+    message = "This cannot be returned."
+
+
+class RefundExceedsPayment(ApplicationError):
+    code = "REFUND_EXCEEDS_PAYMENT"
+    title = "More than was paid"
+    message = "The refund is more than what is left of the payment."

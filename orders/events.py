@@ -1,0 +1,78 @@
+"""What orders announce. The aggregate is always the order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from config.platform.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderEvent(Event):
+    aggregate_type: ClassVar[str] = "order"
+    number: str
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPlaced(OrderEvent):
+    """`access_token` opens the order from the confirmation mail; only its digest is stored elsewhere."""
+
+    name: ClassVar[str] = "order.placed"
+    access_token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderStatusChanged(OrderEvent):
+    name: ClassVar[str] = "order.status_changed"
+    from_status: str
+    to_status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderConfirmed(OrderEvent):
+    name: ClassVar[str] = "order.confirmed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderShipped(OrderEvent):
+    name: ClassVar[str] = "order.shipped"
+    shipment_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderDelivered(OrderEvent):
+    name: ClassVar[str] = "order.delivered"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderCancelled(OrderEvent):
+    name: ClassVar[str] = "order.cancelled"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderItemsCancelled(OrderEvent):
+    name: ClassVar[str] = "order.items_cancelled"
+    items: list[dict[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnRequested(OrderEvent):
+    name: ClassVar[str] = "order.return_requested"
+    return_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundRequested(OrderEvent):
+    """Money is owed back; `checkout` moves it."""
+
+    name: ClassVar[str] = "order.refund_requested"
+    refund_request_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRefunded(OrderEvent):
+    name: ClassVar[str] = "order.refunded"
+    amount: str

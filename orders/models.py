@@ -1,0 +1,357 @@
+"""Orders: a frozen copy of what was bought, and the record of everything done to it since."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from config.platform.actor import Actor
+from config.platform.models import LockingQuerySet, append_only, new_id
+from inventory.models import Company, Product, Variant, Warehouse
+from pricing.models import money_field
+
+
+class OrderQuerySet(LockingQuerySet):
+    def for_actor(self, actor: Actor) -> OrderQuerySet:
+        """Return the orders this caller may see: their own, or any of the company for staff."""
+        orders = self.filter(company_id=actor.company_id)
+        if actor.sees_everything:
+            return orders
+        if actor.user_id is not None:
+            return orders.filter(user_id=actor.user_id)
+        if actor.session_hash is not None:
+            return orders.filter(session_hash=actor.session_hash)
+        return orders.none()
+
+
+class Order(models.Model):
+    """A placed order. Amounts are frozen at placement and always add up."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", _("waiting for payment")
+        CONFIRMED = "confirmed", _("confirmed")
+        PROCESSING = "processing", _("being packed")
+        SHIPPED = "shipped", _("shipped")
+        DELIVERED = "delivered", _("delivered")
+        CANCELLED = "cancelled", _("cancelled")
+        REFUNDED = "refunded", _("refunded")
+        FAILED = "failed", _("failed")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.DRAFT: {Status.CONFIRMED, Status.CANCELLED, Status.FAILED},
+        Status.CONFIRMED: {Status.PROCESSING, Status.CANCELLED},
+        Status.PROCESSING: {Status.SHIPPED, Status.CANCELLED},
+        Status.SHIPPED: {Status.DELIVERED},
+        Status.DELIVERED: {Status.REFUNDED},
+        Status.CANCELLED: set(),
+        Status.REFUNDED: set(),
+        Status.FAILED: set(),
+    }
+
+    class PaymentStatus(models.TextChoices):
+        PENDING = "pending", _("not paid")
+        AUTHORIZED = "authorized", _("authorised")
+        CAPTURED = "captured", _("paid")
+        PARTIALLY_REFUNDED = "partially_refunded", _("partly refunded")
+        REFUNDED = "refunded", _("refunded")
+        FAILED = "failed", _("payment failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="orders")
+    number = models.CharField(_("number"), max_length=50, unique=True)
+    checkout_id = models.UUIDField(null=True, unique=True)
+    user_id = models.UUIDField(null=True)
+    session_hash = models.BinaryField(max_length=32, null=True)  # the guest token that placed it
+    access_token_hash = models.BinaryField(max_length=32, null=True, unique=True)  # the mail's link
+    email = models.CharField(_("e-mail"), max_length=254)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.DRAFT)
+    payment_status = models.CharField(
+        _("payment"), max_length=18, choices=PaymentStatus.choices, default=PaymentStatus.PENDING
+    )
+    payment_method = models.CharField(_("payment method"), max_length=20, blank=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    subtotal = money_field(_("subtotal"))
+    discount_total = money_field(_("discount"))
+    shipping_total = money_field(_("shipping"))
+    shipping_discount = money_field(_("shipping discount"), default=0)
+    shipping_tax = money_field(_("tax on shipping"), default=0)
+    tax_total = money_field(_("tax"))
+    included_tax = money_field(_("of which in the prices"), default=0)
+    grand_total = money_field(_("total"))
+    refunded_total = money_field(_("refunded"), default=0)
+    prices_include_tax = models.BooleanField(default=False)
+    quote_id = models.CharField(max_length=64)
+    quote = models.JSONField(default=dict)  # the explained steps and rates that made the totals
+    shipping_option = models.CharField(max_length=40, blank=True)
+    shipping_name = models.CharField(max_length=100, blank=True)
+    shipping_address = models.JSONField(default=dict)
+    billing_address = models.JSONField(null=True)
+    notes = models.CharField(_("customer's note"), max_length=1000, blank=True)
+    metadata = models.JSONField(default=dict)
+    is_disputed = models.BooleanField(_("disputed"), default=False)
+    needs_attention = models.CharField(_("needs attention"), max_length=200, blank=True)
+    placed_at = models.DateTimeField(_("placed"))
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True)
+    shipped_at = models.DateTimeField(_("shipped"), null=True)
+    delivered_at = models.DateTimeField(_("delivered"), null=True)
+    cancelled_at = models.DateTimeField(_("cancelled"), null=True)
+    expires_at = models.DateTimeField(null=True)  # an unpaid draft is cancelled then
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[OrderQuerySet] = OrderQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "orders"
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    grand_total=F("subtotal")
+                    - F("discount_total")
+                    + F("shipping_total")
+                    + F("tax_total")
+                    - F("included_tax")
+                ),
+                name="order_adds_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    subtotal__gte=0,
+                    discount_total__gte=0,
+                    shipping_total__gte=0,
+                    tax_total__gte=0,
+                    grand_total__gte=0,
+                ),
+                name="order_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(included_tax__gte=0, included_tax__lte=F("tax_total")),
+                name="order_included_tax",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_total__gte=0, refunded_total__lte=F("grand_total")),
+                name="order_refund_ceiling",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["company", "-placed_at"], name="order_newest"),
+            models.Index(fields=["company", "status", "-placed_at"], name="order_status"),
+            models.Index(fields=["user_id", "status", "-placed_at"], name="order_user"),
+            models.Index(fields=["session_hash"], name="order_session"),
+            models.Index(fields=["expires_at"], name="order_draft_due", condition=Q(status="draft")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderLine(models.Model):
+    """
+    A snapshot of one line. Later catalogue changes never alter it.
+
+    The share of one unit in discount, tax and total is a fixed function of the frozen line
+    amounts (`pricing.money.unit_shares`), so any sequence of refunds adds up to what was paid.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.CASCADE, related_name="lines")
+    position = models.PositiveIntegerField()
+    product = models.ForeignKey(Product, models.PROTECT, related_name="+")
+    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    warehouse = models.ForeignKey(Warehouse, models.PROTECT, null=True, blank=True, related_name="+")
+    sku = models.CharField(_("SKU"), max_length=255)
+    name = models.CharField(_("name"), max_length=500)
+    options = models.JSONField(default=dict)
+    image_url = models.CharField(max_length=1000, blank=True)
+    quantity = models.PositiveIntegerField(_("quantity"))
+    unit_price = money_field(_("unit price"))
+    subtotal = money_field(_("subtotal"))
+    discount = money_field(_("discount"))
+    tax = money_field(_("tax"))
+    included_tax = money_field(_("of which in the price"), default=0)
+    total = money_field(_("total"))
+    taxes = models.JSONField(default=list)  # [{"name","type","rate","base","amount","included"}]
+    tax_class = models.CharField(max_length=40, default="standard")
+    weight_grams = models.PositiveIntegerField(default=0)
+    note = models.CharField(max_length=500, blank=True)
+    customization = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict)
+    cancelled_quantity = models.PositiveIntegerField(_("cancelled"), default=0)
+    returned_quantity = models.PositiveIntegerField(_("returned"), default=0)
+    refunded_amount = money_field(_("refunded"), default=0)
+
+    class Meta:
+        db_table = "order_items"
+        verbose_name = _("order line")
+        verbose_name_plural = _("order lines")
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "position"], name="order_line_position"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="order_line_quantity"),
+            models.CheckConstraint(
+                condition=Q(subtotal=F("unit_price") * F("quantity")), name="order_line_subtotal"
+            ),
+            models.CheckConstraint(
+                condition=Q(total=F("subtotal") - F("discount") + F("tax") - F("included_tax")),
+                name="order_line_adds_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount__gte=0, discount__lte=F("subtotal"), tax__gte=0),
+                name="order_line_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=F("cancelled_quantity") + F("returned_quantity")),
+                name="order_line_not_overreturned",
+            ),
+        ]
+        indexes = [models.Index(fields=["variant"], name="order_line_variant")]
+
+
+class OrderDay(models.Model):
+    """The counter value at which a day's order numbers begin; see `orders.services.numbers`."""
+
+    date = models.DateField(primary_key=True)
+    base = models.BigIntegerField()
+
+    class Meta:
+        db_table = "order_days"
+
+
+class StatusChange(models.Model):
+    """One step of an order's status; append-only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="status_changes")
+    from_status = models.CharField(max_length=10, blank=True)
+    to_status = models.CharField(max_length=10)
+    actor = models.CharField(max_length=80)
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "order_status_history"
+        ordering = ["id"]
+        indexes = [models.Index(fields=["order", "id"], name="order_status_log")]
+        triggers = [append_only("order_status_history_append_only")]
+
+
+class OrderEdit(models.Model):
+    """One changed field of an order; append-only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="edits")
+    field = models.CharField(max_length=80)
+    old = models.JSONField(null=True)
+    new = models.JSONField(null=True)
+    actor = models.CharField(max_length=80)
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "order_edit_history"
+        ordering = ["id"]
+        triggers = [append_only("order_edit_history_append_only")]
+
+
+class Shipment(models.Model):
+    class Status(models.TextChoices):
+        SHIPPED = "shipped", _("on its way")
+        DELIVERED = "delivered", _("delivered")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.SHIPPED: {Status.DELIVERED},
+        Status.DELIVERED: set(),
+    }
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="shipments")
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.SHIPPED)
+    carrier = models.CharField(_("carrier"), max_length=100, blank=True)
+    tracking_number = models.CharField(_("tracking number"), max_length=100, blank=True)
+    tracking_url = models.CharField(_("tracking link"), max_length=500, blank=True)
+    lines = models.JSONField(default=list)  # [{"itemId","quantity"}]
+    shipped_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "shipments"
+        ordering = ["id"]
+
+
+class ReturnRequest(models.Model):
+    class Status(models.TextChoices):
+        REQUESTED = "REQUESTED", _("requested")
+        APPROVED = "APPROVED", _("approved")
+        REJECTED = "REJECTED", _("rejected")
+        RECEIVED = "RECEIVED", _("received")
+        REFUNDED = "REFUNDED", _("refunded")
+
+    TRANSITIONS: ClassVar[dict[str, set[str]]] = {
+        Status.REQUESTED: {Status.APPROVED, Status.REJECTED},
+        Status.APPROVED: {Status.RECEIVED},
+        Status.REJECTED: set(),
+        Status.RECEIVED: {Status.REFUNDED},
+        Status.REFUNDED: set(),
+    }
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="return_requests")
+    status = models.CharField(max_length=9, choices=Status.choices, default=Status.REQUESTED)
+    refund_amount = money_field(default=0)
+    notes = models.CharField(max_length=500, blank=True)
+    requested_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "return_requests"
+
+
+class ReturnLine(models.Model):
+    request = models.ForeignKey(ReturnRequest, models.CASCADE, related_name="lines")
+    order_line = models.ForeignKey(OrderLine, models.PROTECT, related_name="return_lines")
+    quantity = models.PositiveIntegerField()
+    reason = models.CharField(max_length=200, blank=True)
+    is_damaged = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = "return_lines"
+        constraints = [
+            models.UniqueConstraint(fields=["request", "order_line"], name="return_line_once"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="return_line_quantity"),
+        ]
+
+
+class RefundRequest(models.Model):
+    """Money owed back: written with the cancellation or return, executed by `checkout`."""
+
+    class Status(models.TextChoices):
+        DUE = "due", _("due")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refund_requests")
+    amount = money_field()
+    currency = models.CharField(max_length=3)
+    reason = models.CharField(max_length=200, blank=True)
+    lines = models.JSONField(default=list)  # [{"itemId","quantity","amount"}]
+    shipping_amount = money_field(default=0)
+    status = models.CharField(max_length=6, choices=Status.choices, default=Status.DUE)
+    requested_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "refund_requests"
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_request_positive")
+        ]
+        indexes = [
+            models.Index(fields=["created_at"], name="refund_request_due", condition=Q(status="due"))
+        ]

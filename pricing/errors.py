@@ -1,0 +1,50 @@
+"""What pricing can refuse."""
+
+from __future__ import annotations
+
+from config.platform.errors import ApplicationError
+
+
+class DiscountInvalid(ApplicationError):
+    code = "DISCOUNT_INVALID"
+    title = "This code does not apply"
+    message = "This code does not apply to your cart."
+    advice = "Check the spelling."
+
+
+class DiscountExpired(ApplicationError):
+    code = "DISCOUNT_EXPIRED"
+    title = "This code is no longer valid"
+    message = "This code is no longer valid."
+    advice = "Try another code."
+
+
+class DiscountLimitReached(ApplicationError):
+    code = "DISCOUNT_LIMIT_REACHED"
+    title = "This code has been used up"
+    message = "This code has been used up."
+    advice = "Try another code."
+
+
+class PriceMissing(ApplicationError):
+    """A total would silently leave a part out, so there is no total."""
+
+    code = "PRICE_MISSING"
+    http_status = 409
+    title = "There is no price"
+    message = "There is no price in this currency."
+    advice = "Choose another currency, or remove the item."
+
+
+class NoShippingZone(ApplicationError):
+    code = "NO_SHIPPING_ZONE"
+    http_status = 409
+    title = "We do not ship there"
+    message = "We do not ship to this address."
+    advice = "Choose another address."
+
+
+class CurrencyUnknown(ApplicationError):
+    code = "VALIDATION_ERROR"
+    title = "Unknown currency"
+    message = "We do not sell in this currency."

@@ -1,0 +1,28 @@
+"""What pricing announces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from config.platform.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceUpdated(Event):
+    """aggregate: the variant. Amounts are decimal strings."""
+
+    name: ClassVar[str] = "pricing.price.updated"
+    aggregate_type: ClassVar[str] = "variant"
+    currency: str
+    old_amount: str | None
+    new_amount: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesChanged(Event):
+    """aggregate: the company. Promotions, tax rates or shipping rules have changed."""
+
+    name: ClassVar[str] = "pricing.rules_changed"
+    aggregate_type: ClassVar[str] = "company"
+    what: str

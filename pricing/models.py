@@ -1,0 +1,336 @@
+"""Prices, promotions, tax and shipping: the facts from which every total is computed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from config.platform.models import LockingQuerySet, append_only, new_id
+from inventory.models import Bundle, Category, Company, Product, Variant
+
+
+def money_field(verbose_name: str = "", **options: object) -> models.DecimalField:
+    """Return a column for an amount of money: wide enough for any currency of up to three decimals."""
+    return models.DecimalField(verbose_name, max_digits=15, decimal_places=3, **options)  # type: ignore[arg-type]
+
+
+class Price(models.Model):
+    """What one unit of a variant costs in one currency; one open-ended row is the current price."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="prices")
+    currency = models.CharField(_("currency"), max_length=3)
+    amount = money_field(_("price"))
+    compare_at = money_field(_("was"), null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "prices"
+        constraints = [
+            models.UniqueConstraint(fields=["variant", "currency"], name="one_current_price"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(compare_at__isnull=True) | Q(compare_at__gte=0),
+                name="price_compare_at_not_negative",
+            ),
+        ]
+        indexes = [models.Index(fields=["currency", "amount"], name="price_amount")]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+class BundlePrice(models.Model):
+    bundle = models.ForeignKey(Bundle, models.CASCADE, related_name="prices")
+    currency = models.CharField(max_length=3)
+    amount = money_field()
+
+    class Meta:
+        db_table = "bundle_prices"
+        constraints = [
+            models.UniqueConstraint(fields=["bundle", "currency"], name="one_bundle_price"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="bundle_price_not_negative"),
+        ]
+
+
+class PriceChange(models.Model):
+    """The history of a price; append-only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="price_changes")
+    currency = models.CharField(max_length=3)
+    old_amount = money_field(null=True)
+    new_amount = money_field()
+    actor = models.CharField(max_length=80)
+    reason = models.CharField(max_length=200, blank=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "price_changes"
+        indexes = [models.Index(fields=["variant", "currency", "changed_at"], name="price_history")]
+        triggers = [append_only("price_changes_append_only")]
+
+
+class Revision(models.Model):
+    """
+    A counter per company that rises with every change of promotions, tax or shipping.
+
+    Processes keep the rules in memory and re-read them when the counter has moved.
+    """
+
+    company = models.OneToOneField(Company, models.CASCADE, primary_key=True, related_name="+")
+    number = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        db_table = "pricing_revisions"
+
+
+class Promotion(models.Model):
+    """
+    A reason to pay less: automatic, or brought in by a coupon. Never hard-deleted.
+
+    `value` is a percentage (0-100) for PERCENTAGE, an amount in `currency` for FIXED_AMOUNT, and
+    unused for FREE_SHIPPING. Empty target lists mean everything.
+    """
+
+    class Kind(models.TextChoices):
+        PERCENTAGE = "PERCENTAGE", _("percentage")
+        FIXED_AMOUNT = "FIXED_AMOUNT", _("fixed amount")
+        FREE_SHIPPING = "FREE_SHIPPING", _("free shipping")
+        BUY_X_GET_Y = "BUY_X_GET_Y", _("buy some, get some")
+        TIERED_QUANTITY = "TIERED_QUANTITY", _("more for less")
+
+    class Scope(models.TextChoices):
+        CART = "CART", _("whole cart")
+        PRODUCT = "PRODUCT", _("products")
+        CATEGORY = "CATEGORY", _("categories")
+        SHIPPING = "SHIPPING", _("shipping")
+        USER = "USER", _("customers")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="promotions")
+    name = models.CharField(_("name"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
+    scope = models.CharField(_("applies to"), max_length=8, choices=Scope.choices, default=Scope.CART)
+    value = money_field(_("value"), default=0)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    settings = models.JSONField(_("details of the kind"), default=dict, blank=True)
+    products = models.ManyToManyField(Product, blank=True, related_name="+")
+    categories = models.ManyToManyField(Category, blank=True, related_name="+")
+    user_ids = ArrayField(models.UUIDField(), default=list, blank=True)
+    minimum_order = money_field(_("minimum order"), null=True, blank=True)
+    maximum_discount = money_field(_("maximum discount"), null=True, blank=True)
+    starts_at = models.DateTimeField(_("from"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("until"), null=True, blank=True)
+    usage_limit = models.PositiveIntegerField(_("uses in all"), null=True, blank=True)
+    per_customer_limit = models.PositiveIntegerField(_("uses per customer"), null=True, blank=True)
+    used_count = models.PositiveIntegerField(_("used"), default=0, editable=False)
+    is_automatic = models.BooleanField(_("applies without a code"), default=False)
+    is_stackable = models.BooleanField(_("combines with others"), default=True)
+    is_advertised = models.BooleanField(_("advertised"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "promotions"
+        verbose_name = _("promotion")
+        verbose_name_plural = _("promotions")
+        constraints = [
+            models.CheckConstraint(condition=Q(value__gte=0), name="promotion_value_not_negative"),
+            models.CheckConstraint(
+                condition=~Q(kind="PERCENTAGE") | Q(value__lte=100), name="promotion_percentage"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="FIXED_AMOUNT") | ~Q(currency=""), name="promotion_amount_currency"
+            ),
+            models.CheckConstraint(
+                condition=Q(starts_at__isnull=True)
+                | Q(ends_at__isnull=True)
+                | Q(ends_at__gt=F("starts_at")),
+                name="promotion_period",
+            ),
+            models.CheckConstraint(
+                condition=Q(usage_limit__isnull=True) | Q(used_count__lte=F("usage_limit")),
+                name="promotion_within_limit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Coupon(models.Model):
+    """A code that brings a promotion into a cart. Codes are upper-case `A-Z 0-9 -`, 1 to 50 characters."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="coupons")
+    promotion = models.ForeignKey(Promotion, models.CASCADE, related_name="coupons")
+    code = models.CharField(_("code"), max_length=50)
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "coupons"
+        constraints = [
+            models.UniqueConstraint(fields=["company", "code"], name="coupon_code_unique"),
+            models.CheckConstraint(condition=Q(code__regex=r"^[A-Z0-9-]{1,50}$"), name="coupon_code_form"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class PromotionUse(models.Model):
+    """One use of a promotion by one order; given back when the order is cancelled."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    promotion = models.ForeignKey(Promotion, models.PROTECT, related_name="uses")
+    code = models.CharField(max_length=50, blank=True)
+    order_id = models.UUIDField()
+    customer_key = models.CharField(max_length=300)  # user:<id> or email:<address>
+    amount = money_field()
+    currency = models.CharField(max_length=3)
+    used_at = models.DateTimeField()
+    returned_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "promotion_usages"
+        constraints = [
+            models.UniqueConstraint(fields=["promotion", "order_id"], name="one_use_per_order"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="use_not_negative"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["promotion", "customer_key"],
+                name="use_customer",
+                condition=Q(returned_at__isnull=True),
+            ),
+            models.Index(fields=["order_id"], name="use_order"),
+        ]
+
+
+class TaxRate(models.Model):
+    """A tax on goods of a class sent to a place. `rate` is a fraction: 0.19 is 19 %."""
+
+    class Type(models.TextChoices):
+        VAT = "VAT", _("VAT")
+        GST = "GST", _("GST")
+        SALES_TAX = "SALES_TAX", _("sales tax")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="tax_rates")
+    name = models.CharField(_("name"), max_length=100)
+    type = models.CharField(_("type"), max_length=9, choices=Type.choices)
+    country = models.CharField(_("country"), max_length=2)
+    state = models.CharField(_("state"), max_length=40, blank=True)
+    postal_pattern = models.CharField(_("postal codes beginning with"), max_length=40, blank=True)
+    tax_class = models.CharField(_("tax class"), max_length=40, default="standard")
+    rate = models.DecimalField(
+        _("rate"), max_digits=7, decimal_places=6, validators=[MinValueValidator(0)]
+    )
+    is_included = models.BooleanField(_("prices include it"), default=False)
+    is_compound = models.BooleanField(_("on top of other taxes"), default=False)
+    on_shipping = models.BooleanField(_("also on shipping"), default=True)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    valid_from = models.DateField(_("from"), null=True, blank=True)
+    valid_to = models.DateField(_("until"), null=True, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "tax_rates"
+        verbose_name = _("tax rate")
+        verbose_name_plural = _("tax rates")
+        constraints = [
+            models.CheckConstraint(condition=Q(rate__gte=0, rate__lte=1), name="tax_rate_range"),
+            models.UniqueConstraint(
+                fields=["company", "country", "state", "postal_pattern", "tax_class", "name", "valid_from"],
+                nulls_distinct=False,
+                name="tax_rate_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ShippingZone(models.Model):
+    """Where we ship: the most specific zone wins (postal code, then state, then country)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="shipping_zones")
+    name = models.CharField(_("name"), max_length=100)
+    countries = ArrayField(models.CharField(max_length=2), default=list)
+    states = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    postal_patterns = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "shipping_zones"
+        verbose_name = _("shipping zone")
+        verbose_name_plural = _("shipping zones")
+        constraints = [
+            models.UniqueConstraint(fields=["company", "name"], name="shipping_zone_name_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ShippingRule(models.Model):
+    """One way to ship to a zone and what it costs, in one currency. `code` is the option's id."""
+
+    class Type(models.TextChoices):
+        FLAT_RATE = "FLAT_RATE", _("flat rate")
+        WEIGHT_BASED = "WEIGHT_BASED", _("by weight")
+        PRICE_BASED = "PRICE_BASED", _("by price")
+        ITEM_COUNT = "ITEM_COUNT", _("by number of items")
+        FREE = "FREE", _("free")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    zone = models.ForeignKey(ShippingZone, models.CASCADE, related_name="rules")
+    code = models.SlugField(_("code"), max_length=40)
+    name = models.CharField(_("name"), max_length=100)
+    type = models.CharField(_("type"), max_length=12, choices=Type.choices, default=Type.FLAT_RATE)
+    currency = models.CharField(_("currency"), max_length=3)
+    base_price = money_field(_("base price"), default=0)
+    per_unit = money_field(_("per item"), default=0)
+    per_kilogram = money_field(_("per kilogram"), default=0)
+    free_over = money_field(_("free from"), null=True, blank=True)
+    minimum_order = money_field(_("for orders from"), null=True, blank=True)
+    maximum_order = money_field(_("for orders up to"), null=True, blank=True)
+    min_days = models.PositiveSmallIntegerField(_("days at least"), default=2)
+    max_days = models.PositiveSmallIntegerField(_("days at most"), default=5)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "shipping_rules"
+        verbose_name = _("shipping rule")
+        verbose_name_plural = _("shipping rules")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone", "code", "currency"], name="shipping_rule_code_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(base_price__gte=0, per_unit__gte=0, per_kilogram__gte=0),
+                name="shipping_rule_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_days__gte=F("min_days")), name="shipping_rule_days"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
