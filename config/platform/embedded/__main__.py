@@ -1,0 +1,172 @@
+"""The command line of the embedded engines; `manage.py up` and the Makefile come here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.environment import BASE_DIR
+from config.platform.embedded import engines, process
+from config.platform.embedded.console import Refusal
+from config.platform.embedded.layout import Layout
+from config.platform.embedded.process import die_with_parent
+from config.platform.embedded.supervisor import Supervisor, only_one, running
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one of the commands; return its exit status. A refusal is one clear message, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except (Refusal, ImproperlyConfigured, PermissionError) as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"\n{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m config.platform.embedded")
+    commands = parser.add_subparsers(required=True)
+
+    up = commands.add_parser("up", help="run the shop until Ctrl-C")
+    add_up_arguments(up)
+    up.set_defaults(run=run_up)
+
+    run = commands.add_parser("run", help="run a command with throw-away engines")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+    run.set_defaults(run=_run_throw_away)
+
+    with_ = commands.add_parser("with", help="run a command with the shop's own engines")
+    with_.add_argument("command", nargs=argparse.REMAINDER)
+    with_.set_defaults(run=_run_with)
+
+    is_running = commands.add_parser("running", help="succeed if the shop of this checkout runs")
+    is_running.set_defaults(run=lambda _: int(running(Layout.of_checkout(BASE_DIR)) is None))
+
+    prepare = commands.add_parser("prepare", help="migrate, seed and collect static files")
+    prepare.add_argument("--no-seed", dest="seed", action="store_false")
+    prepare.set_defaults(run=_prepare)
+
+    web = commands.add_parser("web", help="serve HTTP and /ws on one port")
+    web.add_argument("--host", default="127.0.0.1")
+    web.add_argument("--port", type=int, default=8000)
+    web.add_argument("--fd", type=int)
+    web.set_defaults(run=_web)
+    return parser
+
+
+def add_up_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `up` understands, here and in `manage.py up`."""
+    parser.add_argument(
+        "--production-serving",
+        action="store_true",
+        help="serve HTTP by granian, as in production, for measurements",
+    )
+    parser.add_argument("--no-seed", dest="seed", action="store_false", help="do not fill an empty shop")
+
+
+def run_up(options: argparse.Namespace) -> int:
+    """Run the shop. HOST and PORT come from the environment, like everything else that differs between machines."""
+    text = os.environ.get("PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise Refusal(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return Supervisor(
+        layout=Layout.of_checkout(BASE_DIR),
+        checkout=BASE_DIR,
+        host=os.environ.get("HOST") or "127.0.0.1",
+        port=int(text),
+        production_serving=options.production_serving,
+        seed=options.seed,
+    ).run()
+
+
+def _run_throw_away(options: argparse.Namespace) -> int:
+    """Start empty engines without fsync in a directory of their own, run the command, remove all of it."""
+    parent = BASE_DIR / "var" / "test"
+    parent.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(dir=parent))
+    directory.chmod(0o711)  # PostgreSQL passes through as another user when we are root
+    layout = Layout(directory)
+    _as_interrupt()
+    try:
+        children, addresses = engines.start(layout, throw_away=True)
+        try:
+            return _call(options.command, addresses)
+        finally:
+            process.stop(children)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        if layout.run.parent != directory:
+            shutil.rmtree(layout.run, ignore_errors=True)
+
+
+def _run_with(options: argparse.Namespace) -> int:
+    """Run the command on the engines of `make up`; start them for its duration where the shop does not run."""
+    layout = Layout.of_checkout(BASE_DIR)
+    if running(layout) is not None:
+        return _call(options.command, {})
+    _as_interrupt()
+    with only_one(layout) as lock_fd:
+        children, addresses = engines.start(layout, lock_fd=lock_fd)
+        try:
+            return _call(options.command, addresses)
+        finally:
+            process.stop(list(reversed(children)))
+
+
+def _call(command: list[str], addresses: dict[str, str]) -> int:
+    words = command[1:] if command[:1] == ["--"] else command
+    if not words:
+        raise Refusal("Name the command to run after --.")
+    sys.stdout.flush()
+    try:
+        child = subprocess.Popen(
+            words,
+            env={**os.environ, **addresses},
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+    except OSError as error:
+        raise Refusal(f"{words[0]}: {error.strerror}") from None
+    while True:
+        try:
+            status = child.wait()
+            return status if status >= 0 else 128 - status
+        except KeyboardInterrupt:
+            # Ctrl-C at the terminal reached the command too; a SIGTERM reached only us. It decides how it ends.
+            child.send_signal(signal.SIGINT)
+
+
+def _as_interrupt() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, interrupt)
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from config.platform.embedded.prepare import prepare
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+    prepare(seed=options.seed)
+
+
+def _web(options: argparse.Namespace) -> None:
+    from config.platform.embedded.web import serve
+
+    serve(host=options.host, port=options.port, fd=options.fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,444 @@
+"""Settings shared by every way of running; `local`, `test` and `production` hold only differences."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.environment import (
+    BASE_DIR,
+    celery_url,
+    choice,
+    env,
+    number,
+    redis_database,
+    redis_number,
+    required,
+    secret,
+    switch,
+)
+from config.logs import logging_config
+
+# --- core -------------------------------------------------------------------------------------
+VERSION = "1.0.0"
+BUILD = env.str("BUILD", default="")
+ENVIRONMENT = required("ENVIRONMENT")  # CFG-04
+DEBUG = switch("DEBUG", default=False)
+SECRET_KEY = secret("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+STOREFRONT_URL = required("STOREFRONT_URL").rstrip("/")  # CFG-03
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "platform.User"
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = True
+
+# What only a demonstration may have; `production` refuses them.
+DEMO_LOGINS = switch("DEMO_LOGINS", default=False)
+DEV_MAILBOX = switch("DEV_MAILBOX", default=False)  # the page /dev/mail/
+PAYMENT_TEST_PROVIDER = switch("PAYMENT_TEST_PROVIDER", default=False)
+RATE_LIMITS = switch("RATE_LIMITS", default=True)  # SEC-20…24
+
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # an e-mail address is unique without regard to case, which the check cannot see
+]
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "channels",
+    "djstripe",
+    "django_htmx",
+    "pgtrigger",
+    "config.platform",
+    "inventory",
+    "pricing",
+    "cart",
+    "orders",
+    "checkout",
+    "notifications",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.platform.csp.PolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a lock-out into an answer
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- database (CFG-01, CFG-51) ----------------------------------------------------------------
+# Views run in threads, so connections come from a pool. A process that handles one thing at a time (worker, beat,
+# tests) sets DB_POOL=off and keeps its one connection.
+DB_POOL = switch("DB_POOL", default=True)
+DATABASES = {"default": env.db_url_config(required("DATABASE_URL"))}
+DATABASES["default"] |= {
+    "ENGINE": "django.db.backends.postgresql",
+    "CONN_MAX_AGE": 0 if DB_POOL else 300,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **DATABASES["default"].get("OPTIONS", {}),
+        "connect_timeout": 5,
+        # A request that waits longer than this for a lock or a statement is better refused than queued.
+        "options": " ".join(
+            f"-c {name}={number(key, default=milliseconds)}"
+            for name, key, milliseconds in (
+                ("lock_timeout", "DB_LOCK_TIMEOUT_MS", 3_000),
+                ("statement_timeout", "DB_STATEMENT_TIMEOUT_MS", 15_000),
+                ("idle_in_transaction_session_timeout", "DB_IDLE_TIMEOUT_MS", 15_000),
+            )
+        ),
+    },
+}
+if DB_POOL:
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": number("DB_POOL_MIN_SIZE", default=2),
+        "max_size": number("DB_POOL_MAX_SIZE", default=25, minimum=1),
+        "max_lifetime": number("DB_POOL_LIFETIME_SECONDS", default=300, minimum=1),
+        "timeout": 5,
+    }
+HTTP_THREADS = number("HTTP_THREADS", default=8, minimum=1)
+
+# --- Redis: cache, channel layer, broker, each in its own logical database (CFG-02) -----------
+REDIS_URL = required("REDIS_URL")
+CACHE_URL = env.str("CACHE_URL", default="") or redis_database(REDIS_URL, 0)
+CHANNELS_URL = env.str("CHANNELS_URL", default="") or redis_database(REDIS_URL, 1)
+BROKER_URL = env.str("BROKER_URL", default="") or celery_url(redis_database(REDIS_URL, 2))
+EVENT_BUS_URL = env.str("EVENT_BUS_URL", default="") or BROKER_URL  # CFG-46
+EVENT_PUBLISH_TIMEOUT = timedelta(seconds=number("EVENT_PUBLISH_TIMEOUT_SECONDS", default=5))  # CFG-45
+
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_URL,
+        "KEY_PREFIX": "holdfast",
+        "TIMEOUT": 300,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 0.5,
+            "SOCKET_TIMEOUT": 0.5,
+            # Without Redis the shop is slower, not down: a cache error is a miss.
+            "IGNORE_EXCEPTIONS": True,
+        },
+    },
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {
+            "hosts": [{"address": CHANNELS_URL, "socket_connect_timeout": 0.5, "max_connections": 1_000}],
+            # Publish/subscribe ignores the number of the database, so neighbours are kept apart by name.
+            "prefix": f"holdfast{redis_number(CHANNELS_URL)}",
+        },
+    },
+}
+
+# --- background work --------------------------------------------------------------------------
+CELERY_BROKER_URL = BROKER_URL
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 120,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 0.5,
+    "socket_keepalive": True,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A kick only shortens a wait, so a broker that is down must not hold up the request that kicks.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+# Off for all: a task that kills its worker would kill the next one too. A job whose rows count their tries may turn it on.
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# Below the visibility timeout: past that, the broker hands a task that still runs to a second worker.
+CELERY_TASK_SOFT_TIME_LIMIT = 90
+CELERY_TASK_TIME_LIMIT = 110
+CELERY_TIMEZONE = env.str("JOB_TIME_ZONE", default="UTC")  # CFG-55
+CELERY_ENABLE_UTC = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+DJANGO_CELERY_BEAT_TZ_AWARE = True
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+
+# --- internationalisation, files --------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))()
+MEDIA_URL = "/media/"
+MEDIA_ROOT = env.path("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_MAX_AGE = 3_600
+
+# --- log-in -----------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses an address that guessed too often
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/account/login/"
+LOGIN_REDIRECT_URL = "/account/"
+LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "optional"
+ACCOUNT_RATE_LIMITS = {} if RATE_LIMITS else False
+ACCOUNT_PREVENT_ENUMERATION = True
+MFA_TOTP_ISSUER = "Holdfast"
+
+AXES_ENABLED = RATE_LIMITS
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_HTTP_RESPONSE_CODE = 429
+AXES_USERNAME_FORM_FIELD = "username"
+
+# --- web security -----------------------------------------------------------------------------
+# How many proxies in front of us may be believed about the client's address (X-Forwarded-For).
+TRUSTED_PROXIES = number("TRUSTED_PROXIES", default=0)
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 30 * 24 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[STOREFRONT_URL])
+X_FRAME_OPTIONS = "DENY"
+# Recovery and unsubscribe links carry their token in the path: other sites must not learn it (SEC-30).
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+# --- API --------------------------------------------------------------------------------------
+REST_FRAMEWORK: dict[str, object] = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+SPECTACULAR_SETTINGS: dict[str, object] = {
+    "TITLE": "Holdfast",
+    "DESCRIPTION": "Cart, checkout, orders, pricing and stock.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+SIMPLE_JWT = {  # CFG-21
+    "SIGNING_KEY": secret("JWT_SIGNING_KEY"),
+    "ALGORITHM": "HS256",
+    "ISSUER": env.str("JWT_ISSUER", default="holdfast"),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=number("JWT_ACCESS_MINUTES", default=30, minimum=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=number("JWT_REFRESH_DAYS", default=14, minimum=1)),
+    "LEEWAY": 10,
+    "UPDATE_LAST_LOGIN": False,
+}
+
+# --- payments (CFG-19, CFG-58) ----------------------------------------------------------------
+PAYMENT_CAPTURE_MODE = choice("PAYMENT_CAPTURE_MODE", "automatic", "manual", default="automatic")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
+STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
+STRIPE_TIMEOUT_SECONDS = 8
+STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+# dj-stripe checks the form of its key at start-up, whether or not cards are taken; this one opens nothing.
+STRIPE_TEST_SECRET_KEY = (
+    "sk_test_" + "0" * 24 if STRIPE_LIVE_MODE or not STRIPE_SECRET_KEY else STRIPE_SECRET_KEY
+)
+STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
+if env.str("STRIPE_API_HOST", default=""):
+    STRIPE_API_HOST = env.str("STRIPE_API_HOST")  # a stand-in for Stripe's servers
+DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+# dj-stripe's own migrations rename their way through years of history, 45 seconds of it; this is where they end.
+MIGRATION_MODULES = {"djstripe": "checkout.djstripe_migrations"}
+
+# --- content security policy ------------------------------------------------------------------
+_STRIPE_JS = ["https://js.stripe.com"] if STRIPE_SECRET_KEY else []
+_STRIPE_API = ["https://api.stripe.com"] if STRIPE_SECRET_KEY else []
+_STRIPE_FRAMES = ["https://js.stripe.com", "https://hooks.stripe.com"] if STRIPE_SECRET_KEY else []
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", *_STRIPE_JS],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:", "https:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", *_STRIPE_API],
+        "frame-src": _STRIPE_FRAMES or ["'none'"],
+        "manifest-src": ["'self'"],
+        "worker-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+# By the start of the path. The admin's theme evaluates attributes and styles inline; the API browser styles inline.
+CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
+    "/admin/": {
+        "script-src": ["'self'", "'unsafe-eval'", "'unsafe-inline'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+    },
+    "/api/docs": {"style-src": ["'self'", "'unsafe-inline'"]},
+}
+
+# --- mail (CFG-20, CFG-53) --------------------------------------------------------------------
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
+EMAIL_HOST = env.str("SMTP_HOST", default="localhost")
+EMAIL_PORT = number("SMTP_PORT", default=587)
+EMAIL_HOST_USER = env.str("SMTP_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("SMTP_PASS", default="")
+EMAIL_USE_TLS = switch("SMTP_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Holdfast <shop@example.com>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+LOW_STOCK_EMAILS = env.list("LOW_STOCK_EMAILS", default=[])
+RETURN_REQUEST_EMAILS = env.list("RETURN_REQUEST_EMAILS", default=[])
+ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+
+# --- the shop's knobs -------------------------------------------------------------------------
+# Start values. What staff change while the shop runs (CFG-32…44, 52) are rows of CartPolicy; switches are rows of
+# FeatureFlag and start from here (FLAG-01).
+DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US").upper()  # CFG-30
+DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="USD").upper()  # CFG-31
+
+CART_RECOVERY_HMAC_SECRET = secret("CART_RECOVERY_HMAC_SECRET")  # CFG-05
+CART_RECOVERY_TOKEN_LIFETIME = timedelta(  # CFG-06
+    hours=number("CART_RECOVERY_TOKEN_EXPIRY_HOURS", default=72, minimum=1)
+)
+CART_ABANDONMENT_THRESHOLD = timedelta(  # CFG-07
+    minutes=number("CART_ABANDONMENT_THRESHOLD_MINUTES", default=60, minimum=1)
+)
+CART_AUTOSAVE_INTERVAL = timedelta(seconds=number("CART_AUTOSAVE_SECONDS", default=30, minimum=1))  # CFG-47
+CART_MAX_QUANTITY_PER_LINE = number("CART_MAX_QUANTITY_PER_LINE", default=100, minimum=1)  # CFG-48
+HOLD_DURATION = timedelta(minutes=number("INVENTORY_HOLD_DURATION_MINUTES", default=15, minimum=1))  # CFG-14
+HOLD_MAX_DURATION = timedelta(minutes=number("INVENTORY_HOLD_MAX_MINUTES", default=45, minimum=1))
+HOLD_START = choice("HOLD_START", "cart", "checkout", default="cart")  # CFG-58
+HOLD_MAX_UNITS_PER_CUSTOMER = number("HOLD_MAX_UNITS_PER_CUSTOMER", default=1_000, minimum=1)  # CFG-52
+HOLD_MAX_UNITS_PER_ADDRESS = number("HOLD_MAX_UNITS_PER_ADDRESS", default=5_000, minimum=1)
+DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
+DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
+ORDER_NUMBER_SEQUENCE_KEY = env.str("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
+ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
+ORDER_AUTO_CANCEL_DRAFT = timedelta(
+    hours=number("ORDER_AUTO_CANCEL_DRAFT_HOURS", default=24, minimum=1)
+)  # CFG-24
+
+FEATURES = {
+    "CART_SYNC_ENABLED": switch("CART_SYNC_ENABLED", default=True),  # CFG-08
+    "CART_RECOVERY_ENABLED": switch("CART_RECOVERY_ENABLED", default=True),  # CFG-09
+    "AI_UPSELL_ENABLED": switch("AI_UPSELL_ENABLED", default=False),  # CFG-10
+    "INVENTORY_HOLD_ENABLED": switch("INVENTORY_HOLD_ENABLED", default=True),  # CFG-13
+    "EXPRESS_CHECKOUT_ENABLED": switch("EXPRESS_CHECKOUT_ENABLED", default=False),  # CFG-15
+    "ORDER_ENABLE_PARTIAL_CANCELLATION": switch("ORDER_ENABLE_PARTIAL_CANCELLATION", default=True),  # CFG-25
+    "ORDER_ENABLE_RETURNS": switch("ORDER_ENABLE_RETURNS", default=True),  # CFG-26
+    "ORDER_ENABLE_PROMOTIONS": switch("ORDER_ENABLE_PROMOTIONS", default=True),  # CFG-27
+    "ORDER_ENABLE_MULTIPLE_WAREHOUSES": switch("ORDER_ENABLE_MULTIPLE_WAREHOUSES", default=True),  # CFG-28
+    "ORDER_ENABLE_GUEST_CHECKOUT": switch("ORDER_ENABLE_GUEST_CHECKOUT", default=True),  # CFG-29
+    "LOYALTY_ENABLED": switch("LOYALTY_ENABLED", default=True),  # CFG-57, to the end
+    "ANALYTICS_ENABLED": switch("ANALYTICS_ENABLED", default=True),
+    "WISHLIST_ENABLED": switch("WISHLIST_ENABLED", default=True),
+    "COMPARISON_ENABLED": switch("COMPARISON_ENABLED", default=True),
+    "CART_SHARING_ENABLED": switch("CART_SHARING_ENABLED", default=True),
+    "OFFLINE_ENABLED": switch("OFFLINE_ENABLED", default=True),
+}
+AWS_BEDROCK_REGION = env.str("AWS_BEDROCK_REGION", default="us-east-1")  # CFG-11
+AWS_BEDROCK_MODEL_ID = env.str(
+    "AWS_BEDROCK_MODEL_ID", default="anthropic.claude-sonnet-4-20250514-v1:0"
+)  # CFG-12
+APPLE_PAY_MERCHANT_ID = env.str("APPLE_PAY_MERCHANT_ID", default="")  # CFG-16
+GOOGLE_PAY_MERCHANT_ID = env.str("GOOGLE_PAY_MERCHANT_ID", default="")  # CFG-17
+PAYPAL_CLIENT_ID = env.str("PAYPAL_CLIENT_ID", default="")  # CFG-18
+PAYPAL_CLIENT_SECRET = env.str("PAYPAL_CLIENT_SECRET", default="")
+if PAYPAL_CLIENT_ID and not PAYPAL_CLIENT_SECRET:
+    raise ImproperlyConfigured(
+        "Set the environment variable PAYPAL_CLIENT_SECRET, which PAYPAL_CLIENT_ID needs."
+    )
+
+CACHE_LIFETIMES = {  # CFG-49
+    "session": timedelta(days=number("CACHE_SESSION_DAYS", default=30, minimum=1)),
+    "summary": timedelta(seconds=number("CACHE_SUMMARY_SECONDS", default=300)),
+    "price": timedelta(seconds=number("CACHE_PRICE_SECONDS", default=600)),
+    "stock": timedelta(seconds=number("CACHE_STOCK_SECONDS", default=60)),
+}
+RETENTION = {  # CFG-54
+    "abandoned_carts": timedelta(days=number("RETENTION_ABANDONED_DAYS", default=90, minimum=1)),
+    "converted_carts": timedelta(days=number("RETENTION_CONVERTED_DAYS", default=730, minimum=1)),
+}
+
+# --- admin, logs ------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Holdfast",
+    "SITE_HEADER": "Holdfast",
+    "SITE_URL": "/",
+}
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_config(
+    form=choice("LOG_FORMAT", "json", "console", default="json"),
+    level=choice("LOG_LEVEL", "debug", "info", "warning", "error", default="info").upper(),
+)
