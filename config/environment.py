@@ -8,6 +8,7 @@ from here, so a key that is missing or malformed stops start-up with a message t
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 
@@ -18,6 +19,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
 environ.Env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"))
+
+# Every key that was asked for: `.env.example` has to name each of them.
+asked: set[str] = set()
 
 ON = {"on", "true", "yes", "1"}
 OFF = {"off", "false", "no", "0"}
@@ -34,9 +38,24 @@ def defaults(**values: str) -> None:
             os.environ[key] = value
 
 
+def text(key: str, *, default: str = "") -> str:
+    """Return the value of `key`; an empty one counts as not set, so that `.env.example` can be copied as it is."""
+    asked.add(key)
+    return env.str(key, default="").strip() or default
+
+
+def names(key: str, *, default: Sequence[str] = ()) -> list[str]:
+    """Return the values of `key`, which are separated by commas."""
+    return [name.strip() for name in text(key).split(",") if name.strip()] or list(default)
+
+
+# Where the embedded engines keep data, logs and sockets.
+VAR_DIR = Path(text("VAR_DIR", default=str(BASE_DIR / "var")))
+
+
 def required(key: str) -> str:
     """Return the value of `key`; stop start-up naming the key where it is missing or empty."""
-    value = env.str(key, default="").strip()
+    value = text(key)
     if not value:
         raise ImproperlyConfigured(f"Set the environment variable {key} (see .env.example).")
     return value
@@ -44,7 +63,7 @@ def required(key: str) -> str:
 
 def require(*keys: str) -> None:
     """Stop start-up with one message that names all of `keys` that are missing, so that they are fixed in one go."""
-    missing = [key for key in keys if not env.str(key, default="").strip()]
+    missing = [key for key in keys if not text(key)]
     if missing:
         noun = "variable" if len(missing) == 1 else "variables"
         raise ImproperlyConfigured(f"Set the environment {noun} {', '.join(missing)} (see .env.example).")
@@ -72,7 +91,7 @@ def refuse_weak(*keys: str) -> None:
 
 def switch(key: str, *, default: bool) -> bool:
     """Return an on/off key. A misspelt value stops start-up, because reading it as *off* could remove a protection."""
-    value = env.str(key, default="").strip().lower()
+    value = text(key).lower()
     if not value:
         return default
     if value in ON | OFF:
@@ -82,11 +101,11 @@ def switch(key: str, *, default: bool) -> bool:
 
 def number(key: str, *, default: int, minimum: int = 0) -> int:
     """Return a whole number of at least `minimum`; stop start-up naming the key where it is anything else."""
-    text = env.str(key, default="").strip()
+    given = text(key, default=str(default))
     try:
-        value = int(text) if text else default
+        value = int(given)
     except ValueError:
-        raise ImproperlyConfigured(f"{key} must be a whole number, not {text!r}.") from None
+        raise ImproperlyConfigured(f"{key} must be a whole number, not {given!r}.") from None
     if value < minimum:
         raise ImproperlyConfigured(f"{key} must be at least {minimum}, not {value}.")
     return value
@@ -94,7 +113,7 @@ def number(key: str, *, default: int, minimum: int = 0) -> int:
 
 def choice(key: str, *options: str, default: str) -> str:
     """Return one of `options`; stop start-up naming the key and the options where the value is none of them."""
-    value = env.str(key, default="").strip().lower() or default
+    value = text(key, default=default).lower()
     if value not in options:
         raise ImproperlyConfigured(f"{key} must be one of {', '.join(options)}, not {value!r}.")
     return value

@@ -8,27 +8,30 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import (
     BASE_DIR,
+    VAR_DIR,
     celery_url,
     choice,
     env,
+    names,
     number,
     redis_database,
     redis_number,
     required,
     secret,
     switch,
+    text,
 )
 from config.logs import logging_config
 
 # --- core -------------------------------------------------------------------------------------
 VERSION = "1.0.0"
-BUILD = env.str("BUILD", default="")
+BUILD = text("BUILD")
 ENVIRONMENT = required("ENVIRONMENT")  # CFG-04
 DEBUG = switch("DEBUG", default=False)
 SECRET_KEY = secret("SECRET_KEY")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+SECRET_KEY_FALLBACKS = names("SECRET_KEY_FALLBACKS")
 STOREFRONT_URL = required("STOREFRONT_URL").rstrip("/")  # CFG-03
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "platform.User"
 ROOT_URLCONF = "config.urls"
@@ -144,10 +147,10 @@ HTTP_THREADS = number("HTTP_THREADS", default=8, minimum=1)
 
 # --- Redis: cache, channel layer, broker, each in its own logical database (CFG-02) -----------
 REDIS_URL = required("REDIS_URL")
-CACHE_URL = env.str("CACHE_URL", default="") or redis_database(REDIS_URL, 0)
-CHANNELS_URL = env.str("CHANNELS_URL", default="") or redis_database(REDIS_URL, 1)
-BROKER_URL = env.str("BROKER_URL", default="") or celery_url(redis_database(REDIS_URL, 2))
-EVENT_BUS_URL = env.str("EVENT_BUS_URL", default="") or BROKER_URL  # CFG-46
+CACHE_URL = text("CACHE_URL") or redis_database(REDIS_URL, 0)
+CHANNELS_URL = text("CHANNELS_URL") or redis_database(REDIS_URL, 1)
+BROKER_URL = text("BROKER_URL") or celery_url(redis_database(REDIS_URL, 2))
+EVENT_BUS_URL = text("EVENT_BUS_URL") or BROKER_URL  # CFG-46
 EVENT_PUBLISH_TIMEOUT = timedelta(seconds=number("EVENT_PUBLISH_TIMEOUT_SECONDS", default=5))  # CFG-45
 
 CACHES = {
@@ -198,7 +201,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 # Below the visibility timeout: past that, the broker hands a task that still runs to a second worker.
 CELERY_TASK_SOFT_TIME_LIMIT = 90
 CELERY_TASK_TIME_LIMIT = 110
-CELERY_TIMEZONE = env.str("JOB_TIME_ZONE", default="UTC")  # CFG-55
+CELERY_TIMEZONE = text("JOB_TIME_ZONE", default="UTC")  # CFG-55
 CELERY_ENABLE_UTC = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
@@ -214,9 +217,9 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))()
+STATIC_ROOT = text("STATIC_ROOT", default=str(VAR_DIR / "static"))
 MEDIA_URL = "/media/"
-MEDIA_ROOT = env.path("MEDIA_ROOT", default=str(BASE_DIR / "var" / "media"))()
+MEDIA_ROOT = text("MEDIA_ROOT", default=str(VAR_DIR / "media"))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -263,7 +266,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[STOREFRONT_URL])
+CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", default=[STOREFRONT_URL])
 X_FRAME_OPTIONS = "DENY"
 # Recovery and unsubscribe links carry their token in the path: other sites must not learn it (SEC-30).
 SECURE_REFERRER_POLICY = "same-origin"
@@ -292,7 +295,7 @@ SPECTACULAR_SETTINGS: dict[str, object] = {
 SIMPLE_JWT = {  # CFG-21
     "SIGNING_KEY": secret("JWT_SIGNING_KEY"),
     "ALGORITHM": "HS256",
-    "ISSUER": env.str("JWT_ISSUER", default="holdfast"),
+    "ISSUER": text("JWT_ISSUER", default="holdfast"),
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=number("JWT_ACCESS_MINUTES", default=30, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=number("JWT_REFRESH_DAYS", default=14, minimum=1)),
     "LEEWAY": 10,
@@ -301,9 +304,9 @@ SIMPLE_JWT = {  # CFG-21
 
 # --- payments (CFG-19, CFG-58) ----------------------------------------------------------------
 PAYMENT_CAPTURE_MODE = choice("PAYMENT_CAPTURE_MODE", "automatic", "manual", default="automatic")
-STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="")
-STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", default="")
-STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", default="")
+STRIPE_SECRET_KEY = text("STRIPE_SECRET_KEY")
+STRIPE_PUBLISHABLE_KEY = text("STRIPE_PUBLISHABLE_KEY")
+STRIPE_WEBHOOK_SECRET = text("STRIPE_WEBHOOK_SECRET")
 STRIPE_TIMEOUT_SECONDS = 8
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # dj-stripe checks the form of its key at start-up, whether or not cards are taken; this one opens nothing.
@@ -311,8 +314,8 @@ STRIPE_TEST_SECRET_KEY = (
     "sk_test_" + "0" * 24 if STRIPE_LIVE_MODE or not STRIPE_SECRET_KEY else STRIPE_SECRET_KEY
 )
 STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
-if env.str("STRIPE_API_HOST", default=""):
-    STRIPE_API_HOST = env.str("STRIPE_API_HOST")  # a stand-in for Stripe's servers
+if text("STRIPE_API_HOST"):
+    STRIPE_API_HOST = text("STRIPE_API_HOST")  # a stand-in for Stripe's servers
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
 # dj-stripe's own migrations rename their way through years of history, 45 seconds of it; this is where they end.
 MIGRATION_MODULES = {"djstripe": "checkout.djstripe_migrations"}
@@ -348,24 +351,24 @@ CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
 }
 
 # --- mail (CFG-20, CFG-53) --------------------------------------------------------------------
-EMAIL_BACKEND = env.str("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
-EMAIL_HOST = env.str("SMTP_HOST", default="localhost")
+EMAIL_BACKEND = text("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
+EMAIL_HOST = text("SMTP_HOST", default="localhost")
 EMAIL_PORT = number("SMTP_PORT", default=587)
-EMAIL_HOST_USER = env.str("SMTP_USER", default="")
-EMAIL_HOST_PASSWORD = env.str("SMTP_PASS", default="")
+EMAIL_HOST_USER = text("SMTP_USER")
+EMAIL_HOST_PASSWORD = text("SMTP_PASS")
 EMAIL_USE_TLS = switch("SMTP_TLS", default=True)
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = env.str("MAIL_FROM", default="Holdfast <shop@example.com>")
+DEFAULT_FROM_EMAIL = text("MAIL_FROM", default="Holdfast <shop@example.com>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-LOW_STOCK_EMAILS = env.list("LOW_STOCK_EMAILS", default=[])
-RETURN_REQUEST_EMAILS = env.list("RETURN_REQUEST_EMAILS", default=[])
-ALERT_EMAILS = env.list("ALERT_EMAILS", default=[])
+LOW_STOCK_EMAILS = names("LOW_STOCK_EMAILS")
+RETURN_REQUEST_EMAILS = names("RETURN_REQUEST_EMAILS")
+ALERT_EMAILS = names("ALERT_EMAILS")
 
 # --- the shop's knobs -------------------------------------------------------------------------
 # Start values. What staff change while the shop runs (CFG-32…44, 52) are rows of CartPolicy; switches are rows of
 # FeatureFlag and start from here (FLAG-01).
-DEFAULT_COUNTRY = env.str("DEFAULT_COUNTRY", default="US").upper()  # CFG-30
-DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="USD").upper()  # CFG-31
+DEFAULT_COUNTRY = text("DEFAULT_COUNTRY", default="US").upper()  # CFG-30
+DEFAULT_CURRENCY = text("DEFAULT_CURRENCY", default="USD").upper()  # CFG-31
 
 CART_RECOVERY_HMAC_SECRET = secret("CART_RECOVERY_HMAC_SECRET")  # CFG-05
 CART_RECOVERY_TOKEN_LIFETIME = timedelta(  # CFG-06
@@ -383,7 +386,7 @@ HOLD_MAX_UNITS_PER_CUSTOMER = number("HOLD_MAX_UNITS_PER_CUSTOMER", default=1_00
 HOLD_MAX_UNITS_PER_ADDRESS = number("HOLD_MAX_UNITS_PER_ADDRESS", default=5_000, minimum=1)
 DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
 DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
-ORDER_NUMBER_SEQUENCE_KEY = env.str("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
+ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
 ORDER_AUTO_CANCEL_DRAFT = timedelta(
     hours=number("ORDER_AUTO_CANCEL_DRAFT_HOURS", default=24, minimum=1)
@@ -407,14 +410,14 @@ FEATURES = {
     "CART_SHARING_ENABLED": switch("CART_SHARING_ENABLED", default=True),
     "OFFLINE_ENABLED": switch("OFFLINE_ENABLED", default=True),
 }
-AWS_BEDROCK_REGION = env.str("AWS_BEDROCK_REGION", default="us-east-1")  # CFG-11
-AWS_BEDROCK_MODEL_ID = env.str(
+AWS_BEDROCK_REGION = text("AWS_BEDROCK_REGION", default="us-east-1")  # CFG-11
+AWS_BEDROCK_MODEL_ID = text(
     "AWS_BEDROCK_MODEL_ID", default="anthropic.claude-sonnet-4-20250514-v1:0"
 )  # CFG-12
-APPLE_PAY_MERCHANT_ID = env.str("APPLE_PAY_MERCHANT_ID", default="")  # CFG-16
-GOOGLE_PAY_MERCHANT_ID = env.str("GOOGLE_PAY_MERCHANT_ID", default="")  # CFG-17
-PAYPAL_CLIENT_ID = env.str("PAYPAL_CLIENT_ID", default="")  # CFG-18
-PAYPAL_CLIENT_SECRET = env.str("PAYPAL_CLIENT_SECRET", default="")
+APPLE_PAY_MERCHANT_ID = text("APPLE_PAY_MERCHANT_ID")  # CFG-16
+GOOGLE_PAY_MERCHANT_ID = text("GOOGLE_PAY_MERCHANT_ID")  # CFG-17
+PAYPAL_CLIENT_ID = text("PAYPAL_CLIENT_ID")  # CFG-18
+PAYPAL_CLIENT_SECRET = text("PAYPAL_CLIENT_SECRET")
 if PAYPAL_CLIENT_ID and not PAYPAL_CLIENT_SECRET:
     raise ImproperlyConfigured(
         "Set the environment variable PAYPAL_CLIENT_SECRET, which PAYPAL_CLIENT_ID needs."

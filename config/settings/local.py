@@ -6,11 +6,14 @@ from config import environment
 from config.platform.embedded.layout import Layout
 
 # Secrets are made once for this checkout; engines listen on sockets under var/.
-layout = Layout.of_checkout(environment.BASE_DIR)
+layout = Layout(environment.VAR_DIR)
+host = environment.text("HOST", default="127.0.0.1")
 environment.defaults(
     **layout.secrets(),
     ENVIRONMENT="embedded",
-    STOREFRONT_URL=f"http://localhost:{environment.env.str('PORT', default='8000')}",
+    STOREFRONT_URL=f"http://localhost:{environment.text('PORT', default='8000')}",
+    # Whoever lets the demonstration be reached from elsewhere cannot know under which name.
+    ALLOWED_HOSTS="*" if host in ("0.0.0.0", "::") else f"localhost,127.0.0.1,[::1],{host}",
     DATABASE_URL=layout.database_url,
     REDIS_URL=layout.redis_url,
     DEMO_LOGINS="on",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import BASE_DIR
+from config.environment import BASE_DIR, VAR_DIR, text
 from config.platform.embedded import engines, process
 from config.platform.embedded.console import Refusal
 from config.platform.embedded.layout import Layout
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     with_.set_defaults(run=_run_with)
 
     is_running = commands.add_parser("running", help="succeed if the shop of this checkout runs")
-    is_running.set_defaults(run=lambda _: int(running(Layout.of_checkout(BASE_DIR)) is None))
+    is_running.set_defaults(run=lambda _: int(running(Layout(VAR_DIR)) is None))
 
     prepare = commands.add_parser("prepare", help="migrate, seed and collect static files")
     prepare.add_argument("--no-seed", dest="seed", action="store_false")
@@ -78,14 +78,14 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_up(options: argparse.Namespace) -> int:
     """Run the shop. HOST and PORT come from the environment, like everything else that differs between machines."""
-    text = os.environ.get("PORT") or "8000"
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise Refusal(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    port = text("PORT", default="8000")
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise Refusal(f"PORT must be a number from 1 to 65535, not {port!r}.")
     return Supervisor(
-        layout=Layout.of_checkout(BASE_DIR),
+        layout=Layout(VAR_DIR),
         checkout=BASE_DIR,
-        host=os.environ.get("HOST") or "127.0.0.1",
-        port=int(text),
+        host=text("HOST", default="127.0.0.1"),
+        port=int(port),
         production_serving=options.production_serving,
         seed=options.seed,
     ).run()
@@ -93,7 +93,7 @@ def run_up(options: argparse.Namespace) -> int:
 
 def _run_throw_away(options: argparse.Namespace) -> int:
     """Start empty engines without fsync in a directory of their own, run the command, remove all of it."""
-    parent = BASE_DIR / "var" / "test"
+    parent = VAR_DIR / "test"
     parent.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(dir=parent))
     directory.chmod(0o711)  # PostgreSQL passes through as another user when we are root
@@ -106,14 +106,13 @@ def _run_throw_away(options: argparse.Namespace) -> int:
         finally:
             process.stop(children)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-        if layout.run.parent != directory:
-            shutil.rmtree(layout.run, ignore_errors=True)
+        for place in (directory, layout.run, layout.elsewhere):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _run_with(options: argparse.Namespace) -> int:
     """Run the command on the engines of `make up`; start them for its duration where the shop does not run."""
-    layout = Layout.of_checkout(BASE_DIR)
+    layout = Layout(VAR_DIR)
     if running(layout) is not None:
         return _call(options.command, {})
     _as_interrupt()

@@ -108,7 +108,7 @@ def _enter_namespace() -> None:
 
 
 def _moved(layout: Layout, binaries: Path, nobody: int, become: Mapping[str, Any]) -> Account:
-    home = Path("/var/tmp") / f"holdfast-{layout.digest}"  # noqa: S108 - its owner is checked
+    home = layout.elsewhere
     home.mkdir(mode=0o711, exist_ok=True)
     if home.is_symlink() or home.lstat().st_uid != 0:
         raise Refusal(f"{home} belongs to somebody else; remove it and start again.")
@@ -128,7 +128,7 @@ def _moved(layout: Layout, binaries: Path, nobody: int, become: Mapping[str, Any
             "namespace. Start the shop as an ordinary user, or set DATABASE_URL to a server of yours."
         )
     sockets = home / "pg"
-    sockets.mkdir(exist_ok=True)
+    sockets.mkdir(mode=0o700, exist_ok=True)
     # Clients keep looking under var/run.
     if layout.postgres_socket.is_dir() and not layout.postgres_socket.is_symlink():
         shutil.rmtree(layout.postgres_socket)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from config.environment import text
 from config.platform.embedded import accounts, process
 from config.platform.embedded.console import Refusal, Step, step
 from config.platform.embedded.layout import DATABASE, Layout
@@ -251,7 +251,7 @@ def _wait(child: Child, answers: Callable[[], bool], line: Step) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not answers():
         if not child.running or time.monotonic() > deadline:
-            lines = "\n".join(f"    {text}" for text in child.last_lines())
+            lines = "\n".join(f"    {said}" for said in child.last_lines())
             raise Refusal(f"{child.name} {child.ending()} before it was ready. Its last lines:\n{lines}")
         line.update("starting")
         time.sleep(0.05)
@@ -273,8 +273,8 @@ def start(
             ("DATABASE_URL", Postgres, layout.database_url),
             ("REDIS_URL", Valkey, layout.redis_url),
         ):
-            if os.environ.get(key):
-                addresses[key] = os.environ[key]
+            if given := text(key):
+                addresses[key] = given
                 continue
             with step(engine.title) as line:
                 made = engine(layout, throw_away=throw_away, lock_fd=lock_fd)

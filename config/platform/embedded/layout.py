@@ -23,11 +23,6 @@ class Layout:
 
     var: Path
 
-    @classmethod
-    def of_checkout(cls, checkout: Path) -> Layout:
-        """Return the layout of the shop itself."""
-        return cls(checkout / "var")
-
     @property
     def postgres_data(self) -> Path:
         return self.var / "postgres"
@@ -54,6 +49,11 @@ class Layout:
         short = Path(tempfile.gettempdir()) / name
         fallback = Path("/tmp")  # noqa: S108 - the owner of what is made in it is checked
         return short if len(os.fsencode(short)) < 80 else fallback / name
+
+    @property
+    def elsewhere(self) -> Path:
+        """A place outside the checkout, for when the user that PostgreSQL runs as cannot enter it."""
+        return Path("/var/tmp") / f"holdfast-{self.digest}"  # noqa: S108 - the owner is checked
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import django
 
-from config.platform.embedded.console import Step, step
+from config.platform.embedded.console import Step, say, step
 
 
 def prepare(*, seed: bool = True) -> None:
@@ -61,9 +61,8 @@ def _seed() -> None:
     # By name: the platform is below the apps and must not import them.
     if apps.get_model("inventory", "Product")._default_manager.exists():
         return
-    with step("Demo shop") as line:
-        call_command("seed_demo")
-        line.update("ready")
+    say("  Demo shop      is made, once")
+    call_command("seed_demo")  # shows its own progress
 
 
 def _collect(line: Step) -> None:

@@ -29,12 +29,17 @@ def die_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def prepare() -> None:
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
+        follow_parent(stop_signal)
         if os.getppid() != parent:  # it died between fork and prctl: the signal would never come
             os._exit(1)
 
     return prepare
+
+
+def follow_parent(stop_signal: signal.Signals) -> None:
+    """Ask the kernel to send this process `stop_signal` when its parent dies."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(stop_signal), 0, 0, 0)
 
 
 @dataclass

@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.environment import text
 from config.platform.embedded import engines, process
 from config.platform.embedded.console import Refusal, say, step
 from config.platform.embedded.layout import Layout
-from config.platform.embedded.process import Child, die_with_parent
+from config.platform.embedded.process import Child, die_with_parent, follow_parent
 
 LONGEST_PAUSE = 15.0
 # A child that lived this long was healthy: its next end is a new trouble, not the old one again.
@@ -62,6 +63,8 @@ class Supervisor:
         """Start everything, watch it until a signal asks to stop, then stop it in reverse; return the exit status."""
         for name in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, _interrupt)
+        if "MAKELEVEL" in os.environ:
+            follow_parent(signal.SIGTERM)  # a killed `make` takes the shop with it
         started = time.monotonic()
         say("Holdfast")
         try:
@@ -70,7 +73,7 @@ class Supervisor:
                     children, self.addresses = engines.start(self.layout, lock_fd=lock_fd)
                     self.stages += [[Watched(child)] for child in children]
                     self._prepare()
-                    self._start_shop(listener)
+                    self._start_shop(listener, lock_fd)
                     self._ready = True
                     self._greet(time.monotonic() - started)
                     self._watch()
@@ -121,7 +124,7 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """What the shop's processes find in their environment besides our own."""
         return {
-            "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings.local"),
+            "DJANGO_SETTINGS_MODULE": text("DJANGO_SETTINGS_MODULE", default="config.settings.local"),
             "HOST": self.host,
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
@@ -152,8 +155,8 @@ class Supervisor:
         if status != 0:
             raise Refusal("The database could not be prepared; see above.")
 
-    def _start_shop(self, listener: socket.socket) -> None:
-        shop = self._web(listener) + [
+    def _start_shop(self, listener: socket.socket, lock_fd: int) -> None:
+        shop = self._web(listener, lock_fd) + [
             self._child(
                 "worker",
                 [sys.executable, "-m", "celery", "-A", "config", "worker"]
@@ -188,13 +191,14 @@ class Supervisor:
                 time.sleep(0.1)
             line.update("web, worker and beat run")
 
-    def _web(self, listener: socket.socket) -> list[Child]:
+    def _web(self, listener: socket.socket, lock_fd: int) -> list[Child]:
         if not self.production_serving:
             return [
                 self._child(
                     "web",
                     [sys.executable, "-m", "config.platform.embedded", "web", "--fd", str(listener.fileno())],
-                    pass_fds=(listener.fileno(),),
+                    # With the lock, so that the next supervisor waits until the port is free as well.
+                    pass_fds=(listener.fileno(), lock_fd),
                 )
             ]
         # granian opens the port itself; the next one is for the sockets, which a proxy would put under the same name.
@@ -215,9 +219,9 @@ class Supervisor:
                 ]
                 + [
                     "--workers",
-                    os.environ.get("WEB_WORKERS", "2"),
+                    text("WEB_WORKERS", default="2"),
                     "--blocking-threads",
-                    os.environ.get("HTTP_THREADS", "8"),
+                    text("HTTP_THREADS", default="8"),
                 ]
                 + ["--no-ws", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"],
             ),
@@ -304,8 +308,8 @@ class Supervisor:
             watched.failures = 1 if child.age > HEALTHY_SECONDS else watched.failures + 1
             pause = min(0.5 * 2 ** (watched.failures - 1), LONGEST_PAUSE)
             say(f"\n! {child.name} {child.ending()}. The end of {child.log}:")
-            for text in child.last_lines():
-                say(f"    {text}")
+            for said in child.last_lines():
+                say(f"    {said}")
             if watched.failures >= EARLY_DEATHS and not self._ready:
                 raise Refusal(f"{child.name} does not stay up; see {child.log}.")
             say(f"! {child.name} starts again in {pause:.1f} s.")
