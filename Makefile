@@ -93,7 +93,7 @@ types: .venv/.tests ## mypy
 	@$(PY) -m mypy
 
 imports: .venv/.tests ## who may import whom
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 
 migrations: .venv/.tests ## models and migrations agree
 	@DJANGO_SETTINGS_MODULE=config.settings.test $(ENGINES) run -- $(PY) manage.py makemigrations --check --dry-run

@@ -27,7 +27,16 @@ ON = {"on", "true", "yes", "1"}
 OFF = {"off", "false", "no", "0"}
 
 # Starts of the values that examples and tutorials carry; a secret that was never replaced begins with one of them.
-PLACEHOLDERS = ("change", "replace", "example", "secret", "django-insecure", "password", "test-", "your")
+PLACEHOLDERS = (
+    "change",
+    "replace",
+    "example",
+    "secret",
+    "django-insecure",
+    "password",
+    "test-",
+    "your",
+)
 HOW_TO_MAKE_ONE = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
@@ -66,14 +75,18 @@ def require(*keys: str) -> None:
     missing = [key for key in keys if not text(key)]
     if missing:
         noun = "variable" if len(missing) == 1 else "variables"
-        raise ImproperlyConfigured(f"Set the environment {noun} {', '.join(missing)} (see .env.example).")
+        raise ImproperlyConfigured(
+            f"Set the environment {noun} {', '.join(missing)} (see .env.example)."
+        )
 
 
 def secret(key: str, *, length: int = 32) -> str:
     """Return the secret `key`; stop start-up where it is missing or shorter than `length` characters."""
     value = required(key)
     if len(value) < length:
-        raise ImproperlyConfigured(f"{key} must have at least {length} characters; {HOW_TO_MAKE_ONE}")
+        raise ImproperlyConfigured(
+            f"{key} must have at least {length} characters; {HOW_TO_MAKE_ONE}"
+        )
     return value
 
 
@@ -155,4 +168,6 @@ def celery_url(url: str) -> str:
 
 def _unsplit(parts: SplitResult) -> str:
     # urlunsplit() drops the empty authority of schemes that it does not know: unix:///run/x would become unix:/run/x.
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (
+        f"?{parts.query}" if parts.query else ""
+    )

@@ -66,7 +66,11 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
     )
     tail: list[Any]
     if form == "json":
-        tail = [structlog.processors.format_exc_info, mask_tokens, structlog.processors.JSONRenderer()]
+        tail = [
+            structlog.processors.format_exc_info,
+            mask_tokens,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         tail = [mask_tokens, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
     return {

@@ -151,7 +151,9 @@ CACHE_URL = text("CACHE_URL") or redis_database(REDIS_URL, 0)
 CHANNELS_URL = text("CHANNELS_URL") or redis_database(REDIS_URL, 1)
 BROKER_URL = text("BROKER_URL") or celery_url(redis_database(REDIS_URL, 2))
 EVENT_BUS_URL = text("EVENT_BUS_URL") or BROKER_URL  # CFG-46
-EVENT_PUBLISH_TIMEOUT = timedelta(seconds=number("EVENT_PUBLISH_TIMEOUT_SECONDS", default=5))  # CFG-45
+EVENT_PUBLISH_TIMEOUT = timedelta(
+    seconds=number("EVENT_PUBLISH_TIMEOUT_SECONDS", default=5)
+)  # CFG-45
 
 CACHES = {
     "default": {
@@ -174,7 +176,9 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {
-            "hosts": [{"address": CHANNELS_URL, "socket_connect_timeout": 0.5, "max_connections": 1_000}],
+            "hosts": [
+                {"address": CHANNELS_URL, "socket_connect_timeout": 0.5, "max_connections": 1_000}
+            ],
             # Publish/subscribe ignores the number of the database, so neighbours are kept apart by name.
             "prefix": f"holdfast{redis_number(CHANNELS_URL)}",
         },
@@ -377,12 +381,18 @@ CART_RECOVERY_TOKEN_LIFETIME = timedelta(  # CFG-06
 CART_ABANDONMENT_THRESHOLD = timedelta(  # CFG-07
     minutes=number("CART_ABANDONMENT_THRESHOLD_MINUTES", default=60, minimum=1)
 )
-CART_AUTOSAVE_INTERVAL = timedelta(seconds=number("CART_AUTOSAVE_SECONDS", default=30, minimum=1))  # CFG-47
+CART_AUTOSAVE_INTERVAL = timedelta(
+    seconds=number("CART_AUTOSAVE_SECONDS", default=30, minimum=1)
+)  # CFG-47
 CART_MAX_QUANTITY_PER_LINE = number("CART_MAX_QUANTITY_PER_LINE", default=100, minimum=1)  # CFG-48
-HOLD_DURATION = timedelta(minutes=number("INVENTORY_HOLD_DURATION_MINUTES", default=15, minimum=1))  # CFG-14
+HOLD_DURATION = timedelta(
+    minutes=number("INVENTORY_HOLD_DURATION_MINUTES", default=15, minimum=1)
+)  # CFG-14
 HOLD_MAX_DURATION = timedelta(minutes=number("INVENTORY_HOLD_MAX_MINUTES", default=45, minimum=1))
 HOLD_START = choice("HOLD_START", "cart", "checkout", default="cart")  # CFG-58
-HOLD_MAX_UNITS_PER_CUSTOMER = number("HOLD_MAX_UNITS_PER_CUSTOMER", default=1_000, minimum=1)  # CFG-52
+HOLD_MAX_UNITS_PER_CUSTOMER = number(
+    "HOLD_MAX_UNITS_PER_CUSTOMER", default=1_000, minimum=1
+)  # CFG-52
 HOLD_MAX_UNITS_PER_ADDRESS = number("HOLD_MAX_UNITS_PER_ADDRESS", default=5_000, minimum=1)
 DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
 DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
@@ -398,10 +408,14 @@ FEATURES = {
     "AI_UPSELL_ENABLED": switch("AI_UPSELL_ENABLED", default=False),  # CFG-10
     "INVENTORY_HOLD_ENABLED": switch("INVENTORY_HOLD_ENABLED", default=True),  # CFG-13
     "EXPRESS_CHECKOUT_ENABLED": switch("EXPRESS_CHECKOUT_ENABLED", default=False),  # CFG-15
-    "ORDER_ENABLE_PARTIAL_CANCELLATION": switch("ORDER_ENABLE_PARTIAL_CANCELLATION", default=True),  # CFG-25
+    "ORDER_ENABLE_PARTIAL_CANCELLATION": switch(
+        "ORDER_ENABLE_PARTIAL_CANCELLATION", default=True
+    ),  # CFG-25
     "ORDER_ENABLE_RETURNS": switch("ORDER_ENABLE_RETURNS", default=True),  # CFG-26
     "ORDER_ENABLE_PROMOTIONS": switch("ORDER_ENABLE_PROMOTIONS", default=True),  # CFG-27
-    "ORDER_ENABLE_MULTIPLE_WAREHOUSES": switch("ORDER_ENABLE_MULTIPLE_WAREHOUSES", default=True),  # CFG-28
+    "ORDER_ENABLE_MULTIPLE_WAREHOUSES": switch(
+        "ORDER_ENABLE_MULTIPLE_WAREHOUSES", default=True
+    ),  # CFG-28
     "ORDER_ENABLE_GUEST_CHECKOUT": switch("ORDER_ENABLE_GUEST_CHECKOUT", default=True),  # CFG-29
     "LOYALTY_ENABLED": switch("LOYALTY_ENABLED", default=True),  # CFG-57, to the end
     "ANALYTICS_ENABLED": switch("ANALYTICS_ENABLED", default=True),

@@ -26,4 +26,6 @@ environment.defaults(
 from config.settings.base import *
 from config.settings.base import SILENCED_SYSTEM_CHECKS
 
-SILENCED_SYSTEM_CHECKS += ["djstripe.W002"]  # a stand-in for Stripe's servers is what local work wants
+SILENCED_SYSTEM_CHECKS += [
+    "djstripe.W002"
+]  # a stand-in for Stripe's servers is what local work wants

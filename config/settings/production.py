@@ -7,7 +7,9 @@ from django.core.exceptions import ImproperlyConfigured
 from config import environment
 
 SECRETS = ("SECRET_KEY", "JWT_SIGNING_KEY", "CART_RECOVERY_HMAC_SECRET")
-environment.require("ENVIRONMENT", "ALLOWED_HOSTS", "STOREFRONT_URL", "DATABASE_URL", "REDIS_URL", *SECRETS)
+environment.require(
+    "ENVIRONMENT", "ALLOWED_HOSTS", "STOREFRONT_URL", "DATABASE_URL", "REDIS_URL", *SECRETS
+)
 environment.refuse_weak(*SECRETS)
 
 from config.settings.base import *

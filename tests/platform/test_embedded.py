@@ -45,8 +45,22 @@ def var() -> Iterator[Path]:
 
 def environment(var: Path, **more: str) -> dict[str, str]:
     """What a newcomer's shell would hold: nothing of ours but the place for the data."""
-    ours = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "MAKELEVEL", "HOST", "PORT", "SECRET_KEY")
-    ours += ("ENVIRONMENT", "JWT_SIGNING_KEY", "CART_RECOVERY_HMAC_SECRET", "STOREFRONT_URL", "ALLOWED_HOSTS")
+    ours = (
+        "DATABASE_URL",
+        "REDIS_URL",
+        "DJANGO_SETTINGS_MODULE",
+        "MAKELEVEL",
+        "HOST",
+        "PORT",
+        "SECRET_KEY",
+    )
+    ours += (
+        "ENVIRONMENT",
+        "JWT_SIGNING_KEY",
+        "CART_RECOVERY_HMAC_SECRET",
+        "STOREFRONT_URL",
+        "ALLOWED_HOSTS",
+    )
     ours += (
         "PAYMENT_TEST_PROVIDER",
         "DEV_MAILBOX",
@@ -115,7 +129,10 @@ def test_run_gives_a_command_real_engines_and_its_own_exit_status_and_leaves_not
 
 def test_run_killed_outright_leaves_no_process(var):
     runner = subprocess.Popen(
-        [*EMBEDDED, "run", "--", "sleep", "60"], cwd=BASE_DIR, env=environment(var), stdout=subprocess.DEVNULL
+        [*EMBEDDED, "run", "--", "sleep", "60"],
+        cwd=BASE_DIR,
+        env=environment(var),
+        stdout=subprocess.DEVNULL,
     )
     eventually(lambda: len(processes_of(var)) >= 4, seconds=20, what="engines and command run")
 
@@ -237,7 +254,8 @@ def test_up_names_the_variable_where_the_port_is_taken(var):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("PORT", "http"), ("PORT", "0"), ("PORT", "70000"), ("HOST", "no.such.host.invalid")]
+    ("key", "value"),
+    [("PORT", "http"), ("PORT", "0"), ("PORT", "70000"), ("HOST", "no.such.host.invalid")],
 )
 def test_up_names_the_variable_that_makes_no_sense(var, key, value):
     done = run(var, "up", **{key: value})
@@ -281,14 +299,18 @@ class Shop:
 
     def answers(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}/api/health", timeout=2).status_code < 500
+            return (
+                httpx.get(f"http://127.0.0.1:{self.port}/api/health", timeout=2).status_code < 500
+            )
         except httpx.HTTPError:
             return False
 
     def pid(self, words: str) -> int | None:
         """Return the child of the supervisor whose command line contains `words`."""
         children = (
-            Path(f"/proc/{self.supervisor.pid}/task/{self.supervisor.pid}/children").read_text().split()
+            Path(f"/proc/{self.supervisor.pid}/task/{self.supervisor.pid}/children")
+            .read_text()
+            .split()
         )
         for child in children:
             try:
@@ -314,7 +336,12 @@ def test_up_runs_a_shop_that_restarts_what_dies_keeps_its_data_and_leaves_no_orp
     try:
         shop.wait(seconds=90)
         assert shop.answers()
-        for words in ("/admin/", "/api/docs", "admin@example.com / admin", "customer@example.com / customer"):
+        for words in (
+            "/admin/",
+            "/api/docs",
+            "admin@example.com / admin",
+            "customer@example.com / customer",
+        ):
             assert words in shop.said
 
         # A second start over the same data is refused, naming the process that runs.
@@ -332,7 +359,9 @@ def test_up_runs_a_shop_that_restarts_what_dies_keeps_its_data_and_leaves_no_orp
                 seconds=20,
                 what=f"{name} is back",
             )
-            assert re.search(rf"! {name} was killed by SIGKILL. The end of .*{name}.log:", shop.said)
+            assert re.search(
+                rf"! {name} was killed by SIGKILL. The end of .*{name}.log:", shop.said
+            )
         eventually(shop.answers, seconds=20, what="the shop answers again")
 
         # Killed outright, the supervisor takes all of them with it.

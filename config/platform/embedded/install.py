@@ -19,15 +19,22 @@ OLDEST = (3, 11)
 def main(lock: str) -> int:
     """Install `lock`; return the exit status. Shows how far it is, because the first time takes half a minute."""
     if sys.version_info < OLDEST:
-        return refuse(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}.")
+        return refuse(
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}."
+        )
     if not (VENV / "bin" / "python").exists() or not _has_pip():
-        if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        if (
+            importlib.util.find_spec("ensurepip") is None
+            or importlib.util.find_spec("venv") is None
+        ):
             return refuse(
                 f"{sys.executable} comes without venv. On Debian and Ubuntu install it once:\n\n"
                 f"    sudo apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv\n"
             )
         show(f"Creating {VENV}")
-        made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], stdout=subprocess.DEVNULL)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", "--clear", VENV], stdout=subprocess.DEVNULL
+        )
         if made.returncode != 0:
             return refuse("The virtual environment could not be made; see above.")
     return _install(CHECKOUT / lock)
@@ -35,7 +42,9 @@ def main(lock: str) -> int:
 
 def _has_pip() -> bool:
     return (
-        subprocess.run([VENV / "bin" / "python", "-m", "pip", "--version"], capture_output=True).returncode
+        subprocess.run(
+            [VENV / "bin" / "python", "-m", "pip", "--version"], capture_output=True
+        ).returncode
         == 0
     )
 
@@ -43,11 +52,20 @@ def _has_pip() -> bool:
 def _install(lock: Path) -> int:
     names = [line.split("==")[0].lower() for line in lock.read_text().splitlines() if "==" in line]
     title = f"Installing {lock.relative_to(CHECKOUT)}"
-    command = [VENV / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    command = [
+        VENV / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]
     command += ["--progress-bar", "off", "--require-hashes", "--only-binary", ":all:", "-r", lock]
     lines: list[str] = []
     done = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pip:
         assert pip.stdout is not None
         for line in pip.stdout:
             lines.append(line)

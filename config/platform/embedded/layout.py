@@ -88,7 +88,9 @@ class Layout:
         # Others may pass through (PostgreSQL runs as another user when we are root) but neither list nor write.
         self.run.mkdir(mode=0o711, parents=True, exist_ok=True)
         if self.run.is_symlink() or self.run.lstat().st_uid != os.getuid():
-            raise PermissionError(f"{self.run} belongs to somebody else; remove it and start again.")
+            raise PermissionError(
+                f"{self.run} belongs to somebody else; remove it and start again."
+            )
         self.run.chmod(0o711)
 
     def secrets(self) -> dict[str, str]:

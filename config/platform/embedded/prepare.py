@@ -77,7 +77,11 @@ def _collect(line: Step) -> None:
     for finder in get_finders():
         for path, storage in finder.list(["CVS", ".*", "*~"]):
             state.update(_identity(storage, path))
-    if stamp.exists() and stamp.read_text() == state.hexdigest() and (root / "staticfiles.json").exists():
+    if (
+        stamp.exists()
+        and stamp.read_text() == state.hexdigest()
+        and (root / "staticfiles.json").exists()
+    ):
         line.update("up to date")
         return
     stamp.unlink(missing_ok=True)

@@ -124,7 +124,9 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """What the shop's processes find in their environment besides our own."""
         return {
-            "DJANGO_SETTINGS_MODULE": text("DJANGO_SETTINGS_MODULE", default="config.settings.local"),
+            "DJANGO_SETTINGS_MODULE": text(
+                "DJANGO_SETTINGS_MODULE", default="config.settings.local"
+            ),
             "HOST": self.host,
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
@@ -140,7 +142,12 @@ class Supervisor:
             command,
             cwd=self.checkout,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **self.environment, "DB_POOL": "off", "DB_STATEMENT_TIMEOUT_MS": "0"},
+            env={
+                **os.environ,
+                **self.environment,
+                "DB_POOL": "off",
+                "DB_STATEMENT_TIMEOUT_MS": "0",
+            },
             process_group=0,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
@@ -172,7 +179,16 @@ class Supervisor:
             ),
             self._child(
                 "beat",
-                [sys.executable, "-m", "celery", "-A", "config", "beat", "--loglevel=INFO", "--pidfile="],
+                [
+                    sys.executable,
+                    "-m",
+                    "celery",
+                    "-A",
+                    "config",
+                    "beat",
+                    "--loglevel=INFO",
+                    "--pidfile=",
+                ],
                 {"DB_POOL": "off"},
             ),
         ]
@@ -185,7 +201,9 @@ class Supervisor:
             deadline = time.monotonic() + WEB_START_SECONDS
             while not self._web_answers():
                 if time.monotonic() > deadline:
-                    raise Refusal(f"The web process does not answer; see {self.layout.logs / 'web.log'}.")
+                    raise Refusal(
+                        f"The web process does not answer; see {self.layout.logs / 'web.log'}."
+                    )
                 self._look_after(stage)
                 line.update("starting web, worker and beat")
                 time.sleep(0.1)
@@ -196,7 +214,14 @@ class Supervisor:
             return [
                 self._child(
                     "web",
-                    [sys.executable, "-m", "config.platform.embedded", "web", "--fd", str(listener.fileno())],
+                    [
+                        sys.executable,
+                        "-m",
+                        "config.platform.embedded",
+                        "web",
+                        "--fd",
+                        str(listener.fileno()),
+                    ],
                     # With the lock, so that the next supervisor waits until the port is free as well.
                     pass_fds=(listener.fileno(), lock_fd),
                 )
@@ -223,7 +248,12 @@ class Supervisor:
                     "--blocking-threads",
                     text("HTTP_THREADS", default="8"),
                 ]
-                + ["--no-ws", "--no-access-log", "--respawn-failed-workers", "config.wsgi:application"],
+                + [
+                    "--no-ws",
+                    "--no-access-log",
+                    "--respawn-failed-workers",
+                    "config.wsgi:application",
+                ],
             ),
             self._child(
                 "sockets",
@@ -349,9 +379,13 @@ def only_one(layout: Layout) -> Iterator[int]:
             except BlockingIOError:
                 holder = running(layout)
                 if holder is not None:
-                    raise Refusal(f"The shop of this checkout runs already, as process {holder}.") from None
+                    raise Refusal(
+                        f"The shop of this checkout runs already, as process {holder}."
+                    ) from None
                 if time.monotonic() > deadline:
-                    raise Refusal(f"Engines of an earlier start still hold {layout.lock}.") from None
+                    raise Refusal(
+                        f"Engines of an earlier start still hold {layout.lock}."
+                    ) from None
                 time.sleep(0.1)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
