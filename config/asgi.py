@@ -7,7 +7,10 @@ for each request; behind a2wsgi the same views answer three to five times as man
 
 from __future__ import annotations
 
+from typing import cast
+
 from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi_typing import WSGIApp
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 
@@ -17,7 +20,7 @@ from notifications.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter(
     {
-        "http": WSGIMiddleware(wsgi_application, workers=settings.HTTP_THREADS),
+        "http": WSGIMiddleware(cast(WSGIApp, wsgi_application), workers=settings.HTTP_THREADS),
         "websocket": URLRouter(websocket_urlpatterns),
     }
 )

@@ -230,7 +230,8 @@ class Postgres:
 
     def _server_version(self) -> str:
         with self.connect() as connection:
-            return str(connection.execute("SHOW server_version").fetchone()[0]).split()[0]
+            number = connection.info.server_version
+        return f"{number // 10_000}.{number % 10_000}"
 
 
 class Valkey:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 VENV = CHECKOUT / ".venv"
+PYTHON = str(VENV / "bin" / "python")
 OLDEST = (3, 11)
 
 
@@ -22,7 +23,7 @@ def main(lock: str) -> int:
         return refuse(
             f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}."
         )
-    if not (VENV / "bin" / "python").exists() or not _has_pip():
+    if not Path(PYTHON).exists() or not _has_pip():
         if (
             importlib.util.find_spec("ensurepip") is None
             or importlib.util.find_spec("venv") is None
@@ -41,26 +42,29 @@ def main(lock: str) -> int:
 
 
 def _has_pip() -> bool:
-    return (
-        subprocess.run(
-            [VENV / "bin" / "python", "-m", "pip", "--version"], capture_output=True
-        ).returncode
-        == 0
-    )
+    return subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
 
 
 def _install(lock: Path) -> int:
     names = [line.split("==")[0].lower() for line in lock.read_text().splitlines() if "==" in line]
     title = f"Installing {lock.relative_to(CHECKOUT)}"
     command = [
-        VENV / "bin" / "python",
+        PYTHON,
         "-m",
         "pip",
         "install",
         "--disable-pip-version-check",
         "--no-input",
     ]
-    command += ["--progress-bar", "off", "--require-hashes", "--only-binary", ":all:", "-r", lock]
+    command += [
+        "--progress-bar",
+        "off",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "-r",
+        str(lock),
+    ]
     lines: list[str] = []
     done = 0
     with subprocess.Popen(
