@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
@@ -259,10 +260,16 @@ class Rules:
             moments.update(moment for moment in (promotion.starts_at, promotion.ends_at) if moment)
         return sorted(moments)
 
-    def candidates(self, codes: Iterable[str]) -> list[PromotionRule]:
-        """Return the promotions that these codes bring in, and the automatic ones."""
-        found = {self.coupons.get(code) for code in codes}
-        return [promotion for promotion in self.promotions if promotion.is_automatic or promotion.id in found]
+    def with_coupons(self, coupons: Mapping[str, UUID]) -> Rules:
+        """Return the same rules knowing these codes; a shop may have millions, so they are looked up by need."""
+        # A plain copy keeps what has been worked out once per revision; `replace` would work it out again.
+        twin = copy(self)
+        twin.__dict__["coupons"] = coupons
+        return twin
+
+    def without_promotions(self) -> Rules:
+        """Return the same rules with every promotion switched off; bundle prices stay."""
+        return replace(self, promotions=(), coupons={})
 
 
 # --- the answer -------------------------------------------------------------------------------------
@@ -587,11 +594,23 @@ class Quote:
                 for row in content["lines"]
             ),
             discounts=tuple(
-                Discount(UUID(row[0]) if row[0] else None, row[1], row[2], row[3], row[4], Decimal(row[5]))
+                Discount(
+                    UUID(row[0]) if row[0] else None,
+                    row[1],
+                    row[2],
+                    row[3],
+                    row[4],
+                    Decimal(row[5]),
+                )
                 for row in content["discounts"]
             ),
             not_applied=tuple(
-                NotApplied(code, UUID(promotion) if promotion else None, reason, REASONS.get(reason, reason))
+                NotApplied(
+                    code,
+                    UUID(promotion) if promotion else None,
+                    reason,
+                    REASONS.get(reason, reason),
+                )
                 for code, promotion, reason in content["not_applied"]
             ),
             shipping=charge
@@ -615,7 +634,9 @@ class Quote:
             prices_include_tax=content["included"],
             is_estimated=content["estimated"],
             revision=content["revision"],
-            valid_until=datetime.fromisoformat(content["valid_until"]) if content["valid_until"] else None,
+            valid_until=datetime.fromisoformat(content["valid_until"])
+            if content["valid_until"]
+            else None,
         )
 
 
@@ -736,7 +757,10 @@ class _Pricing:
         found = self.targets.get(rule.id)
         if found is None:
             indexes: set[int] = set()
-            for by, ids in ((self.by_product, rule.product_ids), (self.by_category, rule.category_ids)):
+            for by, ids in (
+                (self.by_product, rule.product_ids),
+                (self.by_category, rule.category_ids),
+            ):
                 # the smaller side is walked: a promotion may name thousands of products
                 for key in by.keys() & ids if len(by) < len(ids) else ids & by.keys():
                     indexes.update(by[key])
@@ -779,10 +803,14 @@ class _Pricing:
                 for index, part in zip(indexes, parts, strict=True):
                     left[index] -= part
                 applied.append(
-                    _Applied(rule, {i: part for i, part in zip(indexes, parts, strict=True) if part})
+                    _Applied(
+                        rule, {i: part for i, part in zip(indexes, parts, strict=True) if part}
+                    )
                 )
         options = self._options(sum(left))
-        chosen = next((option for option in options if option[1].code == self.basket.shipping_option), None)
+        chosen = next(
+            (option for option in options if option[1].code == self.basket.shipping_option), None
+        )
         shipping_left = chosen[0] if chosen else 0
         for rule in promotions:
             if rule.lane == "shipping":
@@ -797,7 +825,9 @@ class _Pricing:
         ceiling = self._minor(rule.maximum_discount)
         return split_minor(ceiling, parts) if sum(parts) > ceiling else parts
 
-    def _take_from_lines(self, rule: PromotionRule, indexes: list[int], amounts: list[int]) -> list[int]:
+    def _take_from_lines(
+        self, rule: PromotionRule, indexes: list[int], amounts: list[int]
+    ) -> list[int]:
         """Return what a promotion takes off each of its lines, rounded line by line."""
         if rule.kind == PERCENTAGE:
             numerator, denominator = _ratio(rule.value / 100)
@@ -823,7 +853,9 @@ class _Pricing:
             return Decimal(0)
         return Decimal(str(max(reached, key=lambda tier: int(tier["from"]))["percent"]))
 
-    def _take_free_units(self, rule: PromotionRule, indexes: list[int], amounts: list[int]) -> list[int]:
+    def _take_free_units(
+        self, rule: PromotionRule, indexes: list[int], amounts: list[int]
+    ) -> list[int]:
         """Return what "buy some, get some" takes off: of every full set, the cheapest units."""
         buy, get = int(rule.details.get("buy", 0)), int(rule.details.get("get", 0))
         quantities = [self.lines[index].quantity for index in indexes]
@@ -832,13 +864,19 @@ class _Pricing:
         free = sum(quantities) // (buy + get) * get
         numerator, denominator = _ratio(Decimal(str(rule.details.get("percent", 100))) / 100)
         parts = [0] * len(indexes)
-        for position in sorted(range(len(indexes)), key=lambda i: (Fraction(amounts[i], quantities[i]), i)):
+        for position in sorted(
+            range(len(indexes)), key=lambda i: (Fraction(amounts[i], quantities[i]), i)
+        ):
             units = min(free, quantities[position])
-            parts[position] = _share(amounts[position], numerator * units, denominator * quantities[position])
+            parts[position] = _share(
+                amounts[position], numerator * units, denominator * quantities[position]
+            )
             free -= units
         return parts
 
-    def _take_from_order(self, rule: PromotionRule, indexes: list[int], amounts: list[int]) -> list[int]:
+    def _take_from_order(
+        self, rule: PromotionRule, indexes: list[int], amounts: list[int]
+    ) -> list[int]:
         """Return what a promotion on the whole takes off, split over the lines by what is left of them."""
         whole = sum(amounts)
         if rule.kind == PERCENTAGE:
@@ -852,7 +890,9 @@ class _Pricing:
     def _take_from_shipping(
         self, rule: PromotionRule, chosen: tuple[int, ShippingMethod] | None, left: int
     ) -> int:
-        if chosen is None or chosen[1].code not in (rule.details.get("options") or [chosen[1].code]):
+        if chosen is None or chosen[1].code not in (
+            rule.details.get("options") or [chosen[1].code]
+        ):
             return 0
         if rule.kind == PERCENTAGE:
             taken = _share(left, *_ratio(rule.value / 100))
@@ -912,7 +952,11 @@ class _Pricing:
         place = self.basket.destination
         if place is None:
             return None
-        country, state, postal = place.country.upper(), _fold(place.state), _postal(place.postal_code)
+        country, state, postal = (
+            place.country.upper(),
+            _fold(place.state),
+            _postal(place.postal_code),
+        )
         best: tuple[tuple[int, bool, bool, int], Zone] | None = None
         for zone in sorted(self.rules.zones, key=lambda zone: zone.id):
             listed = country in zone.countries
@@ -946,7 +990,8 @@ class _Pricing:
                 continue
             options.append((self._shipping_price(method, goods), method))
         return sorted(
-            options, key=lambda option: (option[0], -option[1].priority, option[1].max_days, option[1].code)
+            options,
+            key=lambda option: (option[0], -option[1].priority, option[1].max_days, option[1].code),
         )
 
     def _shipping_price(self, method: ShippingMethod, goods: int) -> int:
@@ -968,14 +1013,20 @@ class _Pricing:
         place = self.basket.destination
         if place is None or self.basket.is_tax_exempt:
             return _Taxes([], Fraction(1))
-        country, state, postal = place.country.upper(), _fold(place.state), _postal(place.postal_code)
+        country, state, postal = (
+            place.country.upper(),
+            _fold(place.state),
+            _postal(place.postal_code),
+        )
         today = self.now.astimezone(UTC).date()
         best: dict[tuple[str, str], tuple[tuple[Any, ...], TaxRule]] = {}
         by_country = self.rules.tax_rules_by_country
         for rule in (*by_country.get(country, ()), *by_country.get(ANYWHERE, ())):
             if rule.tax_class not in {tax_class, ""} or (shipping and not rule.on_shipping):
                 continue
-            if (rule.valid_from and today < rule.valid_from) or (rule.valid_to and today >= rule.valid_to):
+            if (rule.valid_from and today < rule.valid_from) or (
+                rule.valid_to and today >= rule.valid_to
+            ):
                 continue
             if rule.state and _fold(rule.state) != state:
                 continue
@@ -1007,7 +1058,9 @@ class _Pricing:
                 left[index] -= part
                 if part:
                     shares[index].append((len(discounts), part))
-            discounts.append(Discount(None, None, name, BUNDLE, "bundle", self._amount(sum(parts.values()))))
+            discounts.append(
+                Discount(None, None, name, BUNDLE, "bundle", self._amount(sum(parts.values())))
+            )
 
         outcome, code_of, refused = self.choose(left)
         shipping_shares: list[tuple[int, int]] = []
@@ -1020,7 +1073,9 @@ class _Pricing:
                 shares[index].append((len(discounts), part))
             if applied.shipping:
                 shipping_shares.append((len(discounts), applied.shipping))
-            discounts.append(Discount(rule.id, code, rule.name, rule.kind, rule.lane, self._amount(taken)))
+            discounts.append(
+                Discount(rule.id, code, rule.name, rule.kind, rule.lane, self._amount(taken))
+            )
 
         summed: dict[tuple[str, str, Decimal, bool], list[int]] = {}
         coefficients: dict[str, _Taxes] = {}
@@ -1119,7 +1174,9 @@ class _Pricing:
             variant_id=line.variant_id,
             sku=line.sku,
             quantity=line.quantity,
-            list_price=unit_price if line.list_price is None else self._amount(self._minor(line.list_price)),
+            list_price=unit_price
+            if line.list_price is None
+            else self._amount(self._minor(line.list_price)),
             unit_price=unit_price,
             subtotal=self._amount(self.subtotals[index]),
             discount=self._amount(self.subtotals[index] - left),
@@ -1157,7 +1214,12 @@ class _Pricing:
     def _tax_amounts(self, taxes: list[tuple[TaxRule, int, int]]) -> tuple[TaxAmount, ...]:
         return tuple(
             TaxAmount(
-                rule.name, rule.type, rule.rate, rule.is_included, self._amount(base), self._amount(amount)
+                rule.name,
+                rule.type,
+                rule.rate,
+                rule.is_included,
+                self._amount(base),
+                self._amount(amount),
             )
             for rule, base, amount in taxes
         )
@@ -1209,7 +1271,13 @@ def _taxes(rules: list[TaxRule]) -> _Taxes:
     """Work out each tax as a fraction of the net amount: plain ones first, then compound ones on top."""
     ordered = sorted(
         rules,
-        key=lambda rule: (not rule.is_included, rule.is_compound, rule.priority, rule.type, rule.name),
+        key=lambda rule: (
+            not rule.is_included,
+            rule.is_compound,
+            rule.priority,
+            rule.type,
+            rule.name,
+        ),
     )
     parts: list[tuple[TaxRule, Fraction]] = []
     before = Fraction(0)
@@ -1296,7 +1364,11 @@ def _steps(quote: Quote) -> list[Step]:
     for tax in quote.taxes:
         percent = f"{(tax.rate * 100).normalize():f}"
         if tax.included:
-            add("tax", f"{tax.name} {percent} %, included: {quote.format(tax.amount)}", tax.amount * 0)
+            add(
+                "tax",
+                f"{tax.name} {percent} %, included: {quote.format(tax.amount)}",
+                tax.amount * 0,
+            )
         else:
             add("tax", f"{tax.name} {percent} %", tax.amount)
     return steps

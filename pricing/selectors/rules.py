@@ -1,0 +1,258 @@
+"""The rules of a company, read into the engine's terms and kept in memory until their revision moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import (
+    Count,
+    FilteredRelation,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Coalesce
+
+from inventory.models import BundleItem, Category, Company
+from pricing import engine
+from pricing.models import (
+    BundlePrice,
+    Promotion,
+    PromotionUse,
+    Revision,
+    ShippingRule,
+    ShippingZone,
+    TaxRate,
+)
+
+# One entry per company; replaced as a whole, so threads need no lock: at worst two read the same rules.
+_KEPT: dict[UUID, engine.Rules] = {}
+
+
+def revision_expression(company_id: OuterRef | UUID) -> Coalesce:
+    """Return the company's revision as an expression, for queries that read something else anyway."""
+    number = Revision.objects.filter(company_id=company_id).values("number")[:1]
+    return Coalesce(Subquery(number), Value(0), output_field=IntegerField())
+
+
+def revision(*, company_id: UUID) -> int:
+    """Return the number that rises whenever promotions, taxes or shipping change; 0 before the first change."""
+    return (
+        Revision.objects.filter(company_id=company_id).values_list("number", flat=True).first() or 0
+    )
+
+
+def rules(*, company_id: UUID, revision: int) -> engine.Rules:
+    """
+    Return the company's rules as of a revision at least as new as the one given.
+
+    Periods are not applied here: the engine does that with its own `now`, so rules stay good while time passes.
+    Coupon codes are not part of it, see `promotions_in_play`.
+    """
+    kept = _KEPT.get(company_id)
+    if kept is None or kept.revision != revision:
+        kept = _KEPT[company_id] = _read(company_id, revision)
+    return kept
+
+
+def promotions_in_play(
+    *, company_id: UUID, rules: engine.Rules, codes: Iterable[str], customer_key: str
+) -> tuple[Mapping[str, UUID], frozenset[UUID]]:
+    """
+    Return the promotion behind each code, and the promotions that are used up, in all or for this customer.
+
+    One query, and none when there are no codes and no automatic promotion has a limit.
+    """
+    codes = list(codes)
+    limited = [promotion.id for promotion in rules.automatic if promotion.is_limited]
+    if not codes and not limited:
+        return {}, frozenset()
+    found = (
+        Promotion.objects.filter(company_id=company_id, is_active=True, deleted_at=None)
+        .annotate(
+            coupon=FilteredRelation(
+                "coupons", condition=Q(coupons__code__in=codes, coupons__is_active=True)
+            )
+        )
+        .filter(Q(coupon__isnull=False) | Q(id__in=limited))
+        .values_list(
+            "id",
+            "coupon__code",
+            "usage_limit",
+            "used_count",
+            "per_customer_limit",
+            _uses_of(customer_key),
+        )
+    )
+    coupons: dict[str, UUID] = {}
+    used_up = set()
+    for promotion_id, code, limit, used, customer_limit, customer_used in found:
+        if code is not None:
+            coupons[code] = promotion_id
+        if (limit is not None and used >= limit) or (
+            customer_limit is not None and customer_key and customer_used >= customer_limit
+        ):
+            used_up.add(promotion_id)
+    return coupons, frozenset(used_up)
+
+
+def _uses_of(customer_key: str) -> Coalesce:
+    uses = (
+        PromotionUse.objects.filter(
+            promotion=OuterRef("id"), customer_key=customer_key, returned_at=None
+        )
+        .order_by()
+        .values("promotion")
+        .annotate(number=Count("*"))
+        .values("number")
+    )
+    return Coalesce(Subquery(uses), Value(0), output_field=IntegerField())
+
+
+def _read(company_id: UUID, revision: int) -> engine.Rules:
+    company = Company.objects.get(id=company_id)
+    below = _descendants(company_id)
+    return engine.Rules(
+        revision=revision,
+        promotions=tuple(
+            _promotion(row, company.currency, below) for row in promotions_with_targets(company_id)
+        ),
+        tax_rules=tuple(
+            engine.TaxRule(
+                id=rate.id,
+                name=rate.name,
+                type=rate.type,
+                country=rate.country,
+                rate=rate.rate,
+                state=rate.state,
+                postal_prefix=rate.postal_pattern,
+                tax_class=rate.tax_class,
+                is_included=rate.is_included,
+                is_compound=rate.is_compound,
+                on_shipping=rate.on_shipping,
+                priority=rate.priority,
+                valid_from=rate.valid_from,
+                valid_to=rate.valid_to,
+            )
+            for rate in TaxRate.objects.filter(company_id=company_id, is_active=True)
+        ),
+        zones=_zones(company_id),
+        bundles=_bundles(company_id),
+    )
+
+
+def promotions_with_targets(company_id: UUID) -> QuerySet[Promotion]:
+    """Return the promotions that a code may bring in or that apply by themselves, with the ids they are about."""
+    return Promotion.objects.filter(
+        company_id=company_id, is_active=True, deleted_at=None
+    ).annotate(
+        product_ids=ArrayAgg(
+            "products__id", distinct=True, filter=Q(products__isnull=False), default=Value([])
+        ),
+        category_ids=ArrayAgg(
+            "categories__id", distinct=True, filter=Q(categories__isnull=False), default=Value([])
+        ),
+    )
+
+
+def _promotion(
+    row: Any, home_currency: str, below: Mapping[UUID, set[UUID]]
+) -> engine.PromotionRule:
+    # An amount without a currency is one in the company's own; it must never be read as another currency's.
+    in_home_currency = row.minimum_order is not None or row.maximum_discount is not None
+    return engine.PromotionRule(
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        scope=row.scope,
+        value=row.value,
+        currency=row.currency or (home_currency if in_home_currency else ""),
+        product_ids=frozenset(row.product_ids),
+        category_ids=frozenset().union(*(below.get(id, {id}) for id in row.category_ids)),
+        user_ids=frozenset(row.user_ids),
+        minimum_order=row.minimum_order,
+        maximum_discount=row.maximum_discount,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        is_automatic=row.is_automatic,
+        is_stackable=row.is_stackable,
+        is_limited=row.usage_limit is not None or row.per_customer_limit is not None,
+        priority=row.priority,
+        details=row.settings,
+    )
+
+
+def _descendants(company_id: UUID) -> dict[UUID, set[UUID]]:
+    """Return for each category itself and everything below it: a promotion on a category covers its children."""
+    parents = dict(Category.objects.filter(company_id=company_id).values_list("id", "parent_id"))
+    below: dict[UUID, set[UUID]] = {id: {id} for id in parents}
+    for id, nearest in parents.items():
+        seen = {id}
+        parent = nearest
+        while parent is not None and parent not in seen:
+            below[parent].add(id)
+            seen.add(parent)
+            parent = parents.get(parent)
+    return below
+
+
+def _zones(company_id: UUID) -> tuple[engine.Zone, ...]:
+    methods: dict[UUID, list[engine.ShippingMethod]] = {}
+    for rule in ShippingRule.objects.filter(zone__company_id=company_id, is_active=True):
+        methods.setdefault(rule.zone_id, []).append(
+            engine.ShippingMethod(
+                id=rule.id,
+                code=rule.code,
+                name=rule.name,
+                type=rule.type,
+                currency=rule.currency,
+                base_price=rule.base_price,
+                per_unit=rule.per_unit,
+                per_kilogram=rule.per_kilogram,
+                free_over=rule.free_over,
+                minimum_order=rule.minimum_order,
+                maximum_order=rule.maximum_order,
+                min_days=rule.min_days,
+                max_days=rule.max_days,
+                priority=rule.priority,
+            )
+        )
+    return tuple(
+        engine.Zone(
+            id=zone.id,
+            name=zone.name,
+            countries=tuple(zone.countries),
+            states=tuple(zone.states),
+            postal_prefixes=tuple(zone.postal_patterns),
+            priority=zone.priority,
+            methods=tuple(methods.get(zone.id, ())),
+        )
+        for zone in ShippingZone.objects.filter(company_id=company_id, is_active=True)
+    )
+
+
+def _bundles(company_id: UUID) -> dict[UUID, engine.BundleOffer]:
+    prices: dict[UUID, dict[str, Decimal]] = {}
+    names: dict[UUID, str] = {}
+    offered = BundlePrice.objects.filter(bundle__company_id=company_id, bundle__is_active=True)
+    for bundle_id, name, currency, amount in offered.values_list(
+        "bundle_id", "bundle__name", "currency", "amount"
+    ):
+        prices.setdefault(bundle_id, {})[currency] = amount
+        names[bundle_id] = name
+    parts: dict[UUID, dict[UUID, int]] = {}
+    for item in BundleItem.objects.filter(bundle__in=prices):
+        parts.setdefault(item.bundle_id, {})[item.variant_id] = item.quantity
+    return {
+        bundle_id: engine.BundleOffer(
+            id=bundle_id, name=names[bundle_id], prices=by_currency, parts=parts.get(bundle_id, {})
+        )
+        for bundle_id, by_currency in prices.items()
+    }
