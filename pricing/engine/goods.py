@@ -1,0 +1,68 @@
+"""The basket as the engine works on it: lines in one fixed order, amounts in whole minor units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from pricing.engine.terms import Basket, PromotionRule
+from pricing.money import exponent, from_minor, to_minor
+
+
+class Goods:
+    """The lines of a basket in the order of their ids, so that every tie is broken the same way."""
+
+    def __init__(self, basket: Basket, now: datetime) -> None:
+        exponent(basket.currency)
+        self.basket = basket
+        self.now = now
+        self.currency = basket.currency
+        self.lines = sorted(basket.lines, key=lambda line: line.id)
+        if any(line.quantity < 0 or line.unit_price < 0 for line in self.lines):
+            raise ValueError("Quantities and prices are not negative.")
+        self.subtotals = [self.minor(line.unit_price) * line.quantity for line in self.lines]
+        self.subtotal = sum(self.subtotals)
+        self.shipped = [line for line in self.lines if line.requires_shipping and line.quantity]
+        self._everything = range(len(self.lines))
+        self._targets: dict[UUID, Sequence[int]] = {}
+        self._by_product: dict[UUID, list[int]] = {}
+        self._by_category: dict[UUID, list[int]] = {}
+        for index, line in enumerate(self.lines):
+            self._by_product.setdefault(line.product_id, []).append(index)
+            for category_id in line.category_ids:
+                self._by_category.setdefault(category_id, []).append(index)
+
+    def minor(self, amount: Decimal) -> int:
+        return to_minor(amount, self.currency)
+
+    def amount(self, minor: int) -> Decimal:
+        return from_minor(minor, self.currency)
+
+    def target(self, rule: PromotionRule) -> Sequence[int]:
+        """Return the indexes of the lines this promotion is about."""
+        if not rule.product_ids and not rule.category_ids:
+            return self._everything
+        found = self._targets.get(rule.id)
+        if found is None:
+            indexes: set[int] = set()
+            for by, ids in (
+                (self._by_product, rule.product_ids),
+                (self._by_category, rule.category_ids),
+            ):
+                # the smaller side is walked: a promotion may name thousands of products
+                for key in by.keys() & ids if len(by) < len(ids) else ids & by.keys():
+                    indexes.update(by[key])
+            found = self._targets[rule.id] = sorted(indexes)
+        return found
+
+
+def share(amount: int, numerator: int, denominator: int) -> int:
+    """Return amount × numerator / denominator, rounded half-up; none is negative."""
+    return (2 * amount * numerator + denominator) // (2 * denominator)
+
+
+def percent(value: Decimal) -> tuple[int, int]:
+    """Return a percentage as numerator and denominator."""
+    return (value / 100).as_integer_ratio()

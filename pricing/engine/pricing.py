@@ -1,0 +1,242 @@
+"""The one function: a basket, rules and a moment in; a quote out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from pricing.engine.bundles import bundle_savings
+from pricing.engine.goods import Goods
+from pricing.engine.promotions import Outcome, Promotions
+from pricing.engine.quote import (
+    Discount,
+    NotApplied,
+    Quote,
+    QuoteLine,
+    ShippingCharge,
+    ShippingOption,
+    TaxAmount,
+    Totals,
+)
+from pricing.engine.taxes import Taxes, taxes_for
+from pricing.engine.terms import (
+    BUNDLE,
+    NO_SHIPPING_ZONE,
+    REASONS,
+    SHIPPING_CLASS,
+    STANDARD_CLASS,
+    Basket,
+    Line,
+    Rules,
+    TaxRule,
+)
+
+
+def price(basket: Basket, rules: Rules, now: datetime) -> Quote:
+    """
+    Price a basket by the rules as they stand at `now`.
+
+    Never raises for a code that does not apply, nor for a place we do not ship to: both are part of the answer.
+
+    :raises ValueError: if the currency is unknown, or a quantity or price is negative
+    """
+    return _Pricing(basket, rules, now).quote()
+
+
+class _Pricing:
+    """The workings of one `price` call."""
+
+    def __init__(self, basket: Basket, rules: Rules, now: datetime) -> None:
+        self.goods = Goods(basket, now)
+        self.rules = rules
+
+    def quote(self) -> Quote:
+        left = list(self.goods.subtotals)
+        shares: list[list[tuple[int, int]]] = [[] for _ in self.goods.lines]
+        discounts: list[Discount] = []
+        for name, parts in bundle_savings(self.goods, self.rules):
+            for index, part in parts.items():
+                left[index] -= part
+                if part:
+                    shares[index].append((len(discounts), part))
+            discounts.append(
+                Discount(None, None, name, BUNDLE, "bundle", self.goods.amount(sum(parts.values())))
+            )
+
+        outcome, code_of, refused = Promotions(self.goods, self.rules).choose(left)
+        shipping_shares: list[tuple[int, int]] = []
+        for applied in outcome.applied:
+            rule, code = applied.rule, code_of.get(applied.rule.id)
+            taken = sum(applied.parts.values()) + applied.shipping
+            if not taken and (code is None or code in refused):
+                continue
+            for index, part in applied.parts.items():
+                shares[index].append((len(discounts), part))
+            if applied.shipping:
+                shipping_shares.append((len(discounts), applied.shipping))
+            discounts.append(
+                Discount(rule.id, code, rule.name, rule.kind, rule.lane, self.goods.amount(taken))
+            )
+
+        summed: dict[tuple[str, str, Decimal, bool], list[int]] = {}
+        coefficients: dict[str, Taxes] = {}
+        lines = []
+        for index, line in enumerate(self.goods.lines):
+            taxes: list[tuple[TaxRule, int, int]] = []
+            if line.is_taxable:
+                if line.tax_class not in coefficients:
+                    coefficients[line.tax_class] = taxes_for(self.goods, self.rules, line.tax_class)
+                taxes = coefficients[line.tax_class].on(outcome.left[index])
+            lines.append(self._line(line, index, outcome.left[index], taxes, shares[index]))
+            _add_up(summed, taxes)
+
+        charge = None
+        shipping_taxes: list[tuple[TaxRule, int, int]] = []
+        if outcome.chosen is not None:
+            of_shipping = taxes_for(self.goods, self.rules, SHIPPING_CLASS, shipping=True)
+            if not of_shipping.parts:
+                of_shipping = taxes_for(self.goods, self.rules, STANDARD_CLASS, shipping=True)
+            shipping_taxes = of_shipping.on(outcome.shipping_left)
+            _add_up(summed, shipping_taxes)
+            charge = self._charge(outcome, shipping_taxes, shipping_shares)
+
+        taxes_in_all = tuple(
+            TaxAmount(
+                name, kind, rate, included, self.goods.amount(base), self.goods.amount(amount)
+            )
+            for (name, kind, rate, included), (base, amount) in sorted(summed.items())
+        )
+        zero = self.goods.amount(0)
+        discounted = self.goods.amount(sum(self.goods.subtotals) - sum(outcome.left))
+        shipping_discount = charge.discount if charge else zero
+        shipping_total = charge.price if charge else zero
+        tax_total = sum((tax.amount for tax in taxes_in_all), zero)
+        included = sum((tax.amount for tax in taxes_in_all if tax.included), zero)
+        totals = Totals(
+            subtotal=self.goods.amount(self.goods.subtotal),
+            discount_total=discounted + shipping_discount,
+            shipping_total=shipping_total,
+            shipping_discount=shipping_discount,
+            shipping_tax=charge.tax if charge else zero,
+            tax_total=tax_total,
+            included_tax_total=included,
+            grand_total=self.goods.amount(self.goods.subtotal)
+            - discounted
+            - shipping_discount
+            + shipping_total
+            + tax_total
+            - included,
+        )
+        promotions = self.rules.coupons
+        return Quote(
+            currency=self.goods.currency,
+            lines=tuple(lines),
+            discounts=tuple(discounts),
+            not_applied=tuple(
+                NotApplied(code, promotions.get(code), reason, REASONS[reason])
+                for code, reason in sorted(refused.items())
+            ),
+            shipping=charge,
+            shipping_options=tuple(
+                ShippingOption(
+                    method.code,
+                    method.name,
+                    self.goods.amount(cost),
+                    self.goods.currency,
+                    method.min_days,
+                    method.max_days,
+                )
+                for cost, method in outcome.options
+            ),
+            # A zone without a way to ship this order in this currency is, to the customer, no zone.
+            shipping_code=NO_SHIPPING_ZONE
+            if self.goods.shipped
+            and self.goods.basket.destination is not None
+            and not outcome.options
+            else None,
+            requires_shipping=bool(self.goods.shipped),
+            taxes=taxes_in_all,
+            totals=totals,
+            prices_include_tax=bool(taxes_in_all) and all(tax.included for tax in taxes_in_all),
+            is_estimated=self.goods.basket.destination is None
+            or (bool(self.goods.shipped) and charge is None),
+            revision=self.rules.revision,
+            valid_until=next(
+                (moment for moment in self.rules.moments if moment > self.goods.now), None
+            ),
+        )
+
+    def _line(
+        self,
+        line: Line,
+        index: int,
+        left: int,
+        taxes: list[tuple[TaxRule, int, int]],
+        shares: list[tuple[int, int]],
+    ) -> QuoteLine:
+        tax = sum(amount for _, _, amount in taxes)
+        included = sum(amount for rule, _, amount in taxes if rule.is_included)
+        unit_price = self.goods.amount(self.goods.minor(line.unit_price))
+        return QuoteLine(
+            id=line.id,
+            variant_id=line.variant_id,
+            sku=line.sku,
+            quantity=line.quantity,
+            list_price=unit_price
+            if line.list_price is None
+            else self.goods.amount(self.goods.minor(line.list_price)),
+            unit_price=unit_price,
+            subtotal=self.goods.amount(self.goods.subtotals[index]),
+            discount=self.goods.amount(self.goods.subtotals[index] - left),
+            tax=self.goods.amount(tax),
+            included_tax=self.goods.amount(included),
+            total=self.goods.amount(left + tax - included),
+            taxes=self._tax_amounts(taxes),
+            shares=tuple((number, self.goods.amount(part)) for number, part in shares),
+        )
+
+    def _charge(
+        self,
+        outcome: Outcome,
+        taxes: list[tuple[TaxRule, int, int]],
+        shares: list[tuple[int, int]],
+    ) -> ShippingCharge:
+        assert outcome.chosen is not None
+        cost, method = outcome.chosen
+        tax = sum(amount for _, _, amount in taxes)
+        included = sum(amount for rule, _, amount in taxes if rule.is_included)
+        return ShippingCharge(
+            option=method.code,
+            name=method.name,
+            price=self.goods.amount(cost),
+            discount=self.goods.amount(cost - outcome.shipping_left),
+            tax=self.goods.amount(tax),
+            included_tax=self.goods.amount(included),
+            total=self.goods.amount(outcome.shipping_left + tax - included),
+            min_days=method.min_days,
+            max_days=method.max_days,
+            taxes=self._tax_amounts(taxes),
+            shares=tuple((number, self.goods.amount(part)) for number, part in shares),
+        )
+
+    def _tax_amounts(self, taxes: list[tuple[TaxRule, int, int]]) -> tuple[TaxAmount, ...]:
+        return tuple(
+            TaxAmount(
+                rule.name,
+                rule.type,
+                rule.rate,
+                rule.is_included,
+                self.goods.amount(base),
+                self.goods.amount(amount),
+            )
+            for rule, base, amount in taxes
+        )
+
+
+def _add_up(
+    summed: dict[tuple[str, str, Decimal, bool], list[int]], taxes: list[tuple[TaxRule, int, int]]
+) -> None:
+    for rule, base, amount in taxes:
+        entry = summed.setdefault((rule.name, rule.type, rule.rate, rule.is_included), [0, 0])
+        entry[0] += base
+        entry[1] += amount

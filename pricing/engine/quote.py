@@ -1,0 +1,431 @@
+"""The answer of the engine: a quote, down to every line, and how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from pricing.engine.terms import REASONS
+from pricing.money import format_amount
+
+
+@dataclass(frozen=True, slots=True)
+class TaxAmount:
+    """One tax: on a line, on shipping, or summed over the quote. `included` means prices contain it."""
+
+    name: str
+    type: str
+    rate: Decimal
+    included: bool
+    base: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A promotion or bundle price that applied, and what it took off in all; `promotion_id` is null for bundles."""
+
+    promotion_id: UUID | None
+    code: str | None
+    name: str
+    kind: str
+    lane: str  # "bundle", "line", "order" or "shipping"
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplied:
+    """A code that did not apply, and why."""
+
+    code: str
+    promotion_id: UUID | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """
+    A priced line. `total` = subtotal − discount + the tax that prices do not include.
+
+    `shares` says which of the quote's discounts took how much: `(index, amount)`.
+    """
+
+    id: UUID
+    variant_id: UUID
+    sku: str
+    quantity: int
+    list_price: Decimal
+    unit_price: Decimal
+    subtotal: Decimal
+    discount: Decimal
+    tax: Decimal
+    included_tax: Decimal
+    total: Decimal
+    taxes: Sequence[TaxAmount]
+    shares: Sequence[tuple[int, Decimal]]
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingOption:
+    """A way to ship that is open to this basket; `id` is what `Basket.shipping_option` names."""
+
+    id: str
+    name: str
+    price: Decimal
+    currency: str
+    min_days: int
+    max_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingCharge:
+    """The chosen way to ship: `price` is before the discount, `total` after it with tax not included."""
+
+    option: str
+    name: str
+    price: Decimal
+    discount: Decimal
+    tax: Decimal
+    included_tax: Decimal
+    total: Decimal
+    min_days: int
+    max_days: int
+    taxes: Sequence[TaxAmount]
+    shares: Sequence[tuple[int, Decimal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """
+    `grand_total` = subtotal − discount_total + shipping_total + (tax_total − included_tax_total).
+
+    `discount_total` contains `shipping_discount`; `shipping_total` is before it; `tax_total` contains `shipping_tax`.
+    """
+
+    subtotal: Decimal
+    discount_total: Decimal
+    shipping_total: Decimal
+    shipping_discount: Decimal
+    shipping_tax: Decimal
+    tax_total: Decimal
+    included_tax_total: Decimal
+    grand_total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way from list prices to the grand total."""
+
+    kind: str
+    label: str
+    item_id: UUID | None
+    amount: Decimal
+    running_total: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """
+    A basket priced at one moment. `id` names exactly this content: same lines, prices, promotions, tax and shipping.
+
+    `valid_until` is when a rule next begins or ends; null when none will. `is_estimated` is true while the
+    destination, or the shipping of goods that need it, is open.
+    """
+
+    currency: str
+    lines: Sequence[QuoteLine]
+    discounts: Sequence[Discount]
+    not_applied: Sequence[NotApplied]
+    shipping: ShippingCharge | None
+    shipping_options: Sequence[ShippingOption]
+    shipping_code: str | None
+    requires_shipping: bool
+    taxes: Sequence[TaxAmount]
+    totals: Totals
+    prices_include_tax: bool
+    is_estimated: bool
+    revision: int = 0
+    valid_until: datetime | None = None
+
+    @cached_property
+    def id(self) -> str:
+        content = self.to_json()
+        for passing in ("id", "not_applied", "options", "revision", "valid_until"):
+            content.pop(passing, None)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+    @cached_property
+    def lines_by_id(self) -> Mapping[UUID, QuoteLine]:
+        return {line.id: line for line in self.lines}
+
+    @cached_property
+    def applied_codes(self) -> Sequence[str]:
+        return [discount.code for discount in self.discounts if discount.code]
+
+    def format(self, amount: Decimal) -> str:
+        return format_amount(amount, self.currency)
+
+    @cached_property
+    def steps(self) -> Sequence[Step]:
+        """From list prices to the grand total; the last running total is the grand total."""
+        return _steps(self)
+
+    def explain(self) -> dict[str, Any]:
+        """Return the explanation as the API shows it."""
+        return {
+            "quoteId": self.id,
+            "currency": self.currency,
+            "steps": [
+                {
+                    "kind": step.kind,
+                    "label": step.label,
+                    "itemId": str(step.item_id) if step.item_id else None,
+                    "amount": self.format(step.amount),
+                    "runningTotal": self.format(step.running_total),
+                }
+                for step in self.steps
+            ],
+            "notApplied": [
+                {"code": item.code, "reason": item.reason, "message": item.message}
+                for item in self.not_applied
+            ],
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a compact form for a JSON column; `from_json` gives an equal quote back."""
+        keys: dict[tuple[str, str, Decimal, bool], int] = {}
+        for index, tax in enumerate(self.taxes):
+            keys[(tax.name, tax.type, tax.rate, tax.included)] = index
+
+        def taxes(amounts: Sequence[TaxAmount]) -> list[list[Any]]:
+            return [
+                [keys[(tax.name, tax.type, tax.rate, tax.included)], str(tax.base), str(tax.amount)]
+                for tax in amounts
+            ]
+
+        def shares(amounts: Sequence[tuple[int, Decimal]]) -> list[list[Any]]:
+            return [[index, str(amount)] for index, amount in amounts]
+
+        totals = self.totals
+        content: dict[str, Any] = {
+            "v": 1,
+            "currency": self.currency,
+            "lines": [
+                [
+                    str(line.id),
+                    str(line.variant_id),
+                    line.sku,
+                    line.quantity,
+                    str(line.list_price),
+                    str(line.unit_price),
+                    str(line.subtotal),
+                    str(line.discount),
+                    str(line.tax),
+                    str(line.included_tax),
+                    str(line.total),
+                    taxes(line.taxes),
+                    shares(line.shares),
+                ]
+                for line in self.lines
+            ],
+            "discounts": [
+                [
+                    str(item.promotion_id) if item.promotion_id else None,
+                    item.code,
+                    item.name,
+                    item.kind,
+                    item.lane,
+                    str(item.amount),
+                ]
+                for item in self.discounts
+            ],
+            "not_applied": [
+                [item.code, str(item.promotion_id) if item.promotion_id else None, item.reason]
+                for item in self.not_applied
+            ],
+            "shipping": None,
+            "options": [
+                [option.id, option.name, str(option.price), option.min_days, option.max_days]
+                for option in self.shipping_options
+            ],
+            "shipping_code": self.shipping_code,
+            "requires_shipping": self.requires_shipping,
+            "taxes": [
+                [tax.name, tax.type, str(tax.rate), tax.included, str(tax.base), str(tax.amount)]
+                for tax in self.taxes
+            ],
+            "totals": [
+                str(totals.subtotal),
+                str(totals.discount_total),
+                str(totals.shipping_total),
+                str(totals.shipping_discount),
+                str(totals.shipping_tax),
+                str(totals.tax_total),
+                str(totals.included_tax_total),
+                str(totals.grand_total),
+            ],
+            "included": self.prices_include_tax,
+            "estimated": self.is_estimated,
+            "revision": self.revision,
+            "valid_until": self.valid_until.isoformat() if self.valid_until else None,
+        }
+        if (charge := self.shipping) is not None:
+            content["shipping"] = [
+                charge.option,
+                charge.name,
+                str(charge.price),
+                str(charge.discount),
+                str(charge.tax),
+                str(charge.included_tax),
+                str(charge.total),
+                charge.min_days,
+                charge.max_days,
+                taxes(charge.taxes),
+                shares(charge.shares),
+            ]
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Quote:
+        """Return the quote that `to_json` stored."""
+        summed = [
+            TaxAmount(name, kind, Decimal(rate), included, Decimal(base), Decimal(amount))
+            for name, kind, rate, included, base, amount in content["taxes"]
+        ]
+
+        def taxes(rows: Sequence[Sequence[Any]]) -> tuple[TaxAmount, ...]:
+            return tuple(
+                TaxAmount(
+                    summed[index].name,
+                    summed[index].type,
+                    summed[index].rate,
+                    summed[index].included,
+                    Decimal(base),
+                    Decimal(amount),
+                )
+                for index, base, amount in rows
+            )
+
+        def shares(rows: Sequence[Sequence[Any]]) -> tuple[tuple[int, Decimal], ...]:
+            return tuple((index, Decimal(amount)) for index, amount in rows)
+
+        charge = content["shipping"]
+        currency = content["currency"]
+        return cls(
+            currency=currency,
+            lines=tuple(
+                QuoteLine(
+                    UUID(row[0]),
+                    UUID(row[1]),
+                    row[2],
+                    row[3],
+                    *map(Decimal, row[4:11]),
+                    taxes(row[11]),
+                    shares(row[12]),
+                )
+                for row in content["lines"]
+            ),
+            discounts=tuple(
+                Discount(
+                    UUID(row[0]) if row[0] else None,
+                    row[1],
+                    row[2],
+                    row[3],
+                    row[4],
+                    Decimal(row[5]),
+                )
+                for row in content["discounts"]
+            ),
+            not_applied=tuple(
+                NotApplied(
+                    code,
+                    UUID(promotion) if promotion else None,
+                    reason,
+                    REASONS.get(reason, reason),
+                )
+                for code, promotion, reason in content["not_applied"]
+            ),
+            shipping=charge
+            and ShippingCharge(
+                charge[0],
+                charge[1],
+                *map(Decimal, charge[2:7]),
+                charge[7],
+                charge[8],
+                taxes(charge[9]),
+                shares(charge[10]),
+            ),
+            shipping_options=tuple(
+                ShippingOption(row[0], row[1], Decimal(row[2]), currency, row[3], row[4])
+                for row in content["options"]
+            ),
+            shipping_code=content["shipping_code"],
+            requires_shipping=content["requires_shipping"],
+            taxes=tuple(summed),
+            totals=Totals(*map(Decimal, content["totals"])),
+            prices_include_tax=content["included"],
+            is_estimated=content["estimated"],
+            revision=content["revision"],
+            valid_until=datetime.fromisoformat(content["valid_until"])
+            if content["valid_until"]
+            else None,
+        )
+
+
+def _steps(quote: Quote) -> list[Step]:
+    steps: list[Step] = []
+    running = Decimal(0)
+
+    def add(kind: str, label: str, amount: Decimal, item_id: UUID | None = None) -> None:
+        nonlocal running
+        running += amount
+        steps.append(Step(kind, label, item_id, amount, running))
+
+    for line in quote.lines:
+        add("list_price", f"{line.quantity} × {line.sku}", line.list_price * line.quantity, line.id)
+        if line.unit_price != line.list_price:
+            add(
+                "list_price",
+                f"Promised price of {line.sku}",
+                (line.unit_price - line.list_price) * line.quantity,
+                line.id,
+            )
+    by_discount: dict[int, list[tuple[UUID, Decimal]]] = {}
+    for line in quote.lines:
+        for index, amount in line.shares:
+            by_discount.setdefault(index, []).append((line.id, amount))
+    for index, discount in enumerate(quote.discounts):
+        if discount.lane in {"bundle", "line"}:
+            for item_id, amount in by_discount.get(index, ()):
+                add(_kind(discount), discount.name, -amount, item_id)
+        elif discount.lane == "order":
+            add(_kind(discount), discount.name, -discount.amount)
+    if quote.shipping is not None:
+        add("shipping", quote.shipping.name, quote.shipping.price)
+        for discount in quote.discounts:
+            if discount.lane == "shipping":
+                add(_kind(discount), discount.name, -discount.amount)
+    for tax in quote.taxes:
+        percent = f"{(tax.rate * 100).normalize():f}"
+        if tax.included:
+            add(
+                "tax",
+                f"{tax.name} {percent} %, included: {quote.format(tax.amount)}",
+                tax.amount * 0,
+            )
+        else:
+            add("tax", f"{tax.name} {percent} %", tax.amount)
+    return steps
+
+
+def _kind(discount: Discount) -> str:
+    return "coupon" if discount.code else "promotion"

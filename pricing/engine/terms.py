@@ -1,0 +1,258 @@
+"""The words of the engine: what is asked of it, and the rules it goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+PERCENTAGE = "PERCENTAGE"
+FIXED_AMOUNT = "FIXED_AMOUNT"
+FREE_SHIPPING = "FREE_SHIPPING"
+BUY_X_GET_Y = "BUY_X_GET_Y"
+TIERED_QUANTITY = "TIERED_QUANTITY"
+BUNDLE = "BUNDLE"
+
+ANYWHERE = "*"  # a zone or rate for every country
+SHIPPING_CLASS = "shipping"  # tax class of the shipping charge, where a place has one
+STANDARD_CLASS = "standard"
+NO_SHIPPING_ZONE = "NO_SHIPPING_ZONE"
+
+# Why a code did not apply.
+UNKNOWN = "unknown"
+NOT_STARTED = "not_started"
+EXPIRED = "expired"
+WRONG_CURRENCY = "wrong_currency"
+NOT_ELIGIBLE = "not_eligible"
+MINIMUM_NOT_MET = "minimum_not_met"
+NO_MATCHING_ITEMS = "no_matching_items"
+NO_SHIPPING = "no_shipping"
+NOT_COMBINABLE = "not_combinable"
+USED_UP = "used_up"
+NO_EFFECT = "no_effect"
+
+REASONS: Mapping[str, str] = {
+    UNKNOWN: "There is no such code.",
+    NOT_STARTED: "This code is not valid yet.",
+    EXPIRED: "This code is no longer valid.",
+    WRONG_CURRENCY: "This code is not valid in this currency.",
+    NOT_ELIGIBLE: "This code is for other customers.",
+    MINIMUM_NOT_MET: "The order is below the minimum for this code.",
+    NO_MATCHING_ITEMS: "Nothing in the cart qualifies for this code.",
+    NO_SHIPPING: "Nothing in the cart is shipped.",
+    NOT_COMBINABLE: "This code cannot be combined with a better offer.",
+    USED_UP: "This code has been used up.",
+    NO_EFFECT: "There is nothing left to discount.",
+}
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the goods go, as far as it is known. `country` is an ISO code of two letters."""
+
+    country: str
+    state: str = ""
+    postal_code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """
+    One line to be priced.
+
+    `unit_price` is what one unit costs this customer (a promised price may be below `list_price`, the current one).
+    Lines that share `bundle_group` were added as one bundle.
+    """
+
+    id: UUID
+    variant_id: UUID
+    product_id: UUID
+    sku: str
+    quantity: int
+    unit_price: Decimal
+    list_price: Decimal | None = None
+    category_ids: Sequence[UUID] = ()
+    tax_class: str = STANDARD_CLASS
+    is_taxable: bool = True
+    weight_grams: int = 0
+    requires_shipping: bool = True
+    bundle_id: UUID | None = None
+    bundle_group: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """
+    What a customer wants to buy, and where it goes.
+
+    `used_up` names promotions whose limit is reached, in all or for this customer; `services.quote` fills it in.
+    """
+
+    lines: Sequence[Line]
+    currency: str
+    destination: Place | None = None
+    codes: Sequence[str] = ()
+    shipping_option: str | None = None
+    user_id: UUID | None = None
+    customer_key: str = ""
+    is_tax_exempt: bool = False
+    used_up: frozenset[UUID] = frozenset()
+
+
+# --- the rules --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionRule:
+    """
+    A reason to pay less. Empty targets mean everything and everybody; an empty currency, any.
+
+    `kind` and `scope` carry the names of `Promotion.Kind` and `Promotion.Scope`. `details` are those of the kind:
+    FIXED_AMOUNT `{"per_unit": true}`; BUY_X_GET_Y `{"buy": 2, "get": 1, "percent": "100"}`;
+    TIERED_QUANTITY `{"tiers": [{"from": 5, "percent": "10"}]}`; shipping `{"options": ["standard"]}`.
+    """
+
+    id: UUID
+    name: str
+    kind: str
+    scope: str = "CART"
+    value: Decimal = Decimal(0)
+    currency: str = ""
+    product_ids: frozenset[UUID] = frozenset()
+    category_ids: frozenset[UUID] = frozenset()
+    user_ids: frozenset[UUID] = frozenset()
+    minimum_order: Decimal | None = None
+    maximum_discount: Decimal | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    is_automatic: bool = False
+    is_stackable: bool = True
+    is_limited: bool = False
+    priority: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lane(self) -> str:
+        if self.kind == FREE_SHIPPING or self.scope == "SHIPPING":
+            return "shipping"
+        if self.scope in {"PRODUCT", "CATEGORY"} or self.kind in {BUY_X_GET_Y, TIERED_QUANTITY}:
+            return "line"
+        return "order"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaxRule:
+    """A tax on goods of a class sent to a place; `rate` is a fraction, the period is half-open."""
+
+    id: UUID
+    name: str
+    type: str
+    country: str
+    rate: Decimal
+    state: str = ""
+    postal_prefix: str = ""
+    tax_class: str = STANDARD_CLASS
+    is_included: bool = False
+    is_compound: bool = False
+    on_shipping: bool = True
+    priority: int = 0
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippingMethod:
+    """One way to ship and what it costs; the band of orders is half-open."""
+
+    id: UUID
+    code: str
+    name: str
+    type: str
+    currency: str
+    base_price: Decimal = Decimal(0)
+    per_unit: Decimal = Decimal(0)
+    per_kilogram: Decimal = Decimal(0)
+    free_over: Decimal | None = None
+    minimum_order: Decimal | None = None
+    maximum_order: Decimal | None = None
+    min_days: int = 2
+    max_days: int = 5
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """Where we ship: every country listed, narrowed by states and beginnings of postal codes where given."""
+
+    id: UUID
+    name: str
+    countries: Sequence[str]
+    states: Sequence[str] = ()
+    postal_prefixes: Sequence[str] = ()
+    priority: int = 0
+    methods: Sequence[ShippingMethod] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleOffer:
+    """What a bundle costs as a whole, by currency, and how many of which variants complete it."""
+
+    id: UUID
+    name: str
+    prices: Mapping[str, Decimal]
+    parts: Mapping[UUID, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Everything a company has decided about prices, as of one revision."""
+
+    revision: int = 0
+    promotions: Sequence[PromotionRule] = ()
+    coupons: Mapping[str, UUID] = field(default_factory=dict)
+    tax_rules: Sequence[TaxRule] = ()
+    zones: Sequence[Zone] = ()
+    bundles: Mapping[UUID, BundleOffer] = field(default_factory=dict)
+
+    @cached_property
+    def promotions_by_id(self) -> Mapping[UUID, PromotionRule]:
+        return {promotion.id: promotion for promotion in self.promotions}
+
+    @cached_property
+    def automatic(self) -> Sequence[PromotionRule]:
+        return [promotion for promotion in self.promotions if promotion.is_automatic]
+
+    @cached_property
+    def tax_rules_by_country(self) -> Mapping[str, Sequence[TaxRule]]:
+        by_country: dict[str, list[TaxRule]] = {}
+        for rule in self.tax_rules:
+            by_country.setdefault(rule.country.upper(), []).append(rule)
+        return by_country
+
+    @cached_property
+    def moments(self) -> Sequence[datetime]:
+        """When a promotion or a tax begins or ends, in order: a quote holds at most until the next of these."""
+        days = [day for rule in self.tax_rules for day in (rule.valid_from, rule.valid_to) if day]
+        moments = {datetime.combine(day, time.min, UTC) for day in days}
+        for promotion in self.promotions:
+            moments.update(moment for moment in (promotion.starts_at, promotion.ends_at) if moment)
+        return sorted(moments)
+
+    def with_coupons(self, coupons: Mapping[str, UUID]) -> Rules:
+        """Return the same rules knowing these codes; a shop may have millions, so they are looked up by need."""
+        # A plain copy keeps what has been worked out once per revision; `replace` would work it out again.
+        twin = copy(self)
+        twin.__dict__["coupons"] = coupons
+        return twin
+
+    def without_promotions(self) -> Rules:
+        """Return the same rules with every promotion switched off; bundle prices stay."""
+        return replace(self, promotions=(), coupons={})
