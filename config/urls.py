@@ -27,3 +27,8 @@ urlpatterns = [
     path("", include("orders.urls")),
     path("", include("notifications.urls")),
 ]
+
+handler400 = "config.platform.http.middleware.bad_request"
+handler403 = "config.platform.http.middleware.forbidden"
+handler404 = "config.platform.http.middleware.not_found"
+handler500 = "config.platform.http.middleware.server_error"

@@ -37,7 +37,9 @@ class Actor:
 
     @classmethod
     def system(cls, company_id: UUID, *, source: str = "job", request_id: str = "") -> Actor:
-        return cls(kind=ActorKind.SYSTEM, company_id=company_id, source=source, request_id=request_id)
+        return cls(
+            kind=ActorKind.SYSTEM, company_id=company_id, source=source, request_id=request_id
+        )
 
     @property
     def is_staff(self) -> bool:

@@ -145,3 +145,33 @@ class InvalidTransition(ApplicationError):
     http_status = 409
     title = "This status change is not allowed"
     message = "This status change is not allowed."
+
+
+class Conflict(ApplicationError):
+    code = "CONFLICT"
+    http_status = 409
+    title = "Someone else changed this at the same moment"
+    message = "Someone else changed this at the same moment. Nothing was changed."
+    advice = "Repeat the request; the same Idempotency-Key is fine."
+
+
+class InternalError(ApplicationError):
+    code = "INTERNAL_ERROR"
+    http_status = 500
+    title = "Something went wrong on our side"
+    message = "Something went wrong on our side."
+    advice = "Quote the request id when you report this."
+
+
+class MethodNotAllowed(ApplicationError):
+    code = "METHOD_NOT_ALLOWED"
+    http_status = 405
+    title = "Method not allowed"
+    message = "This address does not take that method."
+
+
+class UnsupportedMediaType(ApplicationError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    http_status = 415
+    title = "Unsupported media type"
+    message = "Send the body as application/json in UTF-8."

@@ -28,3 +28,12 @@ class Event:
             for field in dataclasses.fields(self)
             if field.name != "aggregate_id"
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomerCreated(Event):
+    """Somebody signed up (EVT-10)."""
+
+    name: ClassVar[str] = "customer.created"
+    aggregate_type: ClassVar[str] = "user"
+    email: str

@@ -43,8 +43,12 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
+    def by_email(self, email: str) -> User | None:
+        """Return the user of an address, whatever its case, by the index that keeps addresses unique."""
+        return self.alias(lower=Lower("email")).filter(lower=email.lower()).first()
+
     def get_by_natural_key(self, username: str | None) -> User:
-        return self.get(email__iexact=username)
+        return self.alias(lower=Lower("email")).get(lower=(username or "").lower())
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -81,6 +85,29 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name.split(" ")[0] if self.name else self.email
 
 
+class LoginSession(models.Model):
+    """
+    One sign-in through the API: a family of refresh tokens, of which only the newest is good.
+
+    Revoking it ends its access tokens too, as each request looks at it together with the user.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_sessions")
+    refresh_id = models.UUIDField()
+    created_at = models.DateTimeField()
+    refreshed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "login_sessions"
+        indexes = [models.Index(fields=["expires_at"], name="login_session_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} since {self.created_at:%Y-%m-%d}"
+
+
 class OutboxEvent(models.Model):
     """One announced fact, written with the change it tells of; the relay hands it to consumers."""
 
@@ -98,6 +125,7 @@ class OutboxEvent(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField()
     dead_at = models.DateTimeField(null=True)
+    forwarded_at = models.DateTimeField(null=True)  # to the bus for outsiders, which the relay does apart
     error = models.TextField(blank=True)
 
     class Meta:
@@ -109,6 +137,8 @@ class OutboxEvent(models.Model):
                 name="outbox_due",
                 condition=Q(published_at__isnull=True, dead_at__isnull=True),
             ),
+            # the bus: what has not been forwarded, oldest first
+            models.Index(fields=["id"], name="outbox_outside", condition=Q(forwarded_at__isnull=True)),
             models.Index(fields=["aggregate_id", "id"], name="outbox_aggregate"),
             models.Index(fields=["name", "occurred_at"], name="outbox_name"),
         ]

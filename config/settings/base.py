@@ -82,6 +82,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.platform.http.RequestMiddleware",  # first: whatever the others answer carries the request id
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.platform.csp.PolicyMiddleware",
@@ -192,6 +193,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 0.5,
     "socket_keepalive": True,
+    # How long a process that publishes tries to connect: a kick must not hold up its request.
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A kick only shortens a wait, so a broker that is down must not hold up the request that kicks.

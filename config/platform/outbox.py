@@ -1,0 +1,231 @@
+"""
+The one way upwards: events are written in the transaction of the change they tell of.
+
+*Live* subscribers run in the publishing process after the commit, best effort. *Durable* consumers are run by
+`config.platform.relay`, each event once per consumer, and survive any crash.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from celery import current_app
+from django.db import connection, transaction
+
+from config.platform import breaker
+from config.platform.actor import Actor
+from config.platform.events import Event
+from config.platform.models import OutboxEvent, new_id
+
+logger = structlog.get_logger(__name__)
+
+RELAY_TASK = "config.platform.tasks.relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What surrounds every event (EVT-03); `actor` is the label under which histories name the author."""
+
+    id: UUID
+    name: str
+    version: int
+    occurred_at: datetime
+    company_id: UUID | None
+    aggregate_type: str
+    aggregate_id: UUID
+    actor: str
+    request_id: str
+
+
+Live = Callable[[Any, Envelope], None]
+Durable = Callable[[Any, Envelope, datetime], None]
+L = TypeVar("L", bound=Live)
+D = TypeVar("D", bound=Durable)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A durable subscriber; its name is stored with every event it took, so it must never change."""
+
+    name: str
+    events: tuple[type[Event], ...]
+    run: Durable
+
+
+_live: list[tuple[tuple[type[Event], ...], Live]] = []
+_durable: dict[str, Consumer] = {}
+
+
+def live(*events: type[Event]) -> Callable[[L], L]:
+    """
+    Register a function to be called as `fn(event, envelope)` after the commit, in the publishing process.
+
+    Best effort: what it raises is logged. Subscribing to a base class receives all its subclasses.
+    """
+
+    def register(run: L) -> L:
+        _live.append((events, run))
+        _live_for.cache_clear()
+        return run
+
+    return register
+
+
+def durable(*events: type[Event], consumer: str) -> Callable[[D], D]:
+    """
+    Register `fn(event, envelope, now)` to be run by the relay, once per event under the name `consumer`.
+
+    It runs in a transaction of its own, together with the proof that it ran; whatever it raises undoes both and is
+    tried again later. So it may write rows and publish, and must not call a network.
+    """
+
+    def register(run: D) -> D:
+        known = _durable.get(consumer)
+        if known and (known.run.__module__, known.run.__qualname__) != (
+            run.__module__,
+            run.__qualname__,
+        ):
+            raise ValueError(f"two durable consumers are named {consumer}")
+        _durable[consumer] = Consumer(name=consumer, events=events, run=run)
+        consumers_of.cache_clear()
+        return run
+
+    return register
+
+
+@functools.cache
+def _live_for(event: type[Event]) -> tuple[Live, ...]:
+    return tuple(run for events, run in _live if issubclass(event, events))
+
+
+@functools.cache
+def consumers_of(event: type[Event]) -> tuple[Consumer, ...]:
+    """Return the durable consumers of an event class, in the order in which they subscribed."""
+    return tuple(consumer for consumer in _durable.values() if issubclass(event, consumer.events))
+
+
+def publish(*events: Event, actor: Actor, now: datetime) -> None:
+    """
+    Announce what has happened, as rows of the caller's transaction: one statement for all of them.
+
+    After the commit the live subscribers run here and, where a durable consumer waits, the relay is woken. An event
+    without durable consumers needs no relay and is stored as done.
+    """
+    if not events:
+        return
+    if not connection.in_atomic_block:
+        raise RuntimeError("publish() belongs in the transaction of the change it announces")
+    rows, announced, waiting = [], [], False
+    for event in events:
+        envelope = Envelope(
+            id=new_id(),
+            name=event.name,
+            version=event.version,
+            occurred_at=now,
+            company_id=actor.company_id,
+            aggregate_type=event.aggregate_type,
+            aggregate_id=event.aggregate_id,
+            actor=actor.label,
+            request_id=actor.request_id,
+        )
+        has_consumers = bool(consumers_of(type(event)))
+        waiting = waiting or has_consumers
+        rows.append(
+            OutboxEvent(
+                **{field.name: getattr(envelope, field.name) for field in fields(Envelope)},
+                payload=_to_json(event.payload()),
+                published_at=None if has_consumers else now,
+                next_attempt_at=now,
+            )
+        )
+        announced.append((event, envelope))
+    OutboxEvent.objects.bulk_create(rows)
+    transaction.on_commit(functools.partial(_after_commit, announced, waiting), robust=True)
+
+
+def _after_commit(announced: list[tuple[Event, Envelope]], waiting: bool) -> None:
+    for event, envelope in announced:
+        for run in _live_for(type(event)):
+            try:
+                run(event, envelope)
+            except Exception:
+                logger.exception(
+                    "a live subscriber failed", event_name=event.name, subscriber=run.__qualname__
+                )
+    if waiting:
+        kick(RELAY_TASK)
+
+
+_broker = breaker.Breaker("broker", rest=5.0)
+
+
+def kick(task: str) -> None:
+    """
+    Ask a worker to run `task` soon; best effort.
+
+    The row that waits is what makes the work happen. A broker that does not answer is left alone for some seconds,
+    so that it costs one request half a second and the others nothing.
+    """
+    with _broker.guard() as closed:
+        if closed:
+            current_app.send_task(task, retry=False, ignore_result=True, expires=60)
+
+
+# --- from rows back to events -----------------------------------------------------------------
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_json(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(entry) for entry in value]
+    if isinstance(value, UUID):
+        return str(value)
+    return value
+
+
+def _subclasses(base: type[Event]) -> Iterator[type[Event]]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def event_class(name: str) -> type[Event] | None:
+    """Return the class that is announced under `name`, or None where the code no longer knows it."""
+    return next((found for found in _subclasses(Event) if found.__dict__.get("name") == name), None)
+
+
+@functools.cache
+def _uuid_fields(event: type[Event]) -> frozenset[str]:
+    hints = typing.get_type_hints(event)
+    return frozenset(
+        field.name
+        for field in fields(event)
+        if hints[field.name] is UUID or UUID in typing.get_args(hints[field.name])
+    )
+
+
+def restore(row: OutboxEvent) -> tuple[Event, Envelope] | None:
+    """
+    Rebuild the event of a row; None where its class is gone.
+
+    Fields that the class no longer has are dropped, and new ones must have a default, so that rows written before a
+    deploy are still understood after it.
+    """
+    found = event_class(row.name)
+    if found is None:
+        return None
+    known = {field.name for field in fields(found)}
+    payload = {key: value for key, value in row.payload.items() if key in known}
+    for key in _uuid_fields(found) & payload.keys():
+        if isinstance(payload[key], str):
+            payload[key] = UUID(payload[key])
+    envelope = Envelope(**{field.name: getattr(row, field.name) for field in fields(Envelope)})
+    return found(aggregate_id=row.aggregate_id, **payload), envelope
