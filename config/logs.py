@@ -72,7 +72,13 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
             structlog.processors.JSONRenderer(),
         ]
     else:
-        tail = [mask_tokens, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=False,
+            pad_event_to=0,
+            # The default prints every local variable of every frame, secrets among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+        tail = [mask_tokens, renderer]
     return {
         "version": 1,
         "disable_existing_loggers": False,

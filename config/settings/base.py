@@ -192,6 +192,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 120,
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": 0.5,
+    "socket_timeout": 2,
     "socket_keepalive": True,
     # How long a process that publishes tries to connect: a kick must not hold up its request.
     "max_retries": 1,

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=run_up)
 
     run = commands.add_parser("run", help="run a command with throw-away engines")
+    run.add_argument("--durable", action="store_true", help="write to disk as in production")
     run.add_argument("command", nargs=argparse.REMAINDER)
     run.set_defaults(run=_run_throw_away)
 
@@ -94,7 +95,11 @@ def run_up(options: argparse.Namespace) -> int:
 
 
 def _run_throw_away(options: argparse.Namespace) -> int:
-    """Start empty engines without fsync in a directory of their own, run the command, remove all of it."""
+    """
+    Start empty engines in a directory of their own, run the command, remove all of it.
+
+    They do not wait for the disk, unless the command measures something and asks them to.
+    """
     parent = VAR_DIR / "test"
     parent.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(dir=parent))
@@ -102,7 +107,7 @@ def _run_throw_away(options: argparse.Namespace) -> int:
     layout = Layout(directory)
     _as_interrupt()
     try:
-        children, addresses = engines.start(layout, throw_away=True)
+        children, addresses = engines.start(layout, throw_away=not options.durable)
         try:
             return _call(options.command, addresses)
         finally:
@@ -143,16 +148,18 @@ def _call(command: list[str], addresses: dict[str, str]) -> int:
         try:
             status = child.wait()
             return status if status >= 0 else 128 - status
-        except KeyboardInterrupt:
-            # Ctrl-C at the terminal reached the command too; a SIGTERM reached only us. It decides how it ends.
-            child.send_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            # The command decides how it ends. Ctrl-C at a terminal has reached it already.
+            number = interrupt.args[0] if interrupt.args else signal.SIGINT
+            if number != signal.SIGINT or not sys.stdin.isatty():
+                child.send_signal(number)
 
 
 def _as_interrupt() -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(number)
 
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
 
 

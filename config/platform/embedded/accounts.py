@@ -1,9 +1,9 @@
 """
-Running PostgreSQL when we are root, which it refuses.
+Running PostgreSQL when we are root, which it refuses, or nobody it knows.
 
-Three ways, the first that works on this machine is taken: become `nobody`; or look like an ordinary user inside a user
-namespace, which also works below directories that nobody else may enter; or move binaries and data to a place that
-`nobody` can reach.
+As root there are three ways, and the first that works on this machine is taken: become `nobody`; or
+look like an ordinary user inside a user namespace, which also works below directories that nobody else
+may enter; or move binaries and data to a place that `nobody` can reach.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,26 @@ def choose(layout: Layout, binaries: Path) -> Account:
     :raises Refusal: if we are root and none of the three ways works
     """
     if os.geteuid() != 0:
-        return Account(binaries, layout.postgres_data, layout.postgres_socket, os.getuid())
+        # A container may run us under a number that no user has, and initdb insists on a name.
+        become = {} if _has_name(os.geteuid()) else {"preexec_fn": _namespace()}
+        return Account(binaries, layout.postgres_data, layout.postgres_socket, os.getuid(), become)
     nobody = _nobody()
     as_nobody = {"user": nobody, "group": nobody, "extra_groups": []}
     places = (layout.var, layout.run)
     if _works(binaries, as_nobody) and all(_enters(place, as_nobody) for place in places):
         return Account(binaries, layout.postgres_data, layout.postgres_socket, nobody, as_nobody)
-    in_namespace = {"preexec_fn": _enter_namespace}
+    in_namespace = {"preexec_fn": _namespace()}
     if _works(binaries, in_namespace):
         return Account(binaries, layout.postgres_data, layout.postgres_socket, 0, in_namespace)
     return _moved(layout, binaries, nobody, as_nobody)
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _nobody() -> int:
@@ -93,18 +103,27 @@ def _enters(place: Path, become: Mapping[str, Any]) -> bool:
     return subprocess.run(["/bin/test", "-x", place], cwd="/", **become).returncode == 0
 
 
-def _enter_namespace() -> None:
-    """Be user 65534 to oneself and root to the rest of the machine. Runs between fork and exec."""
-    if _libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{NOBODY} 0 1"),
-        ("gid_map", f"{NOBODY} 0 1"),
-    ):
-        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(descriptor, text.encode())
-        os.close(descriptor)
+def _namespace() -> Callable[[], None]:
+    """
+    Return what a child runs between fork and exec to enter a user namespace.
+
+    There it is `nobody` to itself, and still us to the rest of the machine.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+
+    def enter() -> None:
+        if _libc.unshare(CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        for name, content in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{NOBODY} {uid} 1"),
+            ("gid_map", f"{NOBODY} {gid} 1"),
+        ):
+            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(descriptor, content.encode())
+            os.close(descriptor)
+
+    return enter
 
 
 def _moved(layout: Layout, binaries: Path, nobody: int, become: Mapping[str, Any]) -> Account:

@@ -61,7 +61,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Start everything, watch it until a signal asks to stop, then stop it in reverse; return the exit status."""
-        for name in (signal.SIGTERM, signal.SIGHUP):
+        # Also SIGINT: a shell starts what it runs in the background with that signal ignored.
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, _interrupt)
         if "MAKELEVEL" in os.environ:
             follow_parent(signal.SIGTERM)  # a killed `make` takes the shop with it
