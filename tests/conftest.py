@@ -1,0 +1,194 @@
+"""
+What every test may ask for. Engines are real: PostgreSQL and Redis, one set of databases per test process.
+
+Nothing runs in the background. A test that wants what a worker would do calls `deliver()`, or the service itself.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from config.platform import flags, limits, relay, tokens
+from config.platform.actor import Actor, ActorKind, hash_token
+from config.platform.breaker import Breaker
+from config.platform.models import User
+from inventory.models import Company
+from tests import factories
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Forget what a process remembers between requests, and empty this worker's Redis."""
+    flags.forget()
+    for breaker in Breaker.all.values():
+        breaker.reset()
+    limits.client().flushdb()
+    yield
+    flags.forget()
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+@pytest.fixture
+def company(db: None) -> Company:
+    """Return the default company of a single-shop install."""
+    found, _ = Company.objects.get_or_create(
+        id=Company.DEFAULT_ID, defaults={"name": "Holdfast", "slug": "holdfast", "is_default": True}
+    )
+    return found
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return factories.make_user()
+
+
+@pytest.fixture
+def staff_user(db: None) -> User:
+    return factories.make_staff()
+
+
+@pytest.fixture
+def guest_token() -> str:
+    return secrets.token_hex(32)
+
+
+def actor_for(user: User, company: Company, *, token: str = "") -> Actor:
+    """Return the actor that a request of `user` would have."""
+    return Actor(
+        kind=ActorKind.STAFF if user.is_staff else ActorKind.USER,
+        company_id=company.id,
+        user_id=user.pk,
+        email=user.email,
+        session_hash=hash_token(token) if token else None,
+        request_id="test",
+    )
+
+
+@pytest.fixture
+def actor_guest(company: Company, guest_token: str) -> Actor:
+    return Actor(
+        kind=ActorKind.GUEST,
+        company_id=company.id,
+        session_hash=hash_token(guest_token),
+        request_id="test",
+        address="192.0.2.1",
+    )
+
+
+@pytest.fixture
+def actor_user(company: Company, user: User) -> Actor:
+    return actor_for(user, company)
+
+
+@pytest.fixture
+def staff(company: Company, staff_user: User) -> Actor:
+    return actor_for(staff_user, company)
+
+
+@pytest.fixture
+def system(company: Company) -> Actor:
+    return Actor.system(company.id)
+
+
+class Api:
+    """
+    Speaks JSON to `/api/v1`: `api.post("/cart/items", {"sku": "A"})`.
+
+    `api.as_user(user)`, `api.as_guest(token)` return a client with those credentials; `key="…"` sends an
+    `Idempotency-Key`. A 500 comes back as an answer, not as an exception.
+    """
+
+    def __init__(self, **headers: str) -> None:
+        self.client = Client(raise_request_exception=False)
+        self.headers = headers
+
+    def as_user(self, user: User, *, token: str = "") -> Api:
+        pair = tokens.issue(user=user, now=timezone.now())
+        extra = {"X-Session-Token": token} if token else {}
+        return Api(**self.headers, Authorization=f"Bearer {pair.access}", **extra)
+
+    def as_guest(self, token: str) -> Api:
+        return Api(**self.headers, **{"X-Session-Token": token})
+
+    def request(
+        self, method: str, path: str, body: Any = None, *, key: str = "", **headers: str
+    ) -> Any:
+        given = {**self.headers, **headers}
+        if key:
+            given["Idempotency-Key"] = key
+        path = path if path.startswith("/api") else f"/api/v1{path}"
+        content = (
+            b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+        return self.client.generic(
+            method.upper(),
+            path,
+            content,
+            content_type=given.pop("Content-Type", "application/json"),
+            headers=given,
+        )
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.request("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("POST", path, body, **headers)
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("PUT", path, body, **headers)
+
+    def patch(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("PATCH", path, body, **headers)
+
+    def delete(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("DELETE", path, body, **headers)
+
+
+@pytest.fixture
+def api(company: Company) -> Api:
+    return Api()
+
+
+@pytest.fixture
+def user_api(api: Api, user: User) -> Api:
+    return api.as_user(user)
+
+
+@pytest.fixture
+def guest_api(api: Api, guest_token: str) -> Api:
+    return api.as_guest(guest_token)
+
+
+@pytest.fixture
+def staff_api(api: Api, staff_user: User) -> Api:
+    return api.as_user(staff_user)
+
+
+@pytest.fixture
+def deliver(db: None) -> Callable[..., int]:
+    """Return a function that hands due events to their durable consumers, as the relay would."""
+
+    def run(now: datetime | None = None) -> int:
+        return relay.relay_due(now=now or timezone.now())
+
+    return run
+
+
+@pytest.fixture
+def rate_limits(settings: Any) -> Iterator[None]:
+    """Switch the limits on, which tests have off."""
+    settings.RATE_LIMITS = True
+    yield
+    limits.client().flushdb()
