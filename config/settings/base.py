@@ -201,6 +201,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_max": 0.1,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
 # A kick only shortens a wait, so a broker that is down must not hold up the request that kicks.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
@@ -268,7 +269,8 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_HTTP_RESPONSE_CODE = 429
-AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "config.platform.guessing.name_tried"
+AXES_CLIENT_IP_CALLABLE = "config.platform.guessing.address_tried"
 
 # --- web security -----------------------------------------------------------------------------
 # How many proxies in front of us may be believed about the client's address (X-Forwarded-For).
@@ -289,8 +291,12 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
 # --- API --------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, object] = {
+    # Our views take theirs from config.platform.http; these are for what libraries bring, such as the schema view.
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["config.platform.http.ApiAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["config.platform.http.parsing.StrictJSONParser"],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS: dict[str, object] = {
     "TITLE": "Holdfast",
@@ -302,6 +308,14 @@ SPECTACULAR_SETTINGS: dict[str, object] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+    "SERVE_PERMISSIONS": ["config.platform.http.Anyone"],
+    "SERVE_AUTHENTICATION": [],
+    "PREPROCESSING_HOOKS": ["config.platform.schema.keep_v1"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.platform.schema.finish",
+    ],
 }
 SIMPLE_JWT = {  # CFG-21
     "SIGNING_KEY": secret("JWT_SIGNING_KEY"),
