@@ -48,3 +48,31 @@ class CurrencyUnknown(ApplicationError):
     code = "VALIDATION_ERROR"
     title = "Unknown currency"
     message = "We do not sell in this currency."
+
+
+class PromotionNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such promotion"
+    message = "There is no such promotion."
+
+
+class TaxRateNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such tax rate"
+    message = "There is no such tax rate."
+
+
+class ShippingZoneNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such shipping zone"
+    message = "There is no such shipping zone."
+
+
+class ShippingRuleNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such shipping rule"
+    message = "There is no such shipping rule."

@@ -1,11 +1,35 @@
 """What pricing does for others."""
 
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
+from pricing.services.promotions import change_promotion, create_promotion, delete_promotion
 from pricing.services.quotes import check_code, normalise_code, quote, redeem, return_uses
+from pricing.services.revision import bump
+from pricing.services.shipping import (
+    change_shipping_rule,
+    change_zone,
+    create_shipping_rule,
+    create_zone,
+    delete_shipping_rule,
+    delete_zone,
+)
+from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_rate
 
 __all__ = [
     "NewPrice",
+    "bump",
+    "change_promotion",
+    "change_shipping_rule",
+    "change_tax_rate",
+    "change_zone",
     "check_code",
+    "create_promotion",
+    "create_shipping_rule",
+    "create_tax_rate",
+    "create_zone",
+    "delete_promotion",
+    "delete_shipping_rule",
+    "delete_tax_rate",
+    "delete_zone",
     "normalise_code",
     "quote",
     "redeem",

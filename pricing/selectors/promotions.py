@@ -1,0 +1,132 @@
+"""Promotions as staff and customers look at them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from config.platform.actor import Actor
+from pricing.errors import (
+    PromotionNotFound,
+    ShippingRuleNotFound,
+    ShippingZoneNotFound,
+    TaxRateNotFound,
+)
+from pricing.models import Promotion, PromotionUse, ShippingRule, ShippingZone, TaxRate
+from pricing.terms import PromotionTerms
+
+
+def promotions(*, actor: Actor) -> QuerySet[Promotion]:
+    """Return the company's promotions with their live uses, newest first; deleted ones are left out."""
+    uses = (
+        PromotionUse.objects.filter(promotion=OuterRef("id"), returned_at=None)
+        .order_by()
+        .values("promotion")
+        .annotate(number=Count("*"))
+        .values("number")
+    )
+    return (
+        Promotion.objects.filter(company_id=actor.company_id, deleted_at=None)
+        .annotate(live_uses=Coalesce(Subquery(uses), 0))
+        .prefetch_related("coupons", "products", "categories")
+        .order_by("-created_at", "-id")
+    )
+
+
+def advertised_promotions(*, actor: Actor, now: datetime) -> QuerySet[Promotion]:
+    """Return the promotions that customers are told about and that run now, best priority first."""
+    return (
+        Promotion.objects.filter(
+            Q(starts_at=None) | Q(starts_at__lte=now),
+            Q(ends_at=None) | Q(ends_at__gt=now),
+            company_id=actor.company_id,
+            is_active=True,
+            is_advertised=True,
+            deleted_at=None,
+        )
+        .prefetch_related("coupons", "products", "categories")
+        .order_by("-priority", "id")
+    )
+
+
+def find_promotion(*, actor: Actor, promotion_id: UUID) -> Promotion:
+    """:raises PromotionNotFound: if the company has none, or it was deleted"""
+    promotion = promotions(actor=actor).filter(id=promotion_id).first()
+    if promotion is None:
+        raise PromotionNotFound()
+    return promotion
+
+
+def promotion_terms(promotion: Promotion) -> PromotionTerms:
+    """Return the terms of a promotion as a value, such as a change starts from."""
+    return PromotionTerms(
+        name=promotion.name,
+        kind=promotion.kind,
+        scope=promotion.scope,
+        value=promotion.value,
+        currency=promotion.currency,
+        settings=promotion.settings,
+        product_ids=tuple(product.id for product in promotion.products.all()),
+        category_ids=tuple(category.id for category in promotion.categories.all()),
+        user_ids=tuple(promotion.user_ids),
+        minimum_order=promotion.minimum_order,
+        maximum_discount=promotion.maximum_discount,
+        starts_at=promotion.starts_at,
+        ends_at=promotion.ends_at,
+        usage_limit=promotion.usage_limit,
+        per_customer_limit=promotion.per_customer_limit,
+        is_automatic=promotion.is_automatic,
+        is_stackable=promotion.is_stackable,
+        is_advertised=promotion.is_advertised,
+        is_active=promotion.is_active,
+        priority=promotion.priority,
+        codes=tuple(sorted(coupon.code for coupon in promotion.coupons.all() if coupon.is_active)),
+    )
+
+
+def tax_rates(*, actor: Actor) -> QuerySet[TaxRate]:
+    """Return the company's tax rates, by place."""
+    return TaxRate.objects.filter(company_id=actor.company_id).order_by(
+        "country", "state", "postal_pattern", "name", "id"
+    )
+
+
+def find_tax_rate(*, actor: Actor, tax_rate_id: UUID) -> TaxRate:
+    """:raises TaxRateNotFound: if the company has none"""
+    rate = tax_rates(actor=actor).filter(id=tax_rate_id).first()
+    if rate is None:
+        raise TaxRateNotFound()
+    return rate
+
+
+def shipping_zones(*, actor: Actor) -> QuerySet[ShippingZone]:
+    """Return the company's shipping zones, by name."""
+    return ShippingZone.objects.filter(company_id=actor.company_id).order_by("name", "id")
+
+
+def find_shipping_zone(*, actor: Actor, zone_id: UUID) -> ShippingZone:
+    """:raises ShippingZoneNotFound: if the company has none"""
+    zone = shipping_zones(actor=actor).filter(id=zone_id).first()
+    if zone is None:
+        raise ShippingZoneNotFound()
+    return zone
+
+
+def shipping_rules(*, actor: Actor) -> QuerySet[ShippingRule]:
+    """Return the company's ways to ship with their zones, by zone and code."""
+    return (
+        ShippingRule.objects.filter(zone__company_id=actor.company_id)
+        .select_related("zone")
+        .order_by("zone__name", "code", "currency", "id")
+    )
+
+
+def find_shipping_rule(*, actor: Actor, shipping_rule_id: UUID) -> ShippingRule:
+    """:raises ShippingRuleNotFound: if the company has none"""
+    rule = shipping_rules(actor=actor).filter(id=shipping_rule_id).first()
+    if rule is None:
+        raise ShippingRuleNotFound()
+    return rule

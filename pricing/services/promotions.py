@@ -1,0 +1,296 @@
+"""Promotions and their codes, as staff make, change and end them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from config.platform import audit
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, ValidationFailed
+from inventory.models import Category, Product
+from pricing import selectors
+from pricing.errors import DiscountInvalid, PromotionNotFound
+from pricing.models import Coupon, Promotion, PromotionUse
+from pricing.money import EXPONENTS
+from pricing.services.quotes import normalise_code
+from pricing.services.revision import bump
+from pricing.terms import PromotionTerms
+
+_COLUMNS = [
+    field.name
+    for field in dataclasses.fields(PromotionTerms)
+    if field.name not in {"product_ids", "category_ids", "codes"}
+]
+
+
+@transaction.atomic
+def create_promotion(*, actor: Actor, terms: PromotionTerms, now: datetime) -> Promotion:
+    """
+    Start a promotion on these terms.
+
+    :raises ValidationFailed: if the terms contradict themselves, a target is unknown or a code is taken
+    """
+    terms = _checked(actor, terms)
+    promotion = Promotion(
+        company_id=actor.company_id, **{name: getattr(terms, name) for name in _COLUMNS}
+    )
+    promotion.save(force_insert=True)
+    _set_targets(promotion, terms)
+    _set_codes(actor, promotion, terms.codes)
+    _tell(actor, "promotion.created", promotion, {}, terms, now)
+    return promotion
+
+
+@transaction.atomic
+def change_promotion(
+    *, actor: Actor, promotion_id: UUID, terms: PromotionTerms, now: datetime, reason: str = ""
+) -> Promotion:
+    """
+    Put a promotion on new terms; what orders have redeemed stays.
+
+    A promotion that gets its first limit starts counting with the uses there are; orders being placed wait for that.
+
+    :raises PromotionNotFound: if there is none, or it was deleted
+    :raises ValidationFailed: as `create_promotion`, and if it was used more often than the new limit allows
+    """
+    terms = _checked(actor, terms, promotion_id=promotion_id)
+    was_limited = _is_limited(_find(actor, promotion_id, lock=False))
+    if _is_limited(terms) and not was_limited:
+        # Uses are written before limits are read, so after this lock none can slip past the count.
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE promotion_usages IN SHARE MODE")
+    promotion = _find(actor, promotion_id, lock=True)
+    before = _as_json(selectors.promotion_terms(promotion))
+    for name in _COLUMNS:
+        setattr(promotion, name, getattr(terms, name))
+    if _is_limited(terms) and not was_limited:
+        promotion.used_count = PromotionUse.objects.filter(
+            promotion=promotion, returned_at=None
+        ).count()
+    if terms.usage_limit is not None and promotion.used_count > terms.usage_limit:
+        raise ValidationFailed(
+            errors=[
+                FieldError(
+                    "usageLimit",
+                    "min_value",
+                    f"It has been used {promotion.used_count} times already.",
+                )
+            ]
+        )
+    promotion.save()
+    _set_targets(promotion, terms)
+    _set_codes(actor, promotion, terms.codes)
+    _tell(actor, "promotion.changed", promotion, before, terms, now, reason)
+    return promotion
+
+
+@transaction.atomic
+def delete_promotion(*, actor: Actor, promotion_id: UUID, now: datetime, reason: str = "") -> None:
+    """
+    End a promotion for good. The row stays, because past orders refer to it; its codes stop working.
+
+    :raises PromotionNotFound: if there is none, or it was deleted before
+    """
+    promotion = _find(actor, promotion_id, lock=True)
+    promotion.deleted_at = now
+    promotion.is_active = False
+    promotion.save(update_fields=["deleted_at", "is_active"])
+    promotion.coupons.update(is_active=False)
+    audit.record(
+        actor=actor,
+        action="promotion.deleted",
+        object_type="promotion",
+        object_id=promotion.id,
+        before={"name": promotion.name},
+        reason=reason,
+        now=now,
+    )
+    bump(actor=actor, what="promotions", now=now)
+
+
+def _find(actor: Actor, promotion_id: UUID, *, lock: bool) -> Promotion:
+    rows = Promotion.objects.filter(company_id=actor.company_id, id=promotion_id, deleted_at=None)
+    promotion = (rows.for_update() if lock else rows).first()
+    if promotion is None:
+        raise PromotionNotFound()
+    return promotion
+
+
+def _is_limited(terms: Promotion | PromotionTerms) -> bool:
+    return terms.usage_limit is not None or terms.per_customer_limit is not None
+
+
+def _set_targets(promotion: Promotion, terms: PromotionTerms) -> None:
+    promotion.products.set(terms.product_ids)
+    promotion.categories.set(terms.category_ids)
+
+
+def _set_codes(actor: Actor, promotion: Promotion, codes: Sequence[str]) -> None:
+    """Make these the codes that work; earlier ones are switched off, not deleted, so that none is given out anew."""
+    for coupon in promotion.coupons.all():
+        if coupon.is_active != (coupon.code in codes):
+            coupon.is_active = not coupon.is_active
+            coupon.save(update_fields=["is_active"])
+    known = set(promotion.coupons.values_list("code", flat=True))
+    Coupon.objects.bulk_create(
+        [
+            Coupon(company_id=actor.company_id, promotion=promotion, code=code)
+            for code in codes
+            if code not in known
+        ]
+    )
+
+
+def _tell(
+    actor: Actor,
+    action: str,
+    promotion: Promotion,
+    before: Mapping[str, Any],
+    terms: PromotionTerms,
+    now: datetime,
+    reason: str = "",
+) -> None:
+    audit.record(
+        actor=actor,
+        action=action,
+        object_type="promotion",
+        object_id=promotion.id,
+        before=before,
+        after=_as_json(terms),
+        reason=reason,
+        now=now,
+    )
+    bump(actor=actor, what="promotions", now=now)
+
+
+def _as_json(terms: PromotionTerms) -> dict[str, Any]:
+    return {
+        field.name: list(value) if isinstance(value := getattr(terms, field.name), tuple) else value
+        for field in dataclasses.fields(terms)
+    }
+
+
+# --- what may be promised -----------------------------------------------------------------------
+
+
+def _checked(
+    actor: Actor, terms: PromotionTerms, *, promotion_id: UUID | None = None
+) -> PromotionTerms:
+    errors = [*_amount_errors(terms), *_detail_errors(terms)]
+    if terms.starts_at and terms.ends_at and terms.ends_at <= terms.starts_at:
+        errors.append(FieldError("endsAt", "invalid", "It ends before it begins."))
+    for name, limit in (
+        ("usageLimit", terms.usage_limit),
+        ("perCustomerLimit", terms.per_customer_limit),
+    ):
+        if limit is not None and limit < 1:
+            errors.append(FieldError(name, "min_value", "At least one."))
+    for name, model, ids in (
+        ("productIds", Product, terms.product_ids),
+        ("categoryIds", Category, terms.category_ids),
+    ):
+        wanted = set(ids)
+        if wanted and model.objects.filter(
+            company_id=actor.company_id, id__in=wanted
+        ).count() < len(wanted):
+            errors.append(FieldError(name, "invalid", "One of these does not exist."))
+    codes, code_errors = _checked_codes(actor, terms.codes, promotion_id)
+    errors += code_errors
+    if not codes and not terms.is_automatic and not code_errors:
+        errors.append(
+            FieldError("code", "required", "Without a code a promotion must be automatic.")
+        )
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return dataclasses.replace(terms, codes=tuple(codes))
+
+
+def _amount_errors(terms: PromotionTerms) -> Iterable[FieldError]:
+    if terms.kind not in Promotion.Kind.values:
+        yield FieldError("kind", "invalid", "There is no such kind.")
+    if terms.scope not in Promotion.Scope.values:
+        yield FieldError("scope", "invalid", "There is no such scope.")
+    if terms.currency and terms.currency not in EXPONENTS:
+        yield FieldError("currency", "invalid", "We do not sell in this currency.")
+    if terms.value < 0:
+        yield FieldError("value", "min_value", "A discount is not negative.")
+    if terms.kind == Promotion.Kind.PERCENTAGE and terms.value > 100:
+        yield FieldError("value", "max_value", "At most 100 percent.")
+    if terms.kind == Promotion.Kind.FIXED_AMOUNT and not terms.currency:
+        yield FieldError("currency", "required", "An amount needs its currency.")
+    for name, amount in (
+        ("minimumOrder", terms.minimum_order),
+        ("maximumDiscount", terms.maximum_discount),
+    ):
+        if amount is not None and amount < 0:
+            yield FieldError(name, "min_value", "It is not negative.")
+
+
+def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
+    details = terms.settings
+    if terms.kind == Promotion.Kind.BUY_X_GET_Y:
+        for name in ("buy", "get"):
+            if not _is_count(details.get(name)):
+                yield FieldError(f"settings.{name}", "invalid", "How many? A whole number from 1.")
+        if not _is_percentage(details.get("percent", 100)):
+            yield FieldError("settings.percent", "invalid", "A percentage from 0 to 100.")
+    if terms.kind == Promotion.Kind.TIERED_QUANTITY:
+        tiers = details.get("tiers")
+        if not isinstance(tiers, list) or not tiers:
+            yield FieldError(
+                "settings.tiers", "required", "Say from how many units on which percentage applies."
+            )
+        else:
+            for index, tier in enumerate(tiers):
+                if (
+                    not isinstance(tier, dict)
+                    or not _is_count(tier.get("from"))
+                    or not _is_percentage(tier.get("percent"))
+                ):
+                    yield FieldError(
+                        f"settings.tiers.{index}",
+                        "invalid",
+                        'Such as {"from": 5, "percent": "10"}.',
+                    )
+    options = details.get("options", [])
+    if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+        yield FieldError("settings.options", "invalid", "A list of shipping options.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000
+
+
+def _is_percentage(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return False
+    try:
+        return 0 <= Decimal(value) <= 100
+    except InvalidOperation:
+        return False
+
+
+def _checked_codes(
+    actor: Actor, codes: Sequence[str], promotion_id: UUID | None
+) -> tuple[list[str], list[FieldError]]:
+    normal: list[str] = []
+    for code in codes:
+        try:
+            normal.append(normalise_code(code))
+        except DiscountInvalid:
+            return [], [
+                FieldError("code", "invalid", "A code is made of A to Z, 0 to 9 and hyphens.")
+            ]
+    taken = Coupon.objects.filter(company_id=actor.company_id, code__in=normal).exclude(
+        promotion_id=promotion_id
+    )
+    if taken.exists():
+        return [], [FieldError("code", "unique", "This code is taken.")]
+    return list(dict.fromkeys(normal)), []
