@@ -66,3 +66,51 @@ class CompanyNotFound(ApplicationError):
     http_status = 404
     title = "No such company"
     message = "There is no such company."
+
+
+class StockBelowHolds(ApplicationError):
+    """Staff took away what is already promised; holds run out within minutes, so try again then."""
+
+    code = "STOCK_BELOW_HOLDS"
+    http_status = 409
+    title = "These units are promised"
+    message = "Fewer units are free than you want to take away."
+    advice = "Release the holds first, or wait until they run out."
+
+
+class StockLevelExists(ApplicationError):
+    code = "STOCK_RECORD_EXISTS"
+    http_status = 409
+    title = "There is a stock record already"
+    message = "This variant has a stock record in this warehouse already."
+    advice = "Adjust the record that is there."
+
+
+class SkuTaken(ApplicationError):
+    code = "SKU_TAKEN"
+    http_status = 409
+    title = "This SKU is taken"
+    message = "Another product has this SKU."
+    advice = "Choose another SKU."
+
+
+class SlugTaken(ApplicationError):
+    code = "SLUG_TAKEN"
+    http_status = 409
+    title = "This slug is taken"
+    message = "Another product has this slug."
+    advice = "Choose another slug."
+
+
+class CategoryNotFound(ApplicationError):
+    code = "CATEGORY_NOT_FOUND"
+    http_status = 404
+    title = "No such category"
+    message = "There is no such category."
+
+
+class WarehouseNotFound(ApplicationError):
+    code = "WAREHOUSE_NOT_FOUND"
+    http_status = 404
+    title = "No such warehouse"
+    message = "There is no such warehouse."

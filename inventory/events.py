@@ -59,6 +59,3 @@ class ProductDiscontinuedEvent(Event):
     name: ClassVar[str] = "product.discontinued"
     aggregate_type: ClassVar[str] = "product"
     slug: str
-
-
-

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
@@ -17,6 +19,9 @@ from config.platform.models import LockingQuerySet, append_only, new_id
 
 class Company(models.Model):
     """One shop. A single-shop install has the default row and never sees another."""
+
+    # The default row always has this key, so that a process may remember it without asking.
+    DEFAULT_ID: ClassVar[UUID] = UUID("01900000-0000-7000-8000-000000000001")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(_("name"), max_length=200)
@@ -46,7 +51,9 @@ class Company(models.Model):
 class Category(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     company = models.ForeignKey(Company, models.CASCADE, related_name="categories")
-    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children"
+    )
     name = models.CharField(_("name"), max_length=200)
     slug = models.SlugField(_("slug"), max_length=120)
     description = models.CharField(_("description"), max_length=500, blank=True)
@@ -96,7 +103,8 @@ class Product(models.Model):
     )
     tax_class = models.CharField(_("tax class"), max_length=40, default="standard")
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
-    search = SearchVectorField(null=True, editable=False)
+    search_terms = models.TextField(blank=True, editable=False)  # SKUs and options of its variants
+    search = SearchVectorField(null=True, editable=False)  # kept by the trigger below
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
@@ -113,6 +121,25 @@ class Product(models.Model):
             models.Index(fields=["company", "status", "-created_at"], name="product_newest"),
             models.Index(fields=["category", "status"], name="product_category"),
             GinIndex(fields=["search"], name="product_search"),
+        ]
+        triggers = [
+            # Words of a name weigh most; SKUs are looked up as they are written, all else by its stem.
+            pgtrigger.Trigger(
+                name="keep_search",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert
+                | pgtrigger.UpdateOf("name", "vendor", "tags", "description", "search_terms"),
+                func="""
+                    NEW.search :=
+                        setweight(to_tsvector('english', unaccent(NEW.name)), 'A')
+                        || setweight(to_tsvector('simple', unaccent(NEW.search_terms)), 'A')
+                        || setweight(to_tsvector('english', unaccent(
+                               NEW.vendor || ' ' || array_to_string(NEW.tags, ' '))), 'B')
+                        || setweight(to_tsvector('english', unaccent(
+                               left(regexp_replace(NEW.description, '<[^>]*>', ' ', 'g'), 20000))), 'D');
+                    RETURN NEW;
+                """,
+            )
         ]
 
     def __str__(self) -> str:
@@ -210,7 +237,9 @@ class Bundle(models.Model):
 
     class Meta:
         db_table = "bundles"
-        constraints = [models.UniqueConstraint(fields=["company", "slug"], name="bundle_slug_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["company", "slug"], name="bundle_slug_unique")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -288,10 +317,15 @@ class StockLevel(models.Model):
             models.CheckConstraint(
                 condition=Q(total=F("available") + F("reserved")), name="stock_adds_up"
             ),
-            models.CheckConstraint(condition=Q(available__gte=0), name="stock_available_not_negative"),
-            models.CheckConstraint(condition=Q(reserved__gte=0), name="stock_reserved_not_negative"),
             models.CheckConstraint(
-                condition=Q(backorder_limit__isnull=True) | Q(backordered__lte=F("backorder_limit")),
+                condition=Q(available__gte=0), name="stock_available_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(reserved__gte=0), name="stock_reserved_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(backorder_limit__isnull=True)
+                | Q(backordered__lte=F("backorder_limit")),
                 name="stock_backorder_limit",
             ),
         ]
@@ -315,9 +349,15 @@ class Reservation(models.Model):
         CANCELLED = "CANCELLED", _("released")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    # Without constraints: the stock level proves both, and a key share lock on the one company row by
+    # every sale would make that row the busiest of the shop.
+    company = models.ForeignKey(
+        Company, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="reservations")
-    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    variant = models.ForeignKey(
+        Variant, models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     cart_id = models.UUIDField(null=True)
     line_id = models.UUIDField(null=True)
     order_id = models.UUIDField(null=True)
@@ -327,7 +367,9 @@ class Reservation(models.Model):
     quantity = models.PositiveIntegerField()
     backordered = models.PositiveIntegerField(default=0)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.ACTIVE)
-    started_at = models.DateTimeField()  # of the first hold of this line: renewals are capped from here
+    started_at = (
+        models.DateTimeField()
+    )  # of the first hold of this line: renewals are capped from here
     expires_at = models.DateTimeField()
     completed_at = models.DateTimeField(null=True)
     released_at = models.DateTimeField(null=True)
@@ -360,13 +402,25 @@ class Reservation(models.Model):
             ),
         ]
         indexes = [
-            # the sweep, and reclaiming on sale: overdue holds only
+            # the sweep: what is overdue, oldest first
             models.Index(fields=["expires_at"], name="hold_due", condition=Q(status="ACTIVE")),
-            models.Index(fields=["line_id"], name="hold_line", condition=Q(status="ACTIVE")),
-            models.Index(fields=["stock_level"], name="hold_stock", condition=Q(status="ACTIVE")),
+            # a sale reclaims what is overdue on the rows it locks; a delivery fills what is owed, oldest first
+            models.Index(
+                fields=["stock_level", "expires_at"],
+                name="hold_stock",
+                condition=Q(status="ACTIVE"),
+            ),
+            models.Index(
+                fields=["stock_level", "id"], name="hold_owed", condition=Q(backordered__gt=0)
+            ),
+            # a cart's view: what is held, or was
+            models.Index(fields=["line_id"], name="hold_line"),
             models.Index(fields=["cart_id"], name="hold_cart", condition=Q(status="ACTIVE")),
+            # ceilings
             models.Index(fields=["holder"], name="hold_holder", condition=Q(status="ACTIVE")),
+            models.Index(fields=["address"], name="hold_address", condition=Q(status="ACTIVE")),
             models.Index(fields=["order_id"], name="hold_order"),
+            models.Index(fields=["order_line_id"], name="hold_order_line"),
         ]
 
     def __str__(self) -> str:
@@ -384,9 +438,15 @@ class StockMovement(models.Model):
         ADJUSTMENT = "ADJUSTMENT", _("adjustment")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    # Without constraints: the stock level proves both, and a key share lock on the one company row by
+    # every sale would make that row the busiest of the shop.
+    company = models.ForeignKey(
+        Company, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     stock_level = models.ForeignKey(StockLevel, models.PROTECT, related_name="movements")
-    variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
+    variant = models.ForeignKey(
+        Variant, models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     type = models.CharField(max_length=10, choices=Type.choices)
     quantity = models.IntegerField()  # signed
     balance = models.PositiveIntegerField()  # the level's total afterwards

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from django.utils import timezone
+
 from config.platform.models import User
-from inventory.models import Company
+from inventory.models import Company, Product, StockLevel, StockMovement, Variant, Warehouse
 
 _numbers = itertools.count(1)
 
@@ -38,3 +40,104 @@ def make_company(**fields: Any) -> Company:
     return Company.objects.create(
         **{"name": f"Company {number}", "slug": f"company-{number}", **fields}
     )
+
+
+def default_company() -> Company:
+    """Return the company of a single-shop install: the one of the fixture `company`."""
+    found, _ = Company.objects.get_or_create(
+        id=Company.DEFAULT_ID, defaults={"name": "Holdfast", "slug": "holdfast", "is_default": True}
+    )
+    return found
+
+
+def make_warehouse(*, company: Company | None = None, **fields: Any) -> Warehouse:
+    number = next_number()
+    return Warehouse.objects.create(
+        **{
+            "company": company or default_company(),
+            "code": f"W{number}",
+            "name": f"Warehouse {number}",
+            **fields,
+        }
+    )
+
+
+def default_warehouse(company: Company | None = None) -> Warehouse:
+    company = company or default_company()
+    found, _ = Warehouse.objects.get_or_create(
+        company=company, is_default=True, defaults={"code": "MAIN", "name": "Main", "priority": 1}
+    )
+    return found
+
+
+def make_product(*, company: Company | None = None, **fields: Any) -> Product:
+    number = next_number()
+    return Product.objects.create(
+        **{
+            "company": company or default_company(),
+            "slug": f"product-{number}",
+            "name": f"Product {number}",
+            **fields,
+        }
+    )
+
+
+def make_variant(
+    *,
+    available: int | None = 10,
+    product: Product | None = None,
+    company: Company | None = None,
+    warehouse: Warehouse | None = None,
+    reorder_level: int = 0,
+    backorder_limit: int | None = None,
+    **fields: Any,
+) -> Variant:
+    """Return a variant with `available` units in the default warehouse; None gives it no stock record."""
+    product = product or make_product(company=company)
+    variant = Variant.objects.create(
+        **{
+            "company": product.company,
+            "product": product,
+            "sku": f"SKU-{next_number()}",
+            **fields,
+        }
+    )
+    if available is not None:
+        make_stock(
+            variant,
+            available,
+            warehouse=warehouse,
+            reorder_level=reorder_level,
+            backorder_limit=backorder_limit,
+        )
+    return variant
+
+
+def make_stock(
+    variant: Variant, available: int, *, warehouse: Warehouse | None = None, **fields: Any
+) -> StockLevel:
+    """Return a stock record with the movement that explains its units."""
+    level = StockLevel.objects.create(
+        **{
+            "company": variant.company,
+            "variant": variant,
+            "warehouse": warehouse or default_warehouse(variant.company),
+            "available": available,
+            "total": available,
+            "reorder_level": 0,
+            **fields,
+        }
+    )
+    if available:
+        StockMovement.objects.create(
+            company=variant.company,
+            stock_level=level,
+            variant=variant,
+            type=StockMovement.Type.PURCHASE,
+            quantity=available,
+            balance=available,
+            actor="system",
+            source="test",
+            created_at=timezone.now(),
+        )
+    return level

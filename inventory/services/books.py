@@ -1,0 +1,581 @@
+"""
+The stock books: rows under lock, changed in memory by small verbs, written back in one statement.
+
+Every service that moves stock opens the books of the variants it is about, changes them and writes them. So locks are
+taken in one place and in one order, and the number of statements does not depend on the number of lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from config.platform import flags
+from config.platform.actor import Actor
+from config.platform.events import Event
+from config.platform.models import new_id
+from inventory.events import HoldExpired, LowStock, StockChanged
+from inventory.models import Reservation, StockMovement, Variant
+
+ACTIVE = Reservation.Status.ACTIVE.value
+EXPIRED = Reservation.Status.EXPIRED.value
+COMPLETED = Reservation.Status.COMPLETED.value
+CANCELLED = Reservation.Status.CANCELLED.value
+
+
+@dataclass(slots=True, kw_only=True)
+class Level:
+    """One stock level under lock. `rank` orders warehouses; a level that is not `usable` serves nobody new."""
+
+    id: UUID
+    variant_id: UUID
+    sku: str
+    on_backorder: bool
+    warehouse: str
+    rank: tuple[int, str]
+    usable: bool
+    available: int
+    reserved: int
+    backordered: int
+    backorder_limit: int | None
+    reorder_level: int
+    is_low: bool
+    before: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def total(self) -> int:
+        return self.available + self.reserved
+
+    @property
+    def backorder_room(self) -> int | None:
+        """How many more units may be promised beyond stock; None is without limit."""
+        if not self.on_backorder or not self.usable:
+            return 0
+        return (
+            None
+            if self.backorder_limit is None
+            else max(self.backorder_limit - self.backordered, 0)
+        )
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        return self.available, self.reserved, self.backordered
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldUnits:
+    """One reservation row of the books. `quantity` units are taken from stock, `backordered` are owed."""
+
+    id: UUID
+    stock_level_id: UUID
+    cart_id: UUID | None
+    line_id: UUID | None
+    order_id: UUID | None
+    order_line_id: UUID | None
+    holder: str
+    address: str
+    quantity: int
+    backordered: int
+    status: str
+    started_at: datetime
+    expires_at: datetime
+    is_new: bool = False
+    is_touched: bool = False
+
+    @property
+    def units(self) -> int:
+        return self.quantity + self.backordered
+
+    @classmethod
+    def template(
+        cls,
+        *,
+        line_id: UUID | None,
+        holder: str,
+        address: str,
+        started_at: datetime,
+        expires_at: datetime,
+        cart_id: UUID | None = None,
+        order_id: UUID | None = None,
+        order_line_id: UUID | None = None,
+    ) -> HeldUnits:
+        """Return whose a hold shall be and until when, without units."""
+        return cls(
+            id=new_id(),
+            stock_level_id=new_id(),
+            cart_id=cart_id,
+            line_id=line_id,
+            order_id=order_id,
+            order_line_id=order_line_id,
+            holder=holder,
+            address=address,
+            quantity=0,
+            backordered=0,
+            status=ACTIVE,
+            started_at=started_at,
+            expires_at=expires_at,
+            is_new=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of a demand: so many units from one level, so many owed by it."""
+
+    level: Level
+    quantity: int
+    backordered: int
+
+
+def allocate(levels: Sequence[Level], quantity: int) -> list[Part] | None:
+    """
+    Return which levels serve `quantity` units, or None if they cannot.
+
+    One warehouse that can serve all of it comes first, so that an order is one parcel; else units are taken by
+    rank, and what then is missing is promised beyond stock where the policy allows it.
+    """
+    ranked = sorted((level for level in levels if level.usable), key=lambda level: level.rank)
+    for level in ranked:
+        if level.available >= quantity:
+            return [Part(level, quantity, 0)]
+    taken = {level.id: 0 for level in ranked}
+    owed = dict(taken)
+    rest = quantity
+    for level in ranked:
+        taken[level.id] = min(level.available, rest)
+        rest -= taken[level.id]
+    for level in ranked:
+        room = level.backorder_room
+        owed[level.id] = rest if room is None else min(room, rest)
+        rest -= owed[level.id]
+    if rest:
+        return None
+    return [
+        Part(level, taken[level.id], owed[level.id])
+        for level in ranked
+        if taken[level.id] or owed[level.id]
+    ]
+
+
+# The lock and the reads behind it travel together, as statements of one batch: in READ COMMITTED each has a snapshot
+# of its own, so what is read after the lock is what the row's last holder left.
+_LOCK = """
+    SELECT s.id, s.variant_id, v.sku, v.inventory_policy, w.code, w.priority, w.is_default, w.is_active,
+           s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low
+      FROM inventory s
+      JOIN variants v ON v.id = s.variant_id
+      JOIN warehouses w ON w.id = s.warehouse_id
+     WHERE s.company_id = %(company)s AND s.variant_id {variants}
+     ORDER BY s.id
+       FOR NO KEY UPDATE OF s
+"""
+_HOLDS = """
+    SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
+           r.quantity, r.backordered, r.status, r.started_at, r.expires_at
+      FROM stock_reservations r
+     WHERE {where}
+"""
+_OVERDUE = """
+    r.status = 'ACTIVE' AND r.expires_at <= %(now)s
+    AND r.stock_level_id IN (SELECT s.id FROM inventory s WHERE s.variant_id {variants})
+"""
+
+
+@dataclass(slots=True)
+class Books:
+    """The stock levels of some variants, all under lock, and those of their reservations that were asked for."""
+
+    levels: dict[UUID, Level]
+    holds: dict[UUID, HeldUnits]
+    overdue: dict[UUID, HeldUnits]
+    extra: list[list[tuple[Any, ...]]]
+    movements: list[dict[str, Any]] = field(default_factory=list)
+    lapsed: list[HeldUnits] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        company_id: UUID,
+        variants: str = "= ANY(%(variant_ids)s)",
+        holds: str = "",
+        reclaim: bool = False,
+        reads: Sequence[str] = (),
+        now: datetime,
+        **values: Any,
+    ) -> Books:
+        """
+        Lock the stock of `variants` in key order and read the reservations matching `holds`: one round trip.
+
+        `variants` and `holds` are SQL conditions over the named `values`. With `reclaim`, other holds on these rows whose time
+        is over are read too. Take cart, order and coupon locks before calling.
+        """
+        several = flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES")
+        statements = [_LOCK.format(variants=variants)]
+        if holds:
+            statements.append(_HOLDS.format(where=holds))
+        if reclaim:
+            statements.append(_HOLDS.format(where=_OVERDUE.format(variants=variants)))
+        statements += reads
+        results: list[list[tuple[Any, ...]]] = []
+        with connection.cursor() as cursor:
+            cursor.execute(";".join(statements), {"company": company_id, "now": now, **values})
+            results.append(cursor.fetchall())
+            while cursor.nextset():
+                results.append(cursor.fetchall())
+        levels = {}
+        for row in results.pop(0):
+            level = Level(
+                id=row[0],
+                variant_id=row[1],
+                sku=row[2],
+                on_backorder=row[3] == Variant.Policy.CONTINUE,
+                warehouse=row[4],
+                rank=(row[5], row[4]),
+                usable=row[7] and (several or row[6]),
+                available=row[8],
+                reserved=row[9],
+                backordered=row[10],
+                backorder_limit=row[11],
+                reorder_level=row[12],
+                is_low=row[13],
+            )
+            level.before = level.figures
+            levels[level.id] = level
+        own = _read_holds(results.pop(0), levels) if holds else {}
+        overdue = _read_holds(results.pop(0), levels) if reclaim else {}
+        return cls(
+            levels, own, {key: held for key, held in overdue.items() if key not in own}, results
+        )
+
+    def of_variant(self, variant_id: UUID) -> list[Level]:
+        return [level for level in self.levels.values() if level.variant_id == variant_id]
+
+    # --- verbs ---
+
+    def give_back(self, held: HeldUnits) -> None:
+        """Return a hold's units to what may be promised; the row itself is not closed."""
+        level = self.levels[held.stock_level_id]
+        level.available += held.quantity
+        level.reserved -= held.quantity
+        level.backordered -= held.backordered
+
+    def take(self, held: HeldUnits, quantity: int, backordered: int) -> None:
+        """Make a hold keep exactly these units aside; it must have none at the moment."""
+        level = self.levels[held.stock_level_id]
+        level.available -= quantity
+        level.reserved += quantity
+        level.backordered += backordered
+        if (held.quantity, held.backordered) != (quantity, backordered):
+            held.quantity, held.backordered, held.is_touched = quantity, backordered, True
+
+    def close(self, held: HeldUnits, status: str) -> None:
+        """Close a hold whose units were given back."""
+        held.status, held.is_touched = status, True
+
+    def reclaim(self) -> None:
+        """Take back what is held beyond its time on these rows, so that no sale waits for the sweep."""
+        for held in self.overdue.values():
+            self.give_back(held)
+            self.close(held, EXPIRED)
+            self.lapsed.append(held)
+        self.overdue = {}
+
+    def place(
+        self, own: Iterable[HeldUnits], template: HeldUnits, variant_id: UUID, quantity: int
+    ) -> list[HeldUnits] | None:
+        """
+        Let one line hold exactly `quantity` units, replacing what it holds (`own`); None, and no change, if short.
+
+        Rows are kept per level where the line already has one; `template` says whose the hold is and until when.
+        """
+        own = list(own)
+        former = [(held, held.quantity, held.backordered) for held in own]
+        for held in own:
+            self.give_back(held)
+        parts = allocate(self.of_variant(variant_id), quantity) if quantity else []
+        if parts is None:
+            for held, units, owed in former:
+                self.take(held, units, owed)
+            return None
+        rows = {held.stock_level_id: held for held in own}
+        placed = []
+        for part in parts:
+            row = rows.pop(part.level.id, None)
+            if row is None:
+                row = replace(template, id=new_id(), stock_level_id=part.level.id)
+                self.holds[row.id] = row
+            for name in _OWNERSHIP:
+                if getattr(row, name) != getattr(template, name):
+                    setattr(row, name, getattr(template, name))
+                    row.is_touched = True
+            self.take(row, part.quantity, part.backordered)
+            placed.append(row)
+        for row in rows.values():
+            self.close(row, CANCELLED)
+        return placed
+
+    def could_serve(self, own: Iterable[HeldUnits], variant_id: UUID) -> int:
+        """Return how many units a line could hold at most, its own among them."""
+        free = sum(held.units for held in own)
+        for level in self.of_variant(variant_id):
+            if level.usable:
+                free += level.available + (level.backorder_room or 0)
+        return free
+
+    def sell(self, held: HeldUnits, *, actor: Actor, now: datetime, reference: str = "") -> None:
+        """Turn a hold into a sale: its units leave the stock; what is owed stays owed until goods arrive."""
+        level = self.levels[held.stock_level_id]
+        level.reserved -= held.quantity
+        self.close(held, COMPLETED)
+        if held.quantity:
+            self.move(
+                level,
+                StockMovement.Type.SALE,
+                -held.quantity,
+                actor=actor,
+                now=now,
+                order_line_id=held.order_line_id,
+                reference=reference,
+            )
+
+    def move(
+        self,
+        level: Level,
+        type: str,
+        quantity: int,
+        *,
+        actor: Actor,
+        now: datetime,
+        order_line_id: UUID | None = None,
+        reference: str = "",
+        notes: str = "",
+    ) -> None:
+        """Note a change of `level.total` that has just been made: exactly one movement for it."""
+        self.movements.append(
+            {
+                "id": new_id(),
+                "company_id": actor.company_id,
+                "stock_level_id": level.id,
+                "variant_id": level.variant_id,
+                "type": str(type),
+                "quantity": quantity,
+                "balance": level.total,
+                "order_line_id": order_line_id,
+                "reference": reference[:200],
+                "notes": notes[:500],
+                "actor": actor.label,
+                "source": actor.source,
+                "created_at": now,
+            }
+        )
+
+    # --- back to the database ---
+
+    def write(self, *, company_id: UUID, now: datetime) -> list[Event]:
+        """
+        Write everything that changed, in one statement, and return what is worth announcing.
+
+        Low stock is told once per downward crossing; a variant's availability when it begins or ceases to be zero.
+        """
+        changed = [level for level in self.levels.values() if level.figures != level.before]
+        events: list[Event] = []
+        for level in changed:
+            was_low, level.is_low = level.is_low, level.available <= level.reorder_level
+            if level.is_low and not was_low:
+                events.append(
+                    LowStock(
+                        aggregate_id=level.id,
+                        sku=level.sku,
+                        warehouse=level.warehouse,
+                        available=level.available,
+                        reorder_level=level.reorder_level,
+                    )
+                )
+        touched = [
+            held for held in (*self.holds.values(), *self.lapsed) if held.is_touched or held.is_new
+        ]
+        _write(changed, touched, self.levels, self.movements, company_id, now)
+        events += self._crossings(changed)
+        events += expiries(self.lapsed)
+        return events
+
+    def _crossings(self, changed: list[Level]) -> list[Event]:
+        events: list[Event] = []
+        for variant_id in dict.fromkeys(level.variant_id for level in changed):
+            levels = [level for level in self.of_variant(variant_id) if level.usable]
+            available = sum(level.available for level in levels)
+            before = sum(level.before[0] for level in levels)
+            if (available > 0) != (before > 0):
+                events.append(
+                    StockChanged(aggregate_id=variant_id, sku=levels[0].sku, available=available)
+                )
+        return events
+
+    def stock_changed(self, variant_id: UUID) -> StockChanged:
+        """Return the announcement of a variant's availability, whatever it was before."""
+        levels = self.of_variant(variant_id)
+        return StockChanged(
+            aggregate_id=variant_id,
+            sku=levels[0].sku,
+            available=sum(level.available for level in levels if level.usable),
+        )
+
+
+def expiries(lapsed: Iterable[HeldUnits]) -> list[HoldExpired]:
+    """Return one announcement per cart (and order) for holds whose time ran out."""
+    lines: dict[tuple[UUID | None, UUID | None], list[str]] = {}
+    for held in lapsed:
+        lines.setdefault((held.cart_id, held.order_id), []).append(
+            str(held.line_id or held.order_line_id)
+        )
+    return [
+        HoldExpired(
+            aggregate_id=cart_id or order_id,
+            line_ids=list(dict.fromkeys(line_ids)),
+            order_id=str(order_id) if order_id else None,
+        )
+        for (cart_id, order_id), line_ids in lines.items()
+        if cart_id or order_id
+    ]
+
+
+_OWNERSHIP = (
+    "cart_id",
+    "line_id",
+    "order_id",
+    "order_line_id",
+    "holder",
+    "address",
+    "started_at",
+    "expires_at",
+)
+
+
+def _read_holds(
+    rows: Iterable[tuple[Any, ...]], levels: dict[UUID, Level]
+) -> dict[UUID, HeldUnits]:
+    holds = {}
+    for row in rows:
+        if row[1] in levels:
+            holds[row[0]] = HeldUnits(
+                id=row[0],
+                stock_level_id=row[1],
+                cart_id=row[2],
+                line_id=row[3],
+                order_id=row[4],
+                order_line_id=row[5],
+                holder=row[6],
+                address=row[7],
+                quantity=row[8],
+                backordered=row[9],
+                status=row[10],
+                started_at=row[11],
+                expires_at=row[12],
+            )
+    return holds
+
+
+_CHANGED_HOLDS = """
+    changed_holds AS (
+        UPDATE stock_reservations r
+           SET status = c.status, quantity = c.quantity, backordered = c.backordered,
+               cart_id = c.cart_id, line_id = c.line_id, order_id = c.order_id, order_line_id = c.order_line_id,
+               holder = c.holder, address = c.address, started_at = c.started_at, expires_at = c.expires_at,
+               completed_at = CASE WHEN c.status = 'COMPLETED' THEN coalesce(r.completed_at, %(now)s) END,
+               released_at = CASE WHEN c.status IN ('EXPIRED', 'CANCELLED') THEN %(now)s END,
+               updated_at = %(now)s
+          FROM jsonb_to_recordset(%(changed_holds)s::jsonb) AS c(
+               id uuid, status text, quantity int, backordered int, cart_id uuid, line_id uuid, order_id uuid,
+               order_line_id uuid, holder text, address text, started_at timestamptz, expires_at timestamptz)
+         WHERE r.id = c.id)
+"""
+_NEW_HOLDS = """
+    new_holds AS (
+        INSERT INTO stock_reservations (
+               id, company_id, stock_level_id, variant_id, cart_id, line_id, order_id, order_line_id, holder, address,
+               quantity, backordered, status, started_at, expires_at, completed_at, created_at, updated_at)
+        SELECT c.id, %(company)s, c.stock_level_id, c.variant_id, c.cart_id, c.line_id, c.order_id, c.order_line_id,
+               c.holder, c.address, c.quantity, c.backordered, c.status, c.started_at, c.expires_at,
+               CASE WHEN c.status = 'COMPLETED' THEN %(now)s END, %(now)s, %(now)s
+          FROM jsonb_to_recordset(%(new_holds)s::jsonb) AS c(
+               id uuid, stock_level_id uuid, variant_id uuid, status text, quantity int, backordered int, cart_id uuid,
+               line_id uuid, order_id uuid, order_line_id uuid, holder text, address text, started_at timestamptz,
+               expires_at timestamptz))
+"""
+_MOVEMENTS = """
+    movements AS (
+        INSERT INTO stock_transactions (
+               id, company_id, stock_level_id, variant_id, type, quantity, balance, order_line_id, reference, notes,
+               actor, source, created_at)
+        SELECT * FROM jsonb_to_recordset(%(movements)s::jsonb) AS c(
+               id uuid, company_id uuid, stock_level_id uuid, variant_id uuid, type text, quantity int, balance int,
+               order_line_id uuid, reference text, notes text, actor text, source text, created_at timestamptz))
+"""
+_LEVELS = """
+    UPDATE inventory s
+       SET available = c.available, reserved = c.reserved, total = c.available + c.reserved,
+           backordered = c.backordered, is_low = c.is_low, updated_at = %(now)s
+      FROM jsonb_to_recordset(%(levels)s::jsonb) AS c(
+           id uuid, available int, reserved int, backordered int, is_low boolean)
+     WHERE s.id = c.id
+"""
+
+
+def _write(
+    changed: list[Level],
+    touched: list[HeldUnits],
+    levels: dict[UUID, Level],
+    movements: list[dict[str, Any]],
+    company_id: UUID,
+    now: datetime,
+) -> None:
+    values: dict[str, Any] = {"now": now, "company": company_id}
+    parts = []
+    for name, sql, holds in (
+        ("changed_holds", _CHANGED_HOLDS, [held for held in touched if not held.is_new]),
+        ("new_holds", _NEW_HOLDS, [held for held in touched if held.is_new]),
+    ):
+        if holds:
+            parts.append(sql)
+            values[name] = _json(
+                {
+                    "id": held.id,
+                    "stock_level_id": held.stock_level_id,
+                    "variant_id": levels[held.stock_level_id].variant_id,
+                    "status": held.status,
+                    "quantity": held.quantity,
+                    "backordered": held.backordered,
+                    **{column: getattr(held, column) for column in _OWNERSHIP},
+                }
+                for held in holds
+            )
+    if movements:
+        parts.append(_MOVEMENTS)
+        values["movements"] = _json(movements)
+    if changed:
+        values["levels"] = _json(
+            {
+                "id": level.id,
+                "available": level.available,
+                "reserved": level.reserved,
+                "backordered": level.backordered,
+                "is_low": level.is_low,
+            }
+            for level in changed
+        )
+    if not parts and not changed:
+        return
+    with connection.cursor() as cursor:
+        head = f"WITH {','.join(parts)} " if parts else ""
+        cursor.execute(head + (_LEVELS if changed else "SELECT 1"), values)
+
+
+def _json(rows: Iterable[dict[str, Any]]) -> str:
+    return json.dumps(list(rows), default=str)
