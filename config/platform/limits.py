@@ -69,7 +69,7 @@ end
 return {0, 0}
 """
 
-_redis = breaker.Breaker("redis", rest=2.0)
+redis_breaker = breaker.Breaker("redis", rest=2.0)
 
 
 @functools.cache
@@ -91,7 +91,7 @@ class Hit:
     member: str = ""
 
     def give_back(self) -> None:
-        with _redis.guard() as closed:
+        with redis_breaker.guard() as closed:
             if closed:
                 for key in self.keys:
                     client().zrem(key, self.member)
@@ -139,7 +139,7 @@ def hit_all(demands: Sequence[tuple[str, str, Limit]], *, now: datetime | None =
     member = f"{milliseconds}:{secrets.token_hex(6)}"
     numbers = [number for _, _, entry in demands for number in (entry.count, entry.window * 1000)]
     answer: list[int] | None = None
-    with _redis.guard() as closed:
+    with redis_breaker.guard() as closed:
         if closed:
             answer = _script()(keys=keys, args=[milliseconds, member, *numbers])
     if answer is None:

@@ -218,7 +218,27 @@ CELERY_ENABLE_UTC = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 DJANGO_CELERY_BEAT_TZ_AWARE = True
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    # A kick on commit usually comes first; this is for when it was lost.
+    "relay events": {
+        "task": "config.platform.tasks.relay",
+        "schedule": timedelta(seconds=3),
+        "options": {"expires": 3},
+    },
+    "forward events to outsiders": {
+        "task": "config.platform.tasks.forward",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "check invariants": {
+        "task": "config.platform.tasks.check_invariants",
+        "schedule": timedelta(minutes=15),
+    },
+    "prune platform tables": {
+        "task": "config.platform.tasks.prune",
+        "schedule": timedelta(hours=1),
+    },
+}
 
 # --- internationalisation, files --------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -475,6 +495,7 @@ UNFOLD = {
     "SITE_HEADER": "Holdfast",
     "SITE_URL": "/",
 }
+METRICS_TOKEN = text("METRICS_TOKEN")  # empty: /metrics answers private addresses only
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(
     form=choice("LOG_FORMAT", "json", "console", default="json"),

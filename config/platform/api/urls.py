@@ -1,5 +1,17 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from config.platform.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("auth/login", views.LoginView.as_view(), name="login"),
+    path("auth/register", views.RegisterView.as_view(), name="register"),
+    path("auth/refresh", views.RefreshView.as_view(), name="refresh"),
+    path("auth/logout", views.LogoutView.as_view(), name="logout"),
+    path("health", views.HealthView.as_view(), name="health"),
+    path("health/ready", views.ReadinessView.as_view(), name="readiness"),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
