@@ -1,0 +1,56 @@
+"""Money and dates in the reader's language."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from babel.numbers import format_currency
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, to_locale
+
+from pricing.money import EXPONENTS, quantize
+
+register = template.Library()
+
+
+def _locale() -> Locale:
+    try:
+        return Locale.parse(to_locale(get_language() or "en"))
+    except (ValueError, UnknownLocaleError):
+        return Locale("en")
+
+
+def money_text(amount: Decimal | str, currency: str) -> str:
+    """Return an amount as a sentence may say it: `$84.20`, `84,20 €`."""
+    try:
+        value = amount if isinstance(amount, Decimal) else Decimal(amount)
+        if currency in EXPONENTS:
+            value = quantize(value, currency)
+        return format_currency(value, currency, locale=_locale())
+    except (InvalidOperation, TypeError, ValueError):
+        return ""
+
+
+@register.filter
+def money(amount: Decimal | str | None, currency: str) -> SafeString | str:
+    """Render an amount in its currency; nothing for no amount."""
+    if amount is None or amount == "":
+        return ""
+    return format_html('<bdi class="money">{}</bdi>', money_text(amount, currency))
+
+
+@register.filter
+def money_plain(amount: Decimal | str | None, currency: str) -> str:
+    """Return the amount without markup, for attributes and buttons."""
+    return "" if amount is None or amount == "" else money_text(amount, currency)
+
+
+@register.filter
+def day(value: date | None, form: str = "long") -> str:
+    """Render a date in words; `form` is one of Babel's: short, medium, long, full."""
+    return "" if value is None else format_date(value, format=form, locale=_locale())

@@ -1,0 +1,91 @@
+/* Keeps this page's cart the same as everywhere else: by socket, or by asking now and then when there is none. */
+(() => {
+  "use strict";
+  const body = document.body;
+  let known = Number(body.dataset.cartVersion) || 0;
+  let socket = null;
+  let tries = 0;
+  let polling = 0;
+  let waiting = false;
+
+  const versionOnPage = () => Number(document.querySelector("[data-version]")?.dataset.version) || 0;
+
+  const showCount = (count) => {
+    const badge = document.getElementById("cart-badge");
+    if (!badge || badge.dataset.count === String(count)) return;
+    badge.dataset.count = count;
+    for (const part of badge.children) part.textContent = part.textContent.replace(/\d+/, count);
+    badge.classList.remove("badge--fresh");
+    requestAnimationFrame(() => badge.classList.add("badge--fresh"));
+  };
+
+  /* Another device changed the cart: fetch it, but never from under a request or a half-typed word. */
+  const refetch = () => {
+    const cart = document.querySelector("[data-live-cart]");
+    if (!cart || known <= versionOnPage()) { waiting = false; return; }
+    const typing = cart.contains(document.activeElement) && document.activeElement.matches("input:not([type=hidden])") && document.activeElement.value !== document.activeElement.defaultValue;
+    if (typing || document.querySelector(".htmx-request")) {
+      if (!waiting) { waiting = true; }
+      setTimeout(refetch, 250);
+      return;
+    }
+    waiting = false;
+    body.dispatchEvent(new Event("cart-changed"));
+  };
+
+  const learn = (version, count) => {
+    if (!(version > known)) return;
+    known = version;
+    if (Number.isInteger(count)) showCount(count);
+    if (!waiting) refetch();
+  };
+
+  const retry = () => {
+    const pause = Math.min(30000, 500 * 2 ** tries) * (0.5 + Math.random());
+    tries += 1;
+    if (tries >= 3) poll();
+    setTimeout(connect, pause);
+  };
+
+  const connect = () => {
+    if (socket || document.hidden) return;
+    try {
+      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/cart`, ["cart.v1"]);
+    } catch { return poll(); }
+    socket.onopen = () => { clearTimeout(polling); polling = 0; };
+    socket.onmessage = (event) => {
+      let message;
+      try { message = JSON.parse(event.data); } catch { return; }
+      tries = 0;
+      if (message.type === "cart.snapshot" || message.type === "cart.changed") learn(message.version, message.cart?.totals?.itemCount);
+      else if (message.type === "hold.expired") body.dispatchEvent(new Event("cart-changed"));
+    };
+    socket.onclose = (event) => {
+      socket = null;
+      if (event.code === 4401 || event.code === 4403) return poll();
+      retry();
+    };
+  };
+
+  /* The browser keeps the ETag: an unchanged cart costs an empty 304. */
+  const poll = () => {
+    if (polling) return;
+    const ask = async () => {
+      polling = setTimeout(ask, 15000);
+      if (document.hidden) return;
+      try {
+        const answer = await fetch("/cart/state/", { cache: "no-cache", headers: { Accept: "application/json" } });
+        if (answer.ok) { const state = await answer.json(); learn(state.version, state.count); }
+      } catch { /* offline: the next round asks again */ }
+    };
+    polling = setTimeout(ask, 5000);
+  };
+
+  /* The answer to our own change says its version, so that the socket's echo changes nothing. */
+  body.addEventListener("cart-version", (event) => {
+    known = Math.max(known, Number(event.detail.version) || 0);
+    connect();
+  });
+  addEventListener("visibilitychange", () => { if (!document.hidden && known) connect(); });
+  if (known) connect();
+})();
