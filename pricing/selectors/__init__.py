@@ -1,5 +1,25 @@
 """What pricing can tell."""
 
+from pricing.selectors.catalogue import (
+    SORTS,
+    BundleItemView,
+    BundleView,
+    CategoryView,
+    ImageView,
+    ProductView,
+    Search,
+    VariantView,
+    bundles,
+    current_price_expression,
+    current_prices,
+    home_currency,
+    priced_products,
+    product_detail,
+    product_view,
+    related_products,
+    search_products,
+    shown_currency,
+)
 from pricing.selectors.promotions import (
     advertised_promotions,
     find_promotion,
@@ -12,21 +32,40 @@ from pricing.selectors.promotions import (
     shipping_zones,
     tax_rates,
 )
-from pricing.selectors.rules import promotions_in_play, revision, revision_expression, rules
+from pricing.selectors.rules import forget, promotions_in_play, revision, revision_expression, rules
 
 __all__ = [
+    "SORTS",
+    "BundleItemView",
+    "BundleView",
+    "CategoryView",
+    "ImageView",
+    "ProductView",
+    "Search",
+    "VariantView",
     "advertised_promotions",
+    "bundles",
+    "current_price_expression",
+    "current_prices",
     "find_promotion",
     "find_shipping_rule",
     "find_shipping_zone",
     "find_tax_rate",
+    "forget",
+    "home_currency",
+    "priced_products",
+    "product_detail",
+    "product_view",
     "promotion_terms",
     "promotions",
     "promotions_in_play",
+    "related_products",
     "revision",
     "revision_expression",
     "rules",
+    "search_products",
     "shipping_rules",
     "shipping_zones",
+    "shown_currency",
     "tax_rates",
 ]

@@ -62,6 +62,11 @@ def rules(*, company_id: UUID, revision: int) -> engine.Rules:
     return kept
 
 
+def forget() -> None:
+    """Read all rules anew at the next question."""
+    _KEPT.clear()
+
+
 def promotions_in_play(
     *, company_id: UUID, rules: engine.Rules, codes: Iterable[str], customer_key: str
 ) -> tuple[Mapping[str, UUID], frozenset[UUID]]:

@@ -1,0 +1,496 @@
+"""The catalogue with its prices: what pages and API show of products, in a constant number of statements."""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.db.models import (
+    Exists,
+    F,
+    FilteredRelation,
+    IntegerField,
+    Min,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Cast
+
+from config.platform.actor import Actor
+from inventory import selectors as inventory
+from inventory.errors import CategoryNotFound, ProductNotFound
+from inventory.models import Company, Product, ProductRelation, Variant
+from pricing.errors import CurrencyUnknown
+from pricing.models import BundlePrice, Price
+from pricing.money import EXPONENTS
+
+RELEVANCE, NEWEST, PRICE, PRICE_DOWN, NAME = "relevance", "newest", "price", "-price", "name"
+SORTS = (RELEVANCE, NEWEST, PRICE, PRICE_DOWN, NAME)
+_ORDER: Mapping[str, tuple[str, ...]] = {
+    RELEVANCE: ("-rank", "id"),
+    NEWEST: ("-created_at", "-id"),
+    PRICE: ("price_from", "id"),
+    PRICE_DOWN: ("-price_from", "id"),
+    NAME: ("name", "id"),
+}
+_WORD = re.compile(r"\w+")
+_MOST_WORDS = 8
+
+
+# --- prices ---------------------------------------------------------------------------------------
+
+
+def current_price_expression(variant: str, currency: Any) -> Subquery:
+    """Return the current price of the variant named by `OuterRef(variant)`; null where it has none."""
+    return Subquery(
+        Price.objects.filter(variant=OuterRef(variant), currency=currency).values("amount")[:1]
+    )
+
+
+def current_prices(*, variant_ids: Sequence[UUID], currency: str) -> dict[UUID, Decimal]:
+    """Return the current prices of these variants; one that has none is missing: one statement."""
+    return dict(
+        Price.objects.filter(variant__in=variant_ids, currency=currency).values_list(
+            "variant_id", "amount"
+        )
+    )
+
+
+_home: dict[UUID, tuple[float, str]] = {}
+_HOME_SECONDS = 30.0
+
+
+def home_currency(*, company_id: UUID) -> str:
+    """Return the company's own currency; remembered for half a minute."""
+    read_at, currency = _home.get(company_id, (0.0, ""))
+    if not currency or time.monotonic() - read_at > _HOME_SECONDS:
+        currency = Company.objects.values_list("currency", flat=True).get(id=company_id)
+        _home[company_id] = (time.monotonic(), currency)
+    return currency
+
+
+def shown_currency(*, actor: Actor, currency: str | None) -> str:
+    """
+    Return the currency to show prices in: the one asked for, else the company's own.
+
+    :raises CurrencyUnknown: if we know no such currency
+    """
+    if not currency:
+        return home_currency(company_id=actor.company_id)
+    if currency not in EXPONENTS:
+        raise CurrencyUnknown()
+    return currency
+
+
+# --- products as they are shown -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryView:
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """A picture; `url` is a path under static or media, or an address elsewhere."""
+
+    url: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantView:
+    """
+    A variant as a caller may see it. `price` is null where it has none in this currency: then it cannot be bought.
+
+    `available` is exact for staff and capped for customers; `is_backorder` says that it sells beyond its stock now.
+    """
+
+    id: UUID
+    sku: str
+    options: Mapping[str, str]
+    image: str
+    price: Decimal | None
+    compare_at: Decimal | None
+    available: int
+    in_stock: bool
+    is_backorder: bool
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductView:
+    """A product with all that a page or the API shows of it."""
+
+    id: UUID
+    slug: str
+    name: str
+    description: str
+    status: str
+    vendor: str
+    tags: Sequence[str]
+    category: CategoryView | None
+    images: Sequence[ImageView]
+    option_names: Sequence[str]
+    metadata: Mapping[str, Any]
+    currency: str
+    price_from: Decimal | None
+    price_to: Decimal | None
+    compare_at: Decimal | None
+    in_stock: bool
+    variants: Sequence[VariantView]
+    created_at: datetime
+
+    @property
+    def image(self) -> ImageView | None:
+        return self.images[0] if self.images else None
+
+    @property
+    def has_one_price(self) -> bool:
+        return self.price_from == self.price_to
+
+    @property
+    def is_sold(self) -> bool:
+        return self.status == Product.Status.ACTIVE
+
+    @property
+    def options(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Each option with its values, in the order in which the variants bring them."""
+        return [
+            (name, list(dict.fromkeys(v.options[name] for v in self.variants if name in v.options)))
+            for name in self.option_names
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a customer looks for. An empty field asks for nothing; `category` is a slug."""
+
+    q: str = ""
+    category: str = ""
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    in_stock: bool | None = None
+    sort: str = ""
+    status: str = ""  # staff only
+
+
+def priced_products(*, actor: Actor, currency: str) -> QuerySet[Product]:
+    """Return every product this caller may see, with what `product_view` needs: three statements for any number."""
+    products = Product.objects.filter(company_id=actor.company_id)
+    if not actor.sees_everything:
+        products = products.exclude(status=Product.Status.DRAFT)
+    return products.select_related("category").prefetch_related(
+        "images", Prefetch("variants", queryset=_variants(actor, currency))
+    )
+
+
+def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
+    variants = (
+        Variant.objects.all() if actor.sees_everything else Variant.objects.filter(is_active=True)
+    )
+    return variants.annotate(
+        current=FilteredRelation("prices", condition=Q(prices__currency=currency)),
+        price=F("current__amount"),
+        compare_at=F("current__compare_at"),
+        available=inventory.available_expression("pk"),
+    ).order_by("position", "id")
+
+
+def product_view(product: Product, *, actor: Actor, currency: str) -> ProductView:
+    """Return a row of `priced_products` as this caller sees it; asks the database nothing."""
+    variants = [_variant_view(variant, actor) for variant in product.variants.all()]
+    for_sale = [variant for variant in variants if variant.is_active and variant.price is not None]
+    cheapest = min(for_sale, key=lambda variant: variant.price or 0, default=None)
+    prices = [variant.price for variant in for_sale if variant.price is not None]
+    return ProductView(
+        id=product.id,
+        slug=product.slug,
+        name=product.name,
+        description=product.description,
+        status=product.status,
+        vendor=product.vendor,
+        tags=product.tags,
+        category=CategoryView(product.category.slug, product.category.name)
+        if product.category
+        else None,
+        images=[ImageView(image.url, image.alt) for image in product.images.all()],
+        option_names=product.option_names,
+        metadata=product.metadata,
+        currency=currency,
+        price_from=min(prices, default=None),
+        price_to=max(prices, default=None),
+        compare_at=cheapest.compare_at if cheapest else None,
+        in_stock=product.status == Product.Status.ACTIVE
+        and any(variant.in_stock for variant in for_sale),
+        variants=variants,
+        created_at=product.created_at,
+    )
+
+
+def _variant_view(variant: Any, actor: Actor) -> VariantView:
+    sells_on = variant.inventory_policy == Variant.Policy.CONTINUE
+    compare_at = variant.compare_at
+    if compare_at is not None and (variant.price is None or compare_at <= variant.price):
+        compare_at = None  # a former price that is not higher is no reduction
+    return VariantView(
+        id=variant.id,
+        sku=variant.sku,
+        options=variant.options,
+        image=variant.image,
+        price=variant.price,
+        compare_at=compare_at,
+        available=variant.available
+        if actor.sees_everything
+        else min(variant.available, inventory.SHOWN_AT_MOST),
+        in_stock=variant.is_active and (variant.available > 0 or sells_on),
+        is_backorder=sells_on and variant.available <= 0,
+        is_active=variant.is_active,
+    )
+
+
+def product_detail(*, actor: Actor, ref: str, currency: str) -> ProductView:
+    """
+    Return a product by id or slug. Discontinued ones are found and say so; drafts are for staff.
+
+    :raises ProductNotFound: if there is none for this caller
+    """
+    named = _named(ref)
+    product = (
+        priced_products(actor=actor, currency=currency).filter(named).first() if named else None
+    )
+    if product is None:
+        raise ProductNotFound()
+    return product_view(product, actor=actor, currency=currency)
+
+
+def _named(ref: str) -> Q | None:
+    if "\x00" in ref:
+        return None
+    try:
+        return Q(id=UUID(ref))
+    except ValueError:
+        return Q(slug=ref)
+
+
+# --- lists ------------------------------------------------------------------------------------------
+
+
+def search_products(
+    *, actor: Actor, currency: str, search: Search
+) -> tuple[QuerySet[Product], Sequence[str]]:
+    """
+    Return the products that match, and the order to page through them by.
+
+    Words match by stem and by beginning, SKUs as written; where nothing does, parts of names and SKUs are tried.
+    Lists hold what is sold; staff may ask for another status. An unknown category holds nothing.
+    """
+    products = priced_products(actor=actor, currency=currency)
+    if actor.sees_everything and search.status:
+        products = products.filter(status=search.status)
+    else:
+        products = products.filter(status=Product.Status.ACTIVE)
+    products = _in_category(products, actor, search.category)
+    products = _in_price_range(products, currency, search)
+    if search.in_stock is not None:
+        has_stock = Exists(
+            Variant.objects.filter(product=OuterRef("pk"), is_active=True)
+            .alias(available=inventory.available_expression("pk"))
+            .filter(Q(available__gt=0) | Q(inventory_policy=Variant.Policy.CONTINUE))
+        )
+        products = products.filter(has_stock if search.in_stock else ~has_stock)
+    sort = search.sort if search.sort in SORTS else RELEVANCE
+    text = search.q.replace("\x00", " ").strip()
+    if text:
+        products = _matching(products, text)
+    elif sort == RELEVANCE:
+        sort = NEWEST
+    if sort in {PRICE, PRICE_DOWN}:
+        cheapest = (
+            Price.objects.filter(
+                variant__product=OuterRef("pk"), variant__is_active=True, currency=currency
+            )
+            .order_by()
+            .values("variant__product")
+            .annotate(least=Min("amount"))
+            .values("least")
+        )
+        products = products.annotate(price_from=Subquery(cheapest)).filter(price_from__isnull=False)
+    return products, _ORDER[sort]
+
+
+def _in_category(products: QuerySet[Product], actor: Actor, slug: str) -> QuerySet[Product]:
+    if not slug:
+        return products
+    try:
+        category = inventory.find_category(actor=actor, slug=slug)
+    except CategoryNotFound:
+        return products.none()
+    branch = inventory.category_branch(company_id=actor.company_id, category_id=category.id)
+    return products.filter(category__in=branch)
+
+
+def _in_price_range(
+    products: QuerySet[Product], currency: str, search: Search
+) -> QuerySet[Product]:
+    if search.min_price is None and search.max_price is None:
+        return products
+    prices = Price.objects.filter(
+        variant__product=OuterRef("pk"), variant__is_active=True, currency=currency
+    )
+    if search.min_price is not None:
+        prices = prices.filter(amount__gte=search.min_price)
+    if search.max_price is not None:
+        prices = prices.filter(amount__lte=search.max_price)
+    return products.filter(Exists(prices))
+
+
+def _matching(products: QuerySet[Product], text: str) -> QuerySet[Product]:
+    query = _text_query(text)
+    if query is not None:
+        # A whole number: a float would not survive the way into a cursor and back.
+        rank = Cast(SearchRank(F("search"), query) * 1_000_000, IntegerField())
+        found = products.filter(search=query).annotate(rank=rank)
+        if found.exists():
+            return found
+    part = text[:100]
+    like = Exists(
+        Variant.objects.filter(product=OuterRef("pk"), is_active=True, sku__icontains=part)
+    )
+    return products.filter(Q(name__icontains=part) | like).annotate(rank=Value(0, IntegerField()))
+
+
+def _text_query(text: str) -> SearchQuery | None:
+    """Return the query for all words of a text, each taken as a beginning: `brass lan` finds brass lanterns."""
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", text[:200]) if not unicodedata.combining(c)
+    )
+    words = _WORD.findall(plain)[:_MOST_WORDS]
+    if not words:
+        return None
+    raw = " & ".join(f"{word}:*" for word in words)
+    return SearchQuery(raw, config="english", search_type="raw") | SearchQuery(
+        raw, config="simple", search_type="raw"
+    )
+
+
+def related_products(
+    *, actor: Actor, ref: str, kinds: Sequence[str], currency: str, limit: int = 12
+) -> list[ProductView]:
+    """
+    Return the products that staff related to this one in these ways, the weightiest first; only what is sold.
+
+    :raises ProductNotFound: if there is no such product for this caller
+    """
+    product = inventory.find_product(actor=actor, ref=ref)
+    relations = ProductRelation.objects.filter(product=product, kind__in=kinds).order_by(
+        "-weight", "id"
+    )
+    ids = list(dict.fromkeys(relations.values_list("related_id", flat=True)))
+    rows = {
+        row.id: row
+        for row in priced_products(actor=actor, currency=currency).filter(
+            id__in=ids, status=Product.Status.ACTIVE
+        )
+    }
+    return [product_view(rows[id], actor=actor, currency=currency) for id in ids if id in rows][
+        :limit
+    ]
+
+
+# --- bundles ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleItemView:
+    variant_id: UUID
+    product_id: UUID
+    sku: str
+    name: str
+    slug: str
+    options: Mapping[str, str]
+    quantity: int
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleView:
+    """A bundle on offer: its price as a whole beside what its parts cost singly."""
+
+    id: UUID
+    slug: str
+    name: str
+    description: str
+    image: str
+    currency: str
+    price: Decimal
+    parts_price: Decimal
+    items: Sequence[BundleItemView]
+
+    @property
+    def saving(self) -> Decimal:
+        return max(self.parts_price - self.price, Decimal(0))
+
+
+def bundles(*, actor: Actor, currency: str) -> list[BundleView]:
+    """Return the bundles on sale in this currency, complete ones only: a part without a price is no offer."""
+    rows = list(inventory.bundles(actor=actor))
+    prices = dict(
+        BundlePrice.objects.filter(bundle__in=rows, currency=currency).values_list(
+            "bundle_id", "amount"
+        )
+    )
+    singly = current_prices(
+        variant_ids=[item.variant_id for row in rows for item in row.items.all()], currency=currency
+    )
+    offers = []
+    for row in rows:
+        items = list(row.items.all())
+        sold = all(
+            item.variant_id in singly
+            and item.variant.is_active
+            and item.variant.product.status == Product.Status.ACTIVE
+            for item in items
+        )
+        if not items or not sold:
+            continue
+        whole = sum((singly[item.variant_id] * item.quantity for item in items), Decimal(0))
+        offers.append(
+            BundleView(
+                id=row.id,
+                slug=row.slug,
+                name=row.name,
+                description=row.description,
+                image=row.image,
+                currency=currency,
+                price=prices.get(row.id, whole),
+                parts_price=whole,
+                items=[
+                    BundleItemView(
+                        variant_id=item.variant_id,
+                        product_id=item.variant.product_id,
+                        sku=item.variant.sku,
+                        name=item.variant.product.name,
+                        slug=item.variant.product.slug,
+                        options=item.variant.options,
+                        quantity=item.quantity,
+                        price=singly[item.variant_id],
+                    )
+                    for item in items
+                ],
+            )
+        )
+    return offers
