@@ -353,6 +353,9 @@ STRIPE_SECRET_KEY = text("STRIPE_SECRET_KEY")
 STRIPE_PUBLISHABLE_KEY = text("STRIPE_PUBLISHABLE_KEY")
 STRIPE_WEBHOOK_SECRET = text("STRIPE_WEBHOOK_SECRET")
 STRIPE_TIMEOUT_SECONDS = 8
+# Starting a payment holds the goods for so long, and each further try anew (CONF-58).
+PAYMENT_LIFETIME = timedelta(minutes=number("PAYMENT_LIFETIME_MINUTES", default=15, minimum=1))
+PAYMENT_MAX_ATTEMPTS = number("PAYMENT_MAX_ATTEMPTS", default=10, minimum=1)  # failed ones, then the order fails
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # dj-stripe checks the form of its key at start-up, whether or not cards are taken; this one opens nothing.
 STRIPE_TEST_SECRET_KEY = (
