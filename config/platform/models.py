@@ -125,7 +125,9 @@ class OutboxEvent(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField()
     dead_at = models.DateTimeField(null=True)
-    forwarded_at = models.DateTimeField(null=True)  # to the bus for outsiders, which the relay does apart
+    forwarded_at = models.DateTimeField(
+        null=True
+    )  # to the bus for outsiders, which the relay does apart
     error = models.TextField(blank=True)
 
     class Meta:
@@ -138,7 +140,9 @@ class OutboxEvent(models.Model):
                 condition=Q(published_at__isnull=True, dead_at__isnull=True),
             ),
             # the bus: what has not been forwarded, oldest first
-            models.Index(fields=["id"], name="outbox_outside", condition=Q(forwarded_at__isnull=True)),
+            models.Index(
+                fields=["id"], name="outbox_outside", condition=Q(forwarded_at__isnull=True)
+            ),
             models.Index(fields=["aggregate_id", "id"], name="outbox_aggregate"),
             models.Index(fields=["name", "occurred_at"], name="outbox_name"),
         ]
