@@ -11,7 +11,6 @@ PY := .venv/bin/python
 ENGINES := $(PY) -m config.platform.embedded
 APPS := cart checkout config inventory notifications orders pricing tests manage.py
 WORKERS ?= 2
-export PYTHONDONTWRITEBYTECODE ?=
 
 ifdef HOST
 export HOST
@@ -125,5 +124,4 @@ clean: ## remove caches and what tests left behind
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 clean-data: ## remove the shop's database and secrets; the next `make up` starts afresh
-	@! $(ENGINES) running || { echo "Stop the shop first." >&2; exit 1; }
-	@rm -rf var
+	@$(ENGINES) forget

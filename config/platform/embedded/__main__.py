@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     with_.add_argument("command", nargs=argparse.REMAINDER)
     with_.set_defaults(run=_run_with)
 
-    is_running = commands.add_parser("running", help="succeed if the shop of this checkout runs")
-    is_running.set_defaults(run=lambda _: int(running(Layout(VAR_DIR)) is None))
+    forget = commands.add_parser("forget", help="remove the shop's data and secrets")
+    forget.set_defaults(run=_forget)
 
     prepare = commands.add_parser("prepare", help="migrate, seed and collect static files")
     prepare.add_argument("--no-seed", dest="seed", action="store_false")
@@ -161,6 +161,14 @@ def _as_interrupt() -> None:
 
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, interrupt)
+
+
+def _forget(_options: argparse.Namespace) -> None:
+    """Remove everything the embedded shop ever wrote, wherever PostgreSQL had to keep it."""
+    layout = Layout(VAR_DIR)
+    with only_one(layout):
+        for place in (layout.elsewhere, layout.run, layout.var):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -304,6 +304,10 @@ class Supervisor:
 
     def _greet(self, seconds: float) -> None:
         name = "localhost" if self.host in {*EVERYWHERE, *EVERYWHERE.values()} else self.host
+        if self.host in EVERYWHERE:
+            say(
+                "\n  Others can reach this shop, and its log-ins are public: for a trusted network only."
+            )
         shop = f"http://{f'[{name}]' if ':' in name else name}:{self.port}"
         say(f"""
   Ready in {seconds:.1f} s.
