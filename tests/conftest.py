@@ -21,6 +21,7 @@ from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.breaker import Breaker
 from config.platform.models import User
 from inventory.models import Company
+from pricing import selectors as pricing
 from tests import factories
 
 
@@ -28,6 +29,7 @@ from tests import factories
 def _fresh_process() -> Iterator[None]:
     """Forget what a process remembers between requests, and empty this worker's Redis."""
     flags.forget()
+    pricing.forget()
     for breaker in Breaker.all.values():
         breaker.reset()
     limits.client().flushdb()

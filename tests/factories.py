@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
 from config.platform.models import User
 from inventory.models import Company, Product, StockLevel, StockMovement, Variant, Warehouse
+from pricing import selectors as pricing
+from pricing.models import Coupon, Price, Promotion, ShippingRule, ShippingZone, TaxRate
 
 _numbers = itertools.count(1)
 
@@ -141,3 +145,81 @@ def make_stock(
             created_at=timezone.now(),
         )
     return level
+
+
+# --- pricing ----------------------------------------------------------------------------------
+
+
+def make_price(
+    variant: Variant, amount: str = "10.00", currency: str = "USD", **fields: Any
+) -> Price:
+    return Price.objects.create(
+        variant=variant, currency=currency, amount=Decimal(amount), **fields
+    )
+
+
+def make_priced_variant(amount: str = "10.00", *, currency: str = "USD", **fields: Any) -> Variant:
+    """Return a variant that can be bought: in stock, with a price."""
+    variant = make_variant(**fields)
+    make_price(variant, amount, currency)
+    return variant
+
+
+def make_promotion(*codes: str, company: Company | None = None, **fields: Any) -> Promotion:
+    """Return a promotion brought in by `codes`, or automatic where there are none; 10 % off unless said otherwise."""
+    promotion = Promotion.objects.create(
+        **{
+            "company": company or default_company(),
+            "name": f"Promotion {next_number()}",
+            "kind": Promotion.Kind.PERCENTAGE,
+            "value": Decimal(10),
+            "is_automatic": not codes,
+            **fields,
+        }
+    )
+    for code in codes:
+        Coupon.objects.create(company=promotion.company, promotion=promotion, code=code)
+    pricing.forget()
+    return promotion
+
+
+def make_tax_rate(rate: str = "0.19", *, company: Company | None = None, **fields: Any) -> TaxRate:
+    made = TaxRate.objects.create(
+        **{
+            "company": company or default_company(),
+            "name": "VAT",
+            "type": TaxRate.Type.VAT,
+            "country": "DE",
+            "rate": Decimal(rate),
+            **fields,
+        }
+    )
+    pricing.forget()
+    return made
+
+
+def make_shipping_rule(
+    base_price: str = "4.90",
+    *,
+    countries: Sequence[str] = ("DE", "US"),
+    company: Company | None = None,
+    **fields: Any,
+) -> ShippingRule:
+    """Return a flat rate called `standard`, in a zone of its own unless `zone` is given."""
+    zone = fields.pop("zone", None) or ShippingZone.objects.create(
+        company=company or default_company(),
+        name=f"Zone {next_number()}",
+        countries=list(countries),
+    )
+    rule = ShippingRule.objects.create(
+        **{
+            "zone": zone,
+            "code": "standard",
+            "name": "Standard",
+            "currency": "USD",
+            "base_price": Decimal(base_price),
+            **fields,
+        }
+    )
+    pricing.forget()
+    return rule
