@@ -23,6 +23,20 @@ class CartCreated(CartChanged):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CartUpdated(CartChanged):
+    """Something beside the lines: metadata, address, currency, or it came back from being abandoned."""
+
+    name: ClassVar[str] = "cart.updated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldsTaken(CartChanged):
+    """All active lines are held, or none is any more; asked for by the customer or at checkout."""
+
+    name: ClassVar[str] = "cart.holds_taken"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ItemAdded(CartChanged):
     name: ClassVar[str] = "cart.item_added"
     line_id: str

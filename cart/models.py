@@ -28,9 +28,13 @@ class CartPolicy(models.Model):
         ADD = "add", _("when added to the cart")
         CHECKOUT = "checkout", _("at checkout")
 
-    company = models.OneToOneField(Company, models.CASCADE, primary_key=True, related_name="cart_policy")
+    company = models.OneToOneField(
+        Company, models.CASCADE, primary_key=True, related_name="cart_policy"
+    )
     auto_activate_next_purchase_enabled = models.BooleanField(default=True)
-    abandonment_threshold_minutes = models.PositiveIntegerField(null=True, blank=True)  # else CFG-07
+    abandonment_threshold_minutes = models.PositiveIntegerField(
+        null=True, blank=True
+    )  # else CFG-07
     abandonment_move_to_next_purchase_days = models.PositiveIntegerField(default=7)
     abandonment_email_enabled = models.BooleanField(default=True)
     abandonment_sms_enabled = models.BooleanField(default=True)
@@ -88,12 +92,17 @@ class CartSession(models.Model):
         db_table = "cart_sessions"
         constraints = [
             models.CheckConstraint(
-                condition=Exact(Func("token_hash", function="octet_length", output_field=models.IntegerField()), 32),
+                condition=Exact(
+                    Func("token_hash", function="octet_length", output_field=models.IntegerField()),
+                    32,
+                ),
                 name="session_token_is_digest",
             ),
         ]
         indexes = [
-            models.Index(fields=["expires_at"], name="session_expiry", condition=Q(status="active")),
+            models.Index(
+                fields=["expires_at"], name="session_expiry", condition=Q(status="active")
+            ),
         ]
 
 
@@ -140,18 +149,24 @@ class Cart(models.Model):
     session = models.ForeignKey(
         CartSession, models.SET_NULL, null=True, blank=True, related_name="carts"
     )
-    status = models.CharField(_("status"), max_length=9, choices=Status.choices, default=Status.ACTIVE)
+    status = models.CharField(
+        _("status"), max_length=9, choices=Status.choices, default=Status.ACTIVE
+    )
     currency = models.CharField(_("currency"), max_length=3)
     version = models.PositiveIntegerField(_("version"), default=1)
     codes = models.JSONField(default=list)  # coupon codes in the order they were applied
     destination = models.JSONField(default=dict)  # {"country","state","postalCode"} for estimates
-    email = models.CharField(_("e-mail"), max_length=254, blank=True)  # left by a guest, for recovery
+    email = models.CharField(
+        _("e-mail"), max_length=254, blank=True
+    )  # left by a guest, for recovery
     metadata = models.JSONField(default=dict)
     quote = models.JSONField(null=True)
     quote_key = models.CharField(max_length=200, blank=True)
     item_count = models.PositiveIntegerField(default=0)
     grand_total = money_field(default=0)
-    merged_into = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    merged_into = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     order_id = models.UUIDField(null=True)  # set on conversion
     checkout_id = models.UUIDField(null=True)  # a payment is under way: lines are locked
     last_activity_at = models.DateTimeField(_("last change"))
@@ -196,7 +211,9 @@ class Cart(models.Model):
         ]
         indexes = [
             # the abandonment sweep
-            models.Index(fields=["last_activity_at"], name="cart_idle", condition=Q(status="ACTIVE")),
+            models.Index(
+                fields=["last_activity_at"], name="cart_idle", condition=Q(status="ACTIVE")
+            ),
             # the recovery queue and its mails
             models.Index(
                 fields=["company", "abandoned_at", "notifications_sent"],
@@ -272,9 +289,7 @@ class CartMetadata(models.Model):
 
     class Meta:
         db_table = "cart_metadata"
-        constraints = [
-            models.UniqueConstraint(fields=["cart", "key"], name="cart_metadata_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["cart", "key"], name="cart_metadata_once")]
 
 
 class CartEvent(models.Model):
