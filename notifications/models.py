@@ -44,7 +44,9 @@ class Notification(models.Model):
     body_html = models.TextField(blank=True)
     metadata = models.JSONField(default=dict)
     dedupe_key = models.CharField(max_length=300, unique=True)
-    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.PENDING
+    )
     error = models.CharField(max_length=500, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField()
@@ -60,13 +62,41 @@ class Notification(models.Model):
         verbose_name = _("message")
         verbose_name_plural = _("messages")
         indexes = [
-            models.Index(fields=["next_attempt_at"], name="notification_due", condition=Q(status="PENDING")),
+            models.Index(
+                fields=["next_attempt_at"], name="notification_due", condition=Q(status="PENDING")
+            ),
             models.Index(fields=["user_id", "-id"], name="notification_user"),
             models.Index(fields=["recipient", "-id"], name="notification_recipient"),
         ]
 
     def __str__(self) -> str:
         return f"{self.channel} to {self.recipient}"
+
+
+class Preference(models.Model):
+    """What a customer wants to hear about, per category and channel; no row means yes."""
+
+    class Category(models.TextChoices):
+        ORDERS = "orders", _("my orders")
+        REMINDERS = "reminders", _("carts I left behind")
+        STOCK = "stock", _("stock and prices of what I chose")
+        PROMOTIONS = "promotions", _("offers")
+
+    user_id = models.UUIDField()
+    category = models.CharField(max_length=12, choices=Category.choices)
+    type = models.CharField(max_length=6, choices=Notification.Type.choices)
+    is_enabled = models.BooleanField(default=True)
+
+    class Meta:
+        db_table = "notification_preferences"
+        constraints = [
+            models.UniqueConstraint(fields=["user_id", "category", "type"], name="preference_once"),
+            # order mail is part of the contract, not an offer
+            models.CheckConstraint(
+                condition=Q(is_enabled=True) | ~Q(category="orders", type="EMAIL"),
+                name="order_mail_is_not_optional",
+            ),
+        ]
 
 
 class Suppression(models.Model):

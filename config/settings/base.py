@@ -234,6 +234,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "config.platform.tasks.check_invariants",
         "schedule": timedelta(minutes=15),
     },
+    "send messages": {
+        "task": "notifications.tasks.send_messages",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
     "prune platform tables": {
         "task": "config.platform.tasks.prune",
         "schedule": timedelta(hours=1),
@@ -396,6 +401,12 @@ CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
         "style-src": ["'self'", "'unsafe-inline'"],
     },
     "/api/docs": {"style-src": ["'self'", "'unsafe-inline'"]},
+    # Mails style inline; the mailbox of the demonstration frames them in a sandbox.
+    "/dev/mail/": {
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "frame-src": ["'self'"],
+        "frame-ancestors": ["'self'"],
+    },
 }
 
 # --- mail (CFG-20, CFG-53) --------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""The customer's bell and what they want to hear about; for staff, every message."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.platform.http import ApiView, ApiViewSet, SignedIn, Staff, actor_of, page
+from notifications import selectors, services
+from notifications.api.serializers import (
+    PreferencesInput,
+    render_for_staff,
+    render_notification,
+    render_preferences,
+)
+from notifications.models import Notification
+
+
+class NotificationViewSet(ApiViewSet):
+    """`/notifications`: the caller's own messages in the shop."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def list(self, request: Request) -> Response:
+        notes = list(selectors.in_app(actor=actor_of(request))[:1000])
+        return Response(page(notes, request, render=render_notification))
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, notification_id: UUID) -> Response:
+        note = selectors.one(actor=actor_of(request), notification_id=notification_id)
+        return Response(render_notification(note))
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def read(self, request: Request, notification_id: UUID) -> Response:
+        note = services.mark_read(
+            actor=actor_of(request), notification_id=notification_id, now=timezone.now()
+        )
+        return Response(render_notification(note))
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def read_all(self, request: Request) -> Response:
+        count = services.mark_all_read(actor=actor_of(request), now=timezone.now())
+        return Response({"read": count})
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def unread_count(self, request: Request) -> Response:
+        notes = selectors.in_app(actor=actor_of(request)).filter(read_at__isnull=True)
+        return Response({"unreadCount": notes.count()})
+
+
+class PreferencesView(ApiView):
+    permission_classes = [SignedIn]
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        chosen = selectors.preferences(user_id=actor_of(request).user_id)
+        return Response(render_preferences(chosen))
+
+    @extend_schema(request=PreferencesInput, responses=OpenApiTypes.OBJECT)
+    def put(self, request: Request) -> Response:
+        actor = actor_of(request)
+        sent = PreferencesInput.read(request)["preferences"]
+        services.set_preferences(
+            actor=actor,
+            choices={(choice["category"], choice["type"]): choice["enabled"] for choice in sent},
+        )
+        return Response(render_preferences(selectors.preferences(user_id=actor.user_id)))
+
+
+class AllNotificationsView(ApiView):
+    """`/notifications/admin/all`: every message of the company, newest first."""
+
+    permission_classes = [Staff]
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        notes = Notification.objects.filter(company_id=actor_of(request).company_id)
+        return Response(page(notes, request, render=render_for_staff))

@@ -1,0 +1,194 @@
+"""
+What follows from what happened: pushes to open sockets (live), mails and bell messages (durable).
+
+Each durable consumer takes each event once, so a mail is written once however often the event is delivered.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from cart import selectors as carts
+from cart.events import CartChanged, RecoveryDue
+from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+from config.platform.actor import Actor
+from config.platform.outbox import Envelope, durable, live
+from inventory.events import HoldExpired, StockChanged
+from notifications import push, selectors, services
+from notifications.events import NotificationCreated
+from orders import selectors as orders
+from orders.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderShipped
+from pricing.events import PriceUpdated
+
+SHOWN_AT_MOST = 10  # customers never learn an exact stock figure above this
+
+
+# --- live: open pages -----------------------------------------------------------------------------
+
+
+@live(CartChanged)
+def push_cart(event: CartChanged, envelope: Envelope) -> None:
+    push.send(
+        push.cart_group(event.aggregate_id),
+        {
+            "type": "cart.changed",
+            "event": event.name,
+            "cart_id": str(event.aggregate_id),
+            "version": event.cart_version,
+        },
+    )
+
+
+@live(HoldExpired)
+def push_hold_expired(event: HoldExpired, envelope: Envelope) -> None:
+    push.send(
+        push.cart_group(event.aggregate_id),
+        {"type": "hold.expired", "cart_id": str(event.aggregate_id), "line_ids": event.line_ids},
+    )
+
+
+@live(StockChanged)
+def push_stock(event: StockChanged, envelope: Envelope) -> None:
+    body = {
+        "type": "stock.changed",
+        "variantId": str(event.aggregate_id),
+        "sku": event.sku,
+        "available": min(event.available, SHOWN_AT_MOST),
+        "inStock": event.available > 0,
+    }
+    push.send(push.variant_group(event.aggregate_id), {"type": "stock.changed", "body": body})
+
+
+@live(PriceUpdated)
+def push_price(event: PriceUpdated, envelope: Envelope) -> None:
+    body = {
+        "type": "price.changed",
+        "variantId": str(event.aggregate_id),
+        "currency": event.currency,
+        "from": event.old_amount,
+        "to": event.new_amount,
+    }
+    push.send(push.variant_group(event.aggregate_id), {"type": "price.changed", "body": body})
+
+
+@live(OrderEvent)
+def push_order(event: OrderEvent, envelope: Envelope) -> None:
+    owner = orders.owner(order_id=event.aggregate_id)
+    if owner is None:
+        return
+    body = {
+        "type": "order.changed",
+        "event": event.name,
+        "orderId": str(event.aggregate_id),
+        "number": event.number,
+        "status": owner.status,
+    }
+    if owner.user_id is not None:
+        push.send(push.user_group(owner.user_id), {"type": "order.changed", "body": body})
+    elif owner.session_hash is not None:
+        push.send(push.session_group(owner.session_hash), {"type": "order.changed", "body": body})
+
+
+@live(NotificationCreated)
+def push_notification(event: NotificationCreated, envelope: Envelope) -> None:
+    body = {"type": "notification.created", "id": str(event.aggregate_id), "subject": event.subject}
+    push.send(push.user_group(event.user_id), {"type": "notification.created", "body": body})
+
+
+# --- durable: mails and the bell ------------------------------------------------------------------
+
+
+@durable(OrderConfirmed, consumer="notifications.order_confirmation")
+def confirm_order(event: OrderConfirmed, envelope: Envelope, now: datetime) -> None:
+    _mail_about_order("order-confirmation", event, envelope, now)
+
+
+@durable(OrderShipped, consumer="notifications.order_shipped")
+def tell_shipped(event: OrderShipped, envelope: Envelope, now: datetime) -> None:
+    shipment = orders.shipment(shipment_id=event.shipment_id)
+    extra = {
+        "carrier": shipment.carrier,
+        "tracking_number": shipment.tracking_number,
+        "tracking_url": shipment.tracking_url,
+    }
+    _mail_about_order("order-shipped", event, envelope, now, **extra)
+    _tell_about_order(event, envelope, now, _("Order %(number)s is on its way."))
+
+
+@durable(OrderDelivered, consumer="notifications.order_delivered")
+def tell_delivered(event: OrderDelivered, envelope: Envelope, now: datetime) -> None:
+    _tell_about_order(event, envelope, now, _("Order %(number)s has arrived."))
+
+
+@durable(OrderCancelled, consumer="notifications.order_cancelled")
+def tell_cancelled(event: OrderCancelled, envelope: Envelope, now: datetime) -> None:
+    _mail_about_order("order-cancelled", event, envelope, now, reason=event.reason)
+
+
+@durable(PaymentCaptured, consumer="notifications.payment_confirmation")
+def confirm_payment(event: PaymentCaptured, envelope: Envelope, now: datetime) -> None:
+    _mail_about_order("payment-confirmation", event, envelope, now, payment_id=event.payment_id)
+
+
+@durable(PaymentFailed, consumer="notifications.payment_failed")
+def tell_payment_failed(event: PaymentFailed, envelope: Envelope, now: datetime) -> None:
+    _mail_about_order("payment-failed", event, envelope, now, failure=event.failure)
+
+
+@durable(PaymentRefunded, consumer="notifications.refund_processed")
+def tell_refunded(event: PaymentRefunded, envelope: Envelope, now: datetime) -> None:
+    amount = selectors.money(Decimal(event.amount), event.currency)
+    _mail_about_order("refund-processed", event, envelope, now, amount=amount)
+
+
+@durable(RecoveryDue, consumer="notifications.cart_recovery")
+def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
+    context: dict[str, Any] = carts.recovery_mail(cart_id=event.aggregate_id, now=now)
+    services.notify(
+        company_id=envelope.company_id,
+        channel="cart-abandoned",
+        recipient=event.email,
+        user_id=context.pop("user_id", None),
+        context={
+            **context,
+            "stage": event.stage,
+            "recovery_url": f"{settings.STOREFRONT_URL}/cart/recover/{event.link_token}/",
+        },
+        dedupe_key=str(envelope.id),
+        now=now,
+    )
+
+
+def _mail_about_order(
+    channel: str, event: Any, envelope: Envelope, now: datetime, **extra: Any
+) -> None:
+    order = orders.for_mail(order_id=event.aggregate_id)
+    services.notify(
+        company_id=order.company_id,
+        channel=channel,
+        recipient=order.email,
+        user_id=order.user_id,
+        context={**selectors.order_context(order), **extra},
+        dedupe_key=str(envelope.id),
+        now=now,
+    )
+
+
+def _tell_about_order(event: OrderEvent, envelope: Envelope, now: datetime, text: str) -> None:
+    order = orders.for_mail(order_id=event.aggregate_id)
+    if order.user_id is None:
+        return
+    services.tell(
+        actor=Actor.system(order.company_id, source="outbox", request_id=envelope.request_id),
+        user_id=order.user_id,
+        channel=event.name,
+        subject=text % {"number": event.number},
+        dedupe_key=str(envelope.id),
+        url=f"/orders/{event.number}/",
+        now=now,
+    )

@@ -1,0 +1,53 @@
+"""
+Sends small messages to open sockets through the channel layer.
+
+Written for WSGI threads: the layer's own `group_send` would open an event loop and a Redis connection per
+message. A push is best effort: a client that missed one sees the version gap and asks again, so a Redis that
+is down costs nothing but the push, and is left alone for a second before the next try.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from uuid import UUID
+
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from config.platform.breaker import Breaker
+
+_layer = Breaker("channel layer", rest=1.0)
+
+
+def cart_group(cart_id: UUID | str) -> str:
+    return f"cart.{cart_id}"
+
+
+def user_group(user_id: UUID | str) -> str:
+    return f"user.{user_id}"
+
+
+def session_group(session_hash: bytes | memoryview) -> str:
+    return f"session.{bytes(session_hash).hex()}"
+
+
+def variant_group(variant_id: UUID | str) -> str:
+    return f"variant.{variant_id}"
+
+
+def send(group: str, message: dict[str, Any]) -> None:
+    """Publish `message` (with its `type`) to every socket in `group`; never raises."""
+    with _layer.guard() as closed:
+        if closed:
+            prefix = settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"]
+            body = get_channel_layer().serialize(message)
+            _client().publish(f"{prefix}__group__{group}", body)
+
+
+@functools.cache
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.CHANNELS_URL, socket_timeout=0.5, socket_connect_timeout=0.5
+    )

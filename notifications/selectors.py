@@ -1,0 +1,125 @@
+"""Reads for messages: what a mail needs to say, and who wants to hear it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from babel.dates import format_date
+from babel.numbers import format_currency
+from django.conf import settings
+from django.db.models import F, QuerySet
+from django.utils import translation
+
+from config.platform.actor import Actor
+from notifications.errors import NotificationNotFound
+from notifications.models import Notification, Preference, Suppression
+from orders import services as orders
+from orders.models import Order
+from pricing.money import exponent
+
+
+def wants(*, company_id: UUID, user_id: UUID | None, address: str, category: str) -> bool:
+    """Return whether this address may get optional mail of a category."""
+    if Suppression.objects.filter(company_id=company_id, address=address.lower()).exists():
+        return False
+    if user_id is None:
+        return True
+    return not Preference.objects.filter(
+        user_id=user_id, category=category, type=Notification.Type.EMAIL, is_enabled=False
+    ).exists()
+
+
+def in_app(*, actor: Actor) -> QuerySet[Notification]:
+    """Return the messages in the caller's bell, unread first, newest first."""
+    return Notification.objects.filter(
+        company_id=actor.company_id, user_id=actor.user_id, type=Notification.Type.IN_APP
+    ).order_by(F("read_at").asc(nulls_first=True), "-id")
+
+
+def one(*, actor: Actor, notification_id: UUID) -> Notification:
+    """
+    Return one message of the caller's bell.
+
+    :raises NotificationNotFound: if it is not the caller's
+    """
+    note = in_app(actor=actor).filter(pk=notification_id).first()
+    if note is None:
+        raise NotificationNotFound
+    return note
+
+
+def preferences(*, user_id: UUID) -> dict[str, dict[str, bool]]:
+    """Return every (category, type) choice of a customer; what was never touched is on."""
+    stored = {
+        (row.category, row.type): row.is_enabled
+        for row in Preference.objects.filter(user_id=user_id)
+    }
+    return {
+        category: {kind: stored.get((category, kind), True) for kind in Notification.Type.values}
+        for category in Preference.Category.values
+    }
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """Return an amount as people of the active language write it, with the currency's own decimals."""
+    text = format_currency(
+        amount.quantize(Decimal(1).scaleb(-exponent(currency))),
+        currency,
+        locale=translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE),
+        currency_digits=True,
+    )
+    return str(text)
+
+
+def order_context(order: Order) -> dict[str, Any]:
+    """Return what mails about an order say, as text and numbers ready to print."""
+
+    def cash(amount: Decimal) -> str:
+        return money(amount, order.currency)
+
+    locale = translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+    return {
+        "number": order.number,
+        "name": (order.shipping_address or {}).get("name", ""),
+        "placed_on": format_date(order.placed_at, format="long", locale=locale),
+        "order_url": f"{settings.STOREFRONT_URL}/orders/{order.number}/?token={orders.access_token(order)}",
+        "address": [
+            part
+            for part in (
+                (order.shipping_address or {}).get("name"),
+                (order.shipping_address or {}).get("line1"),
+                (order.shipping_address or {}).get("line2"),
+                " ".join(
+                    filter(
+                        None,
+                        [
+                            (order.shipping_address or {}).get("postalCode"),
+                            (order.shipping_address or {}).get("city"),
+                            (order.shipping_address or {}).get("state"),
+                        ],
+                    )
+                ),
+                (order.shipping_address or {}).get("country"),
+            )
+            if part
+        ],
+        "shipping_name": order.shipping_name,
+        "lines": [
+            {
+                "name": line.name,
+                "options": ", ".join(str(value) for value in line.options.values()),
+                "quantity": line.quantity,
+                "amount": cash(line.subtotal - line.discount),
+            }
+            for line in order.lines.all()
+        ],
+        "subtotal": cash(order.subtotal),
+        "discount": cash(order.discount_total) if order.discount_total else "",
+        "shipping": cash(order.shipping_total),
+        "tax": cash(order.tax_total),
+        "tax_is_included": order.prices_include_tax,
+        "total": cash(order.grand_total),
+        "refunded": cash(order.refunded_total),
+    }

@@ -1,0 +1,228 @@
+"""Writing messages, sending them, and honouring what people asked for."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core import signing
+from django.core.mail import EmailMultiAlternatives
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from config.platform.actor import Actor
+from config.platform.outbox import publish
+from notifications import selectors
+from notifications.errors import UnsubscribeTokenInvalid
+from notifications.events import NotificationCreated
+from notifications.models import Notification, Preference, Suppression
+
+MAX_ATTEMPTS = 6
+UNSUBSCRIBE_SALT = "notifications.unsubscribe"
+# Mail that belongs to a purchase is not optional; everything else can be refused.
+CATEGORIES = {"cart-abandoned": Preference.Category.REMINDERS}
+
+
+@transaction.atomic
+def notify(
+    *,
+    company_id: UUID,
+    channel: str,
+    recipient: str,
+    context: Mapping[str, Any],
+    dedupe_key: str,
+    now: datetime,
+    user_id: UUID | None = None,
+) -> Notification | None:
+    """
+    Write one e-mail, to be sent by the next drain; return None when the same message exists already.
+
+    `channel` names the template folder. An address that asked for no such mail gets a row marked
+    SUPPRESSED, so that staff can see why nothing went out.
+    """
+    category = CATEGORIES.get(channel)
+    wanted = category is None or selectors.wants(
+        company_id=company_id, user_id=user_id, address=recipient, category=category
+    )
+    values = {
+        "shop": settings.STOREFRONT_URL,
+        "unsubscribe_url": ""
+        if category is None
+        else f"{settings.STOREFRONT_URL}/unsubscribe/{unsubscribe_token(company_id=company_id, address=recipient)}/",
+        **context,
+    }
+    folder = f"notifications/email/{channel}"
+    note = Notification(
+        company_id=company_id,
+        user_id=user_id,
+        type=Notification.Type.EMAIL,
+        channel=channel,
+        recipient=recipient,
+        subject=" ".join(render_to_string(f"{folder}/subject.txt", values).split()),
+        body_text=render_to_string(f"{folder}/body.txt", values).strip() + "\n",
+        body_html=render_to_string(f"{folder}/body.html", values),
+        metadata={"unsubscribe": values["unsubscribe_url"]} if values["unsubscribe_url"] else {},
+        dedupe_key=f"{dedupe_key}:{channel}:email:{recipient}",
+        status=Notification.Status.PENDING if wanted else Notification.Status.SUPPRESSED,
+        next_attempt_at=now,
+        created_at=now,
+    )
+    Notification.objects.bulk_create([note], ignore_conflicts=True)
+    return note if Notification.objects.filter(pk=note.pk).exists() else None
+
+
+@transaction.atomic
+def tell(
+    *,
+    actor: Actor,
+    user_id: UUID,
+    channel: str,
+    subject: str,
+    dedupe_key: str,
+    now: datetime,
+    url: str = "",
+) -> None:
+    """Leave a short message in the customer's bell, and show it on every open page."""
+    note = Notification(
+        company_id=actor.company_id,
+        user_id=user_id,
+        type=Notification.Type.IN_APP,
+        channel=channel,
+        recipient=str(user_id),
+        subject=subject,
+        metadata={"url": url},
+        dedupe_key=f"{dedupe_key}:{channel}:in_app:{user_id}",
+        status=Notification.Status.DELIVERED,
+        next_attempt_at=now,
+        created_at=now,
+        sent_at=now,
+        delivered_at=now,
+    )
+    Notification.objects.bulk_create([note], ignore_conflicts=True)
+    if Notification.objects.filter(pk=note.pk).exists():
+        publish(
+            NotificationCreated(aggregate_id=note.pk, user_id=str(user_id), subject=subject),
+            actor=actor,
+            now=now,
+        )
+
+
+def send_due(*, now: datetime, limit: int = 100) -> int:
+    """
+    Send the messages that are due; return how many left the house.
+
+    Each is marked SENDING and committed before it is handed over, so a crash in between leaves it
+    there for staff to see instead of sending it twice. A refusal is tried again with back-off.
+    """
+    with transaction.atomic():
+        due = list(
+            Notification.objects.filter(
+                status=Notification.Status.PENDING,
+                type=Notification.Type.EMAIL,
+                next_attempt_at__lte=now,
+            ).for_update(skip_locked=True)[:limit]
+        )
+        Notification.objects.filter(pk__in=[note.pk for note in due]).update(
+            status=Notification.Status.SENDING
+        )
+    return sum(_send(note, now=now) for note in due)
+
+
+def _send(note: Notification, *, now: datetime) -> bool:
+    """Hand one message to the mail server, outside any transaction, and record how it went."""
+    mail = EmailMultiAlternatives(
+        subject=note.subject,
+        body=note.body_text,
+        to=[note.recipient],
+        headers={"X-Entity-Ref-ID": str(note.pk)},
+    )
+    if note.metadata.get("unsubscribe"):
+        mail.extra_headers["List-Unsubscribe"] = f"<{note.metadata['unsubscribe']}>"
+        mail.extra_headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.attach_alternative(note.body_html, "text/html")
+    attempts = note.attempts + 1
+    try:
+        mail.send()
+    except (smtplib.SMTPException, OSError) as refusal:
+        gave_up = attempts >= MAX_ATTEMPTS
+        Notification.objects.filter(pk=note.pk).update(
+            status=Notification.Status.FAILED if gave_up else Notification.Status.PENDING,
+            attempts=attempts,
+            next_attempt_at=now + timedelta(seconds=30 * 2**attempts),
+            error=f"{type(refusal).__name__}: {refusal}"[:500],
+        )
+        return False
+    Notification.objects.filter(pk=note.pk).update(
+        status=Notification.Status.SENT, attempts=attempts, sent_at=now, error=""
+    )
+    return True
+
+
+def resend(*, actor: Actor, notification_ids: Iterable[UUID], now: datetime) -> int:
+    """Queue failed, stuck or unknown messages again, by a member of staff who decided that it is right."""
+    return Notification.objects.filter(
+        company_id=actor.company_id,
+        pk__in=list(notification_ids),
+        type=Notification.Type.EMAIL,
+        status__in=[Notification.Status.FAILED, Notification.Status.SENDING],
+    ).update(status=Notification.Status.PENDING, attempts=0, next_attempt_at=now)
+
+
+def mark_read(*, actor: Actor, notification_id: UUID, now: datetime) -> Notification:
+    """
+    Mark one message in the bell as read; reading it twice changes nothing.
+
+    :raises NotificationNotFound: if it is not the caller's
+    """
+    note = selectors.one(actor=actor, notification_id=notification_id)
+    if note.read_at is None:
+        note.read_at = now
+        note.save(update_fields=["read_at"])
+    return note
+
+
+def mark_all_read(*, actor: Actor, now: datetime) -> int:
+    return selectors.in_app(actor=actor).filter(read_at__isnull=True).update(read_at=now)
+
+
+@transaction.atomic
+def set_preferences(*, actor: Actor, choices: Mapping[tuple[str, str], bool]) -> None:
+    """Store which (category, type) pairs the customer wants; order mail cannot be switched off."""
+    for (category, kind), is_enabled in choices.items():
+        Preference.objects.update_or_create(
+            user_id=actor.user_id, category=category, type=kind, defaults={"is_enabled": is_enabled}
+        )
+
+
+def unsubscribe_token(*, company_id: UUID, address: str) -> str:
+    return signing.dumps([str(company_id), address.lower()], salt=UNSUBSCRIBE_SALT, compress=True)
+
+
+def unsubscribe(*, token: str, now: datetime) -> str:
+    """
+    Send this address no more optional mail; return the address.
+
+    :raises UnsubscribeTokenInvalid: if the token is not one of ours
+    """
+    company_id, address = read_unsubscribe_token(token)
+    Suppression.objects.bulk_create(
+        [
+            Suppression(
+                company_id=company_id, address=address, reason="unsubscribed", created_at=now
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    return address
+
+
+def read_unsubscribe_token(token: str) -> tuple[UUID, str]:
+    try:
+        company_id, address = signing.loads(token, salt=UNSUBSCRIBE_SALT)
+        return UUID(company_id), address
+    except (signing.BadSignature, ValueError, TypeError) as wrong:
+        raise UnsubscribeTokenInvalid from wrong

@@ -1,0 +1,15 @@
+"""Scheduled sending."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from config.platform.jobs import run_job
+from notifications import services
+
+
+@shared_task
+def send_messages() -> None:
+    """Send what is due, a hundred at a time."""
+    run_job("notifications.send", lambda now: services.send_due(now=now), now=timezone.now())
