@@ -17,11 +17,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
-COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+COLUMNS = (
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+)
 MAX_BULK = 100
 # Where the set's country names are not ISO's; a name that is not here is reported, not guessed.
 COUNTRIES = {
@@ -116,7 +125,9 @@ def read(paths: Iterable[Path]) -> File:
                     result.skipped[reason] += 1
                     continue
                 invoice = raw["InvoiceNo"].strip()
-                basket = baskets.setdefault(invoice, Basket(invoice, (raw["Country"] or "").strip()))
+                basket = baskets.setdefault(
+                    invoice, Basket(invoice, (raw["Country"] or "").strip())
+                )
                 basket.rows.append(row)
                 result.sold += row.amount
         result.baskets.extend(baskets.values())
@@ -182,11 +193,17 @@ class Refused(Exception):
 class Client:
     """One caller of the API; every request is timed under its kind."""
 
-    def __init__(self, base_url: str, report: Report, lock: threading.Lock, headers: dict[str, str] | None = None):
+    def __init__(
+        self,
+        base_url: str,
+        report: Report,
+        lock: threading.Lock,
+        headers: dict[str, str] | None = None,
+    ):
         self._http = httpx.Client(base_url=base_url, timeout=60, headers=headers)
         self._report, self._lock = report, lock
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,7 +212,9 @@ class Client:
     def header(self, name: str, value: str) -> None:
         self._http.headers[name] = value
 
-    def call(self, kind: str, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+    def call(
+        self, kind: str, method: str, path: str, body: Any = None, *, key: str | None = None
+    ) -> Any:
         """
         Send one request and return the answer's body; a 429 is waited out.
 
@@ -208,7 +227,9 @@ class Client:
             try:
                 answer = self._http.request(method, f"/api/v1{path}", json=body, headers=headers)
             except httpx.HTTPError as error:
-                raise ReplayError(f"{method} {path}: {error}. Is the shop running there?") from error
+                raise ReplayError(
+                    f"{method} {path}: {error}. Is the shop running there?"
+                ) from error
             with self._lock:
                 self._report.durations[kind].append(time.perf_counter() - started)
             if answer.status_code != 429:
@@ -233,7 +254,13 @@ def slug_of(code: str) -> str:
     return "retail-" + (re.sub(r"[^a-z0-9]+", "-", code.lower()).strip("-") or "x")
 
 
-def stock_up(client: Client, file: File, report: Report, currency: str, progress: Callable[[str, int, int], None]) -> None:
+def stock_up(
+    client: Client,
+    file: File,
+    report: Report,
+    currency: str,
+    progress: Callable[[str, int, int], None],
+) -> None:
     """Create what the shop lacks and buy in what it is short of, so that a refusal is never about the set-up."""
     wanted: dict[str, dict[Decimal, int]] = defaultdict(lambda: defaultdict(int))
     names: dict[str, str] = {}
@@ -254,7 +281,12 @@ def stock_up(client: Client, file: File, report: Report, currency: str, progress
         try:
             found = client.call("set up", "GET", f"/products/{slug_of(code)}")
         except Refused:
-            client.call("set up", "POST", "/products", {"name": names[code], "slug": slug_of(code), "variants": variants})
+            client.call(
+                "set up",
+                "POST",
+                "/products",
+                {"name": names[code], "slug": slug_of(code), "variants": variants},
+            )
             report.products_made += 1
             report.units_stocked += sum(prices.values())
         else:
@@ -262,7 +294,9 @@ def stock_up(client: Client, file: File, report: Report, currency: str, progress
         progress("stocking up", done, len(wanted))
 
 
-def _top_up(client: Client, product: dict[str, Any], variants: list[dict[str, Any]], report: Report) -> None:
+def _top_up(
+    client: Client, product: dict[str, Any], variants: list[dict[str, Any]], report: Report
+) -> None:
     known = {variant["sku"] for variant in product["variants"]}
     missing = [variant for variant in variants if variant["sku"] not in known]
     if missing:
@@ -302,9 +336,13 @@ def replay(
     report, lock = Report(), threading.Lock()
     with Client(base_url, report, lock) as staff:
         try:
-            tokens = staff.call("set up", "POST", "/auth/login", {"email": staff_email, "password": staff_password})
+            tokens = staff.call(
+                "set up", "POST", "/auth/login", {"email": staff_email, "password": staff_password}
+            )
         except Refused as refusal:
-            raise ReplayError(f"The shop refused the staff log-in of {staff_email}: {refusal}.") from refusal
+            raise ReplayError(
+                f"The shop refused the staff log-in of {staff_email}: {refusal}."
+            ) from refusal
         staff.header("Authorization", f"Bearer {tokens['accessToken']}")
         stock_up(staff, file, report, currency, progress)
     started = time.perf_counter()
@@ -332,7 +370,9 @@ def _buy(guest: Client, basket: Basket, currency: str) -> Outcome:
         guest.header("X-Session-Token", cart["sessionToken"])
         for chunk in _chunks(_items(basket), MAX_BULK):
             guest.call("add in bulk", "POST", "/cart/bulk/items", {"items": chunk, "atomic": True})
-        checkout = guest.call("start checkout", "POST", "/checkout/initialize", {"email": "replay@example.com"})
+        checkout = guest.call(
+            "start checkout", "POST", "/checkout/initialize", {"email": "replay@example.com"}
+        )
         path = f"/checkout/{checkout['id']}"
         country, city, state, postal_code = place
         address = {
@@ -361,7 +401,9 @@ def _buy(guest: Client, basket: Basket, currency: str) -> Outcome:
                 f"/payments/{placed['payment']['id']}/simulate",
                 {"outcome": "succeed", "delivery": "normal"},
             )
-        order = guest.call("complete", "POST", f"{path}/complete", key=f"replay-done-{checkout['id']}")
+        order = guest.call(
+            "complete", "POST", f"{path}/complete", key=f"replay-done-{checkout['id']}"
+        )
     except Refused as refusal:
         outcome.refusal = str(refusal)
         return outcome

@@ -24,7 +24,17 @@ US_STATES = {
     "WV": "6", "WI": "5", "WY": "4",
 }  # fmt: skip
 # States that tax groceries at state level; everywhere else in the US food is free of it.
-US_FOOD = {"AL": "3", "HI": "4", "ID": "6", "MS": "5", "MO": "1.225", "SD": "4.2", "TN": "4", "UT": "1.75", "VA": "1"}
+US_FOOD = {
+    "AL": "3",
+    "HI": "4",
+    "ID": "6",
+    "MS": "5",
+    "MO": "1.225",
+    "SD": "4.2",
+    "TN": "4",
+    "UT": "1.75",
+    "VA": "1",
+}
 # country: (standard, food, books)
 EUROPE = {
     "AT": ("20", "10", "10"), "BE": ("21", "6", "6"), "BG": ("20", "20", "9"), "CY": ("19", "5", "3"),
@@ -38,24 +48,49 @@ EUROPE = {
 REST_OF_WORLD = ["AU", "BH", "CA", "CH", "IL", "IS", "JE", "JP", "KR", "LI", "NO", "NZ", "SG"]
 
 # zone: (countries, [(code, name, {currency: price}, {currency: free from}, min days, max days)])
-SHIPPING: dict[str, tuple[list[str], list[tuple[str, str, dict[str, str], dict[str, str], int, int]]]] = {
+SHIPPING: dict[
+    str, tuple[list[str], list[tuple[str, str, dict[str, str], dict[str, str], int, int]]]
+] = {
     "United States": (
         ["US"],
         [
-            ("standard", "Standard", {"USD": "6.90", "EUR": "6.50"}, {"USD": "75", "EUR": "70"}, 3, 5),
+            (
+                "standard",
+                "Standard",
+                {"USD": "6.90", "EUR": "6.50"},
+                {"USD": "75", "EUR": "70"},
+                3,
+                5,
+            ),
             ("express", "Express", {"USD": "19.00", "EUR": "18.00"}, {}, 1, 2),
         ],
     ),
     "European Union": (
         sorted(set(EUROPE) - {"GB"}),
         [
-            ("standard", "Standard", {"EUR": "5.90", "USD": "6.90"}, {"EUR": "70", "USD": "75"}, 2, 5),
+            (
+                "standard",
+                "Standard",
+                {"EUR": "5.90", "USD": "6.90"},
+                {"EUR": "70", "USD": "75"},
+                2,
+                5,
+            ),
             ("express", "Express", {"EUR": "16.00", "USD": "18.00"}, {}, 1, 2),
         ],
     ),
     "United Kingdom": (
         ["GB"],
-        [("standard", "Standard", {"EUR": "9.90", "USD": "11.00"}, {"EUR": "120", "USD": "130"}, 3, 6)],
+        [
+            (
+                "standard",
+                "Standard",
+                {"EUR": "9.90", "USD": "11.00"},
+                {"EUR": "120", "USD": "130"},
+                3,
+                6,
+            )
+        ],
     ),
     "Rest of the world": (
         REST_OF_WORLD,
@@ -69,7 +104,9 @@ def seed_rules(*, company: Company, now: datetime) -> None:
     """Write the demo's tax rates, zones, shipping rules and codes; a second run changes nothing."""
     TaxRate.objects.bulk_create(_tax_rates(company), ignore_conflicts=True)
     for name, (countries, rules) in SHIPPING.items():
-        zone, _ = ShippingZone.objects.get_or_create(company=company, name=name, defaults={"countries": countries})
+        zone, _ = ShippingZone.objects.get_or_create(
+            company=company, name=name, defaults={"countries": countries}
+        )
         ShippingRule.objects.bulk_create(
             [
                 ShippingRule(
@@ -94,7 +131,12 @@ def seed_rules(*, company: Company, now: datetime) -> None:
 def _tax_rates(company: Company) -> list[TaxRate]:
     def rate(name: str, kind: str, country: str, percent: str, **fields: object) -> TaxRate:
         return TaxRate(
-            company=company, name=name, type=kind, country=country, rate=Decimal(percent) / 100, **fields
+            company=company,
+            name=name,
+            type=kind,
+            country=country,
+            rate=Decimal(percent) / 100,
+            **fields,
         )
 
     rates = []
@@ -102,24 +144,42 @@ def _tax_rates(company: Company) -> list[TaxRate]:
         for tax_class in ("standard", "books"):
             rates.append(
                 rate(
-                    f"{state} sales tax", "SALES_TAX", "US", percent,
-                    state=state, tax_class=tax_class, on_shipping=False,
-                )  # fmt: skip
+                    f"{state} sales tax",
+                    "SALES_TAX",
+                    "US",
+                    percent,
+                    state=state,
+                    tax_class=tax_class,
+                    on_shipping=False,
+                )
             )
     for state, percent in US_FOOD.items():
         rates.append(
-            rate(f"{state} sales tax", "SALES_TAX", "US", percent, state=state, tax_class="food", on_shipping=False)
+            rate(
+                f"{state} sales tax",
+                "SALES_TAX",
+                "US",
+                percent,
+                state=state,
+                tax_class="food",
+                on_shipping=False,
+            )
         )
     for country, percents in EUROPE.items():
         for tax_class, percent in zip(("standard", "food", "books"), percents, strict=True):
-            rates.append(rate("VAT", "VAT", country, percent, tax_class=tax_class, is_included=True))
+            rates.append(
+                rate("VAT", "VAT", country, percent, tax_class=tax_class, is_included=True)
+            )
     return rates
 
 
 def _seed_codes(company: Company, now: datetime) -> None:
     kinds = Promotion.Kind
     codes: list[tuple[str, dict[str, object]]] = [
-        ("SAVE10", {"name": "10 % off", "kind": kinds.PERCENTAGE, "value": 10, "is_advertised": True}),
+        (
+            "SAVE10",
+            {"name": "10 % off", "kind": kinds.PERCENTAGE, "value": 10, "is_advertised": True},
+        ),
         (
             "EXPIRED10",
             {
@@ -130,12 +190,35 @@ def _seed_codes(company: Company, now: datetime) -> None:
                 "ends_at": now - timedelta(days=30),
             },
         ),
-        ("LIMITED3", {"name": "15 % off, three times", "kind": kinds.PERCENTAGE, "value": 15, "usage_limit": 3}),
-        ("ONCE5", {"name": "5 % off, once each", "kind": kinds.PERCENTAGE, "value": 5, "per_customer_limit": 1}),
-        ("WELCOME5", {"name": "5.00 off", "kind": kinds.FIXED_AMOUNT, "value": 5, "currency": "USD"}),
+        (
+            "LIMITED3",
+            {
+                "name": "15 % off, three times",
+                "kind": kinds.PERCENTAGE,
+                "value": 15,
+                "usage_limit": 3,
+            },
+        ),
+        (
+            "ONCE5",
+            {
+                "name": "5 % off, once each",
+                "kind": kinds.PERCENTAGE,
+                "value": 5,
+                "per_customer_limit": 1,
+            },
+        ),
+        (
+            "WELCOME5",
+            {"name": "5.00 off", "kind": kinds.FIXED_AMOUNT, "value": 5, "currency": "USD"},
+        ),
         (
             "FREESHIP",
-            {"name": "Free shipping", "kind": kinds.FREE_SHIPPING, "scope": Promotion.Scope.SHIPPING},
+            {
+                "name": "Free shipping",
+                "kind": kinds.FREE_SHIPPING,
+                "scope": Promotion.Scope.SHIPPING,
+            },
         ),
     ]
     for code, fields in codes:

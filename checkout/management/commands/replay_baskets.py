@@ -37,10 +37,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-        parser.add_argument("--base-url", help="a running shop; left out, a web process of its own is started")
+        parser.add_argument(
+            "--base-url", help="a running shop; left out, a web process of its own is started"
+        )
         parser.add_argument("--limit", type=int, help="only the first N baskets")
         parser.add_argument("--clients", type=int, default=4, help="guests at a time (default 4)")
-        parser.add_argument("--currency", default=settings.DEFAULT_CURRENCY, help="what the file's prices are in")
+        parser.add_argument(
+            "--currency", default=settings.DEFAULT_CURRENCY, help="what the file's prices are in"
+        )
         parser.add_argument("--email", default=os.environ.get("REPLAY_EMAIL", "admin@example.com"))
         parser.add_argument("--password", default=os.environ.get("REPLAY_PASSWORD", "admin"))
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -99,8 +103,17 @@ def own_server() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning"],
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "config.asgi:application",
+            "--port",
+            str(port),
+            "--log-level",
+            "warning",
+        ],
         env={**os.environ, "RATE_LIMITS": "off"},
         cwd=settings.BASE_DIR,
     )
@@ -113,7 +126,9 @@ def own_server() -> Iterator[str]:
                 break
             except httpx.HTTPError as error:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise ReplayError("The web process did not start; is the database running?") from error
+                    raise ReplayError(
+                        "The web process did not start; is the database running?"
+                    ) from error
                 time.sleep(0.1)
         yield base_url
     finally:

@@ -1,0 +1,394 @@
+"""
+The demo shop, *Kelp & Hold*: a catalogue, stock in two warehouses, rules, customers, orders and carts left behind.
+
+Everything is done by the services that customers and staff use, so the demo cannot hold what the shop could not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from cart import services as carts
+from checkout import services as checkout
+from config.platform.actor import Actor, ActorKind, hash_token
+from config.platform.models import User
+from inventory import selectors as catalogue
+from inventory import services as inventory
+from inventory.models import Bundle, Company, Product
+from orders import services as orders
+from orders.models import Order
+from pricing import services as pricing
+from pricing.demo import seed_rules
+
+DATA = Path(__file__).resolve().parent.parent / "inventory" / "demo" / "catalogue.json"
+STAFF = ("admin@example.com", "admin", "Mara Quill")
+CUSTOMER = ("customer@example.com", "customer", "Kim Sandoval")
+Progress = Callable[[str], None]
+
+HOME = {
+    "name": "Kim Sandoval",
+    "line1": "27 Lantern Lane",
+    "line2": "",
+    "city": "Rockland",
+    "state": "ME",
+    "postalCode": "04841",
+    "country": "US",
+    "phone": "",
+}
+BERLIN = {
+    "name": "Jonas Petersen",
+    "line1": "Torstraße 88",
+    "line2": "",
+    "city": "Berlin",
+    "state": "",
+    "postalCode": "10119",
+    "country": "DE",
+    "phone": "",
+}
+LEITH = {
+    "name": "Isla Reid",
+    "line1": "4 Shore Place",
+    "line2": "",
+    "city": "Edinburgh",
+    "state": "",
+    "postalCode": "EH6 6SW",
+    "country": "GB",
+    "phone": "",
+}
+
+
+def seed(*, now: datetime, progress: Progress) -> None:
+    """Fill an empty shop; on a filled one, bring catalogue and rules up to date and leave the rest alone."""
+    company = catalogue.default_company()
+    actor = Actor.system(company.id, source="demo")
+    with transaction.atomic():
+        progress("company and people")
+        _name(company)
+        staff, customer = _people()
+        progress("catalogue, pictures and stock")
+        _catalogue(actor, now)
+        progress("tax, shipping and codes")
+        seed_rules(company=company, now=now)
+        pricing.bump(company_id=company.id)
+    # Payments talk to their provider outside any transaction, so these come after.
+    if settings.PAYMENT_TEST_PROVIDER and not Order.objects.filter(company=company).exists():
+        progress("orders")
+        _orders(company, staff, customer, now)
+        progress("carts left behind")
+        _abandoned_carts(company, now)
+
+
+def _data() -> dict[str, Any]:
+    return dict(json.loads(DATA.read_text(encoding="utf-8")))
+
+
+def _name(company: Company) -> None:
+    shop = _data()["shop"]
+    Company.objects.filter(pk=company.pk).update(name=shop["name"], currency="USD", country="US")
+    catalogue.forget_companies()
+
+
+def _people() -> tuple[User | None, User | None]:
+    """Create the demo log-ins where the settings allow them; their passwords are public."""
+    if not settings.DEMO_LOGINS:
+        return None, None
+    people: list[User] = []
+    for (email, password, name), is_staff in ((STAFF, True), (CUSTOMER, False)):
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            make = User.objects.create_superuser if is_staff else User.objects.create_user
+            user = make(email, password, name=name)
+        people.append(user)
+    return people[0], people[1]
+
+
+# --- catalogue ------------------------------------------------------------------------------------
+
+
+def _catalogue(actor: Actor, now: datetime) -> None:
+    data = _data()
+    for place in data["warehouses"]:
+        inventory.upsert_warehouse(
+            actor=actor,
+            code=place["code"],
+            name=place["name"],
+            priority=place["priority"],
+            address=place["address"],
+            is_default=place["priority"] == 1,
+            now=now,
+        )
+    inventory.upsert_categories(
+        actor=actor,
+        drafts=[
+            inventory.CategoryDraft(
+                slug=category["slug"],
+                name=category["name"],
+                description=category["description"],
+                image=_static(category["image"]),
+                position=category["position"],
+            )
+            for category in data["categories"]
+        ],
+        now=now,
+    )
+    known = set(Product.objects.filter(company_id=actor.company_id).values_list("slug", flat=True))
+    drafts = [
+        _draft(product, with_stock=product["slug"] not in known) for product in data["products"]
+    ]
+    written = inventory.upsert_products(actor=actor, drafts=drafts, now=now, reference="demo")
+    variant_ids: dict[str, UUID] = {}
+    for result in written:
+        if isinstance(result, Exception):
+            raise result
+        variant_ids |= result.variant_ids
+    pricing.set_prices(
+        actor=actor,
+        prices=[
+            pricing.NewPrice(
+                variant_id=variant_ids[variant["sku"]],
+                currency=currency,
+                amount=Decimal(amount),
+                compare_at=Decimal(variant["compare_at"][currency])
+                if variant.get("compare_at")
+                else None,
+            )
+            for product in data["products"]
+            for variant in product["variants"]
+            for currency, amount in variant["prices"].items()
+        ],
+        reason="demo",
+        now=now,
+    )
+    _relate(actor, data, now)
+    _bundles(actor, data, now)
+
+
+def _draft(product: dict[str, Any], *, with_stock: bool) -> inventory.ProductDraft:
+    pictures = {product["image"]: product.get("image_alt", "")}
+    for variant in product["variants"]:
+        pictures.setdefault(variant.get("image") or product["image"], product.get("image_alt", ""))
+    return inventory.ProductDraft(
+        slug=product["slug"],
+        name=product["name"],
+        description=product["description"],
+        vendor=product["vendor"],
+        tags=product["tags"],
+        option_names=product["options"],
+        status=product["status"],
+        tax_class=product["tax_class"],
+        metadata=product["metadata"],
+        category=product["category"],
+        images=[inventory.ImageDraft(_static(path), alt) for path, alt in pictures.items()],
+        variants=[
+            inventory.VariantDraft(
+                sku=variant["sku"],
+                options=variant["options"],
+                barcode=variant["barcode"],
+                weight_grams=variant["weight_grams"],
+                inventory_policy=variant["inventory_policy"],
+                image=_static(variant.get("image") or product["image"]),
+                stock=variant["stock"] if with_stock else None,
+                reorder_level=variant["reorder_level"],
+            )
+            for variant in product["variants"]
+        ],
+    )
+
+
+def _static(path: str) -> str:
+    return f"{settings.STATIC_URL}{path}"
+
+
+def _relate(actor: Actor, data: dict[str, Any], now: datetime) -> None:
+    inventory.relate(
+        actor=actor,
+        relations={
+            (product["slug"], kind): slugs
+            for product in data["products"]
+            for kind, slugs in product["relations"].items()
+            if slugs
+        },
+        now=now,
+    )
+
+
+def _bundles(actor: Actor, data: dict[str, Any], now: datetime) -> None:
+    for bundle in data["bundles"]:
+        made: Bundle = inventory.upsert_bundle(
+            actor=actor,
+            draft=inventory.BundleDraft(
+                slug=bundle["slug"],
+                name=bundle["name"],
+                description=bundle["description"],
+                image=_static(bundle["image"]),
+                items={item["sku"]: item["quantity"] for item in bundle["items"]},
+            ),
+            now=now,
+        )
+        for currency, amount in bundle["price"].items():
+            pricing.set_bundle_price(
+                actor=actor, bundle_id=made.id, currency=currency, amount=Decimal(amount), now=now
+            )
+
+
+# --- orders and carts -------------------------------------------------------------------------------
+
+
+def _shopper(company: Company, user: User | None, currency: str, now: datetime) -> Actor:
+    """Open a cart and return whose it is: a customer's, or that of a new guest."""
+    if user is not None:
+        buyer = Actor(
+            kind=ActorKind.USER,
+            company_id=company.id,
+            user_id=user.pk,
+            email=user.email,
+            source="demo",
+        )
+        carts.create(actor=buyer, currency=currency, now=now)
+        return buyer
+    guest = Actor(kind=ActorKind.ANONYMOUS, company_id=company.id, source="demo")
+    token = carts.create(actor=guest, currency=currency, now=now).token
+    assert token is not None
+    return replace(guest, kind=ActorKind.GUEST, session_hash=hash_token(token))
+
+
+def _orders(company: Company, staff: User | None, customer: User | None, now: datetime) -> None:
+    """Place orders as customers would, days ago, and bring them as far as such orders would be by now."""
+    hands = Actor.system(company.id, source="demo")
+    if staff is not None:
+        hands = replace(hands, kind=ActorKind.STAFF, user_id=staff.pk, email=staff.email)
+    plan: list[
+        tuple[User | None, str, dict[str, str], str, dict[str, int], list[str], int, str]
+    ] = [
+        (
+            customer,
+            "USD",
+            HOME,
+            "",
+            {"KH-MUG-KLP": 2, "KH-TEA-100": 1},
+            ["SAVE10"],
+            26,
+            "delivered",
+        ),
+        (None, "EUR", BERLIN, "jonas@example.com", {"KH-OIL-KLP-M": 1}, [], 12, "delivered"),
+        (
+            None,
+            "EUR",
+            LEITH,
+            "isla@example.com",
+            {"KH-SAR-OIL": 3, "KH-SLT-80": 1},
+            [],
+            6,
+            "shipped",
+        ),
+        (customer, "USD", HOME, "", {"KH-CDL-2": 1, "KH-TWL-KLP": 2}, [], 3, "shipped"),
+        (
+            None,
+            "USD",
+            {**HOME, "name": "Ada Marsh"},
+            "ada@example.com",
+            {"KH-BSC-24": 2},
+            [],
+            1,
+            "cancelled",
+        ),
+        (
+            None,
+            "USD",
+            {**HOME, "name": "Tom Weir"},
+            "tom@example.com",
+            {"KH-MUG-BON": 4},
+            [],
+            0,
+            "confirmed",
+        ),
+        (customer, "USD", HOME, "", {"KH-SAR-OIL": 2, "KH-TEA-100": 1}, [], 0, "confirmed"),
+    ]
+    for index, (user, currency, address, email, items, codes, days, status) in enumerate(plan):
+        at = now - timedelta(days=days, hours=index)
+        buyer = _shopper(company, user, currency, at)
+        order_id = _buy(buyer, address, email, items, codes, at)
+        if status in {"shipped", "delivered"}:
+            orders.ship(
+                actor=hands,
+                order_id=order_id,
+                carrier="Coastal Post",
+                tracking_number=f"CP{20261100 + index}",
+                now=at + timedelta(hours=20),
+            )
+        if status == "delivered":
+            orders.deliver(actor=hands, order_id=order_id, now=at + timedelta(days=4))
+        if status == "cancelled":
+            orders.cancel(
+                actor=hands,
+                order_id=order_id,
+                reason="Ordered by mistake",
+                now=at + timedelta(hours=2),
+            )
+    checkout.execute_refunds(now=now)
+
+
+def _buy(
+    actor: Actor,
+    address: dict[str, str],
+    email: str,
+    items: dict[str, int],
+    codes: list[str],
+    now: datetime,
+) -> UUID:
+    """Take an open cart to a paid order."""
+    for sku, quantity in items.items():
+        carts.add_line(actor=actor, sku=sku, quantity=quantity, now=now)
+    for code in codes:
+        carts.apply_code(actor=actor, code=code, now=now)
+    view = checkout.initialize(actor=actor, email=email, now=now)
+    checkout_id = view.checkout.id
+    view = checkout.update(
+        actor=actor, checkout_id=checkout_id, changes={"shipping_address": address}, now=now
+    )
+    view = checkout.update(
+        actor=actor, checkout_id=checkout_id, changes={"shipping_option": "standard"}, now=now
+    )
+    order, payment = checkout.pay(
+        actor=actor, checkout_id=checkout_id, method="test", quote_id=view.quote.id, now=now
+    )
+    if payment is not None:
+        checkout.simulate(
+            actor=actor,
+            payment_id=payment.id,
+            outcome=checkout.Outcome.SUCCEED,
+            delivery=checkout.Delivery.BEFORE_REDIRECT,
+            now=now,
+        )
+    return order.id
+
+
+def _abandoned_carts(company: Company, now: datetime) -> None:
+    """Leave carts with an address behind, some hours and days ago; their holds have lapsed since."""
+    plan: list[tuple[str, str, dict[str, int], float]] = [
+        ("lena@example.com", "USD", {"KH-BLK-KLP-D": 1}, 2),
+        ("marcus@example.com", "USD", {"KH-MUG-INK": 2, "KH-SLT-80": 1}, 5),
+        ("noor@example.com", "EUR", {"KH-OIL-KLP-M": 1, "KH-TEA-100": 1}, 26),
+        ("", "USD", {"KH-TWL-KLP": 3}, 30),
+        ("freya@example.com", "EUR", {"KH-CDL-2": 2}, 52),
+    ]
+    for email, currency, items, hours in plan:
+        at = now - timedelta(hours=hours)
+        actor = _shopper(company, None, currency, at)
+        for sku, quantity in items.items():
+            carts.add_line(actor=actor, sku=sku, quantity=quantity, now=at)
+        if email:
+            checkout.initialize(actor=actor, email=email, now=at)
+    inventory.release_expired(now=now)
+    checkout.expire_due(now=now)
+    carts.mark_abandoned(now=now)
