@@ -5,3 +5,6 @@ class CheckoutConfig(AppConfig):
     name = "checkout"
     verbose_name = "Checkout"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from checkout import handlers  # noqa: F401

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from cart.models import Cart
@@ -75,7 +76,9 @@ class Checkout(models.Model):
         verbose_name_plural = _("checkouts")
         constraints = [
             models.UniqueConstraint(
-                fields=["cart"], condition=Q(status__in=["OPEN", "PAYMENT_PENDING"]), name="one_open_checkout"
+                fields=["cart"],
+                condition=Q(status__in=["OPEN", "PAYMENT_PENDING"]),
+                name="one_open_checkout",
             ),
             models.CheckConstraint(
                 condition=~Q(status__in=["PAYMENT_PENDING", "COMPLETED"]) | Q(order__isnull=False),
@@ -84,12 +87,19 @@ class Checkout(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["expires_at"], name="checkout_due", condition=Q(status__in=["OPEN", "PAYMENT_PENDING"])
+                fields=["expires_at"],
+                name="checkout_due",
+                condition=Q(status__in=["OPEN", "PAYMENT_PENDING"]),
             ),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while the customer still has something to do."""
+        return self.status in {self.Status.OPEN, self.Status.PAYMENT_PENDING}
 
 
 class PaymentQuerySet(LockingQuerySet):
@@ -131,7 +141,9 @@ class Payment(models.Model):
     order = models.ForeignKey(Order, models.PROTECT, related_name="payments")
     provider = models.CharField(_("provider"), max_length=20)
     method = models.CharField(_("method"), max_length=20)
-    status = models.CharField(_("status"), max_length=18, choices=Status.choices, default=Status.PENDING)
+    status = models.CharField(
+        _("status"), max_length=18, choices=Status.choices, default=Status.PENDING
+    )
     amount = money_field(_("amount"))
     captured_amount = money_field(_("captured"), default=0)
     refunded_amount = money_field(_("refunded"), default=0)
@@ -282,7 +294,9 @@ class Address(models.Model):
         db_table = "addresses"
         constraints = [
             models.UniqueConstraint(
-                fields=["company", "user_id"], condition=Q(is_default=True), name="one_default_address"
+                fields=["company", "user_id"],
+                condition=Q(is_default=True),
+                name="one_default_address",
             )
         ]
 
@@ -296,16 +310,23 @@ class TestCharge(models.Model):
     key = models.CharField(max_length=255, unique=True)  # the idempotency key it was created with
     amount = money_field()
     currency = models.CharField(max_length=3)
+    is_manual = models.BooleanField(default=False)  # authorise first, capture later
     status = models.CharField(max_length=20, default="requires_payment")
+    failure = models.CharField(max_length=300, blank=True)
+    captured_amount = money_field(default=0)
     refunded_amount = money_field(default=0)
+    is_disputed = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict)
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         db_table = "test_provider_charges"
         constraints = [
             models.CheckConstraint(
-                condition=Q(refunded_amount__lte=F("amount")), name="test_charge_refund_ceiling"
+                condition=Q(
+                    captured_amount__lte=F("amount"), refunded_amount__lte=F("captured_amount")
+                ),
+                name="test_charge_refund_ceiling",
             )
         ]
 

@@ -68,7 +68,9 @@ class Order(models.Model):
     session_hash = models.BinaryField(max_length=32, null=True)  # the guest token that placed it
     access_token_hash = models.BinaryField(max_length=32, null=True, unique=True)  # the mail's link
     email = models.CharField(_("e-mail"), max_length=254)
-    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.DRAFT)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.DRAFT
+    )
     payment_status = models.CharField(
         _("payment"), max_length=18, choices=PaymentStatus.choices, default=PaymentStatus.PENDING
     )
@@ -83,6 +85,9 @@ class Order(models.Model):
     included_tax = money_field(_("of which in the prices"), default=0)
     grand_total = money_field(_("total"))
     refunded_total = money_field(_("refunded"), default=0)
+    shipping_claimed = money_field(
+        default=0
+    )  # the part of the shipping price that refunds have asked back
     prices_include_tax = models.BooleanField(default=False)
     quote_id = models.CharField(max_length=64)
     quote = models.JSONField(default=dict)  # the explained steps and rates that made the totals
@@ -91,6 +96,7 @@ class Order(models.Model):
     shipping_address = models.JSONField(default=dict)
     billing_address = models.JSONField(null=True)
     notes = models.CharField(_("customer's note"), max_length=1000, blank=True)
+    staff_notes = models.TextField(_("note for staff"), blank=True)
     metadata = models.JSONField(default=dict)
     is_disputed = models.BooleanField(_("disputed"), default=False)
     needs_attention = models.CharField(_("needs attention"), max_length=200, blank=True)
@@ -137,13 +143,19 @@ class Order(models.Model):
                 condition=Q(refunded_total__gte=0, refunded_total__lte=F("grand_total")),
                 name="order_refund_ceiling",
             ),
+            models.CheckConstraint(
+                condition=Q(shipping_claimed__gte=0, shipping_claimed__lte=F("shipping_total")),
+                name="order_shipping_claim_ceiling",
+            ),
         ]
         indexes = [
             models.Index(fields=["company", "-placed_at"], name="order_newest"),
             models.Index(fields=["company", "status", "-placed_at"], name="order_status"),
             models.Index(fields=["user_id", "status", "-placed_at"], name="order_user"),
             models.Index(fields=["session_hash"], name="order_session"),
-            models.Index(fields=["expires_at"], name="order_draft_due", condition=Q(status="draft")),
+            models.Index(
+                fields=["expires_at"], name="order_draft_due", condition=Q(status="draft")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -163,7 +175,9 @@ class OrderLine(models.Model):
     position = models.PositiveIntegerField()
     product = models.ForeignKey(Product, models.PROTECT, related_name="+")
     variant = models.ForeignKey(Variant, models.PROTECT, related_name="+")
-    warehouse = models.ForeignKey(Warehouse, models.PROTECT, null=True, blank=True, related_name="+")
+    warehouse = models.ForeignKey(
+        Warehouse, models.PROTECT, null=True, blank=True, related_name="+"
+    )
     sku = models.CharField(_("SKU"), max_length=255)
     name = models.CharField(_("name"), max_length=500)
     options = models.JSONField(default=dict)
@@ -183,6 +197,9 @@ class OrderLine(models.Model):
     metadata = models.JSONField(default=dict)
     cancelled_quantity = models.PositiveIntegerField(_("cancelled"), default=0)
     returned_quantity = models.PositiveIntegerField(_("returned"), default=0)
+    claimed_quantity = models.PositiveIntegerField(
+        default=0
+    )  # units whose money refunds have asked back
     refunded_amount = money_field(_("refunded"), default=0)
 
     class Meta:
@@ -207,6 +224,13 @@ class OrderLine(models.Model):
             models.CheckConstraint(
                 condition=Q(quantity__gte=F("cancelled_quantity") + F("returned_quantity")),
                 name="order_line_not_overreturned",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=F("claimed_quantity")), name="order_line_not_overclaimed"
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("total")),
+                name="order_line_refund_ceiling",
             ),
         ]
         indexes = [models.Index(fields=["variant"], name="order_line_variant")]
@@ -310,6 +334,8 @@ class ReturnRequest(models.Model):
 
     class Meta:
         db_table = "return_requests"
+        verbose_name = _("return")
+        verbose_name_plural = _("returns")
 
 
 class ReturnLine(models.Model):
@@ -341,7 +367,14 @@ class RefundRequest(models.Model):
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=200, blank=True)
     lines = models.JSONField(default=list)  # [{"itemId","quantity","amount"}]
-    shipping_amount = money_field(default=0)
+    shipping_amount = money_field(default=0)  # its part of the shipping price, before tax
+    payment_id = models.UUIDField(
+        null=True
+    )  # a payment too many: goes back whole and is no part of the order
+    return_request = models.ForeignKey(
+        ReturnRequest, models.PROTECT, null=True, blank=True, related_name="refund_requests"
+    )
+    failure = models.CharField(max_length=300, blank=True)
     status = models.CharField(max_length=6, choices=Status.choices, default=Status.DUE)
     requested_by = models.CharField(max_length=80)
     created_at = models.DateTimeField()
@@ -349,9 +382,18 @@ class RefundRequest(models.Model):
 
     class Meta:
         db_table = "refund_requests"
+        verbose_name = _("refund request")
+        verbose_name_plural = _("refund requests")
         constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_request_positive")
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_request_positive"),
+            models.UniqueConstraint(
+                fields=["payment_id"],
+                condition=Q(payment_id__isnull=False),
+                name="one_refund_per_payment_too_many",
+            ),
         ]
         indexes = [
-            models.Index(fields=["created_at"], name="refund_request_due", condition=Q(status="due"))
+            models.Index(
+                fields=["created_at"], name="refund_request_due", condition=Q(status="due")
+            )
         ]

@@ -1,5 +1,36 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
+from checkout.webhooks import receive
+
+
+def _checkout(**actions: str):
+    return CheckoutViewSet.as_view(dict(actions))
+
+
+def _payment(**actions: str):
+    return PaymentViewSet.as_view(dict(actions))
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("checkout/initialize", _checkout(post="initialize")),
+    path("checkout/health", HealthView.as_view()),
+    path("checkout/<uuid:checkout_id>", _checkout(get="retrieve", patch="update")),
+    path("checkout/<uuid:checkout_id>/status", _checkout(get="status")),
+    path("checkout/<uuid:checkout_id>/validate", _checkout(post="validate")),
+    path("checkout/<uuid:checkout_id>/calculate", _checkout(post="calculate")),
+    path("checkout/<uuid:checkout_id>/payment", _checkout(post="payment")),
+    path("checkout/<uuid:checkout_id>/complete", _checkout(post="complete")),
+    path("checkout/<uuid:checkout_id>/cancel", _checkout(post="cancel")),
+    path("payments/intent", _payment(post="intent")),
+    path("payments/capture", _payment(post="capture")),
+    path("payments/refund", _payment(post="refund")),
+    path("payments/order/<str:reference>", _payment(get="by_order")),
+    path("payments/<uuid:payment_id>", _payment(get="retrieve")),
+    path("payments/<uuid:payment_id>/simulate", _payment(post="simulate")),
+    path("orders/<str:reference>/payments", _payment(get="by_order", post="add")),
+    path("orders/<str:reference>/refund-items", _payment(post="refund_items")),
+    path("webhooks/<slug:provider>", receive),
+]

@@ -1,5 +1,33 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from orders.api.views import HealthView, OrderViewSet, ReturnViewSet
+
+
+def _order(**actions: str):
+    return OrderViewSet.as_view(dict(actions))
+
+
+def _return(action: str):
+    return ReturnViewSet.as_view({"post": action})
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("orders", _order(get="list", post="create")),
+    path("orders/health", HealthView.as_view()),
+    path("orders/health/dependencies", HealthView.as_view()),
+    path("orders/lookup", _order(post="look_up")),
+    path("orders/returns/<uuid:return_id>/approve", _return("approve")),
+    path("orders/returns/<uuid:return_id>/reject", _return("reject")),
+    path("orders/returns/<uuid:return_id>/receive", _return("receive")),
+    path("orders/<str:reference>", _order(get="retrieve", patch="edit")),
+    path("orders/<str:reference>/cancel", _order(post="cancel")),
+    path("orders/<str:reference>/cancel-items", _order(post="cancel_items")),
+    path("orders/<str:reference>/returns", _order(get="returns", post="request_return")),
+    path("orders/<str:reference>/status", _order(put="set_status")),
+    path("orders/<str:reference>/ship", _order(post="ship")),
+    path("orders/<str:reference>/deliver", _order(post="deliver")),
+    path("orders/<str:reference>/status-history", _order(get="status_history")),
+    path("orders/<str:reference>/edit-history", _order(get="edit_history")),
+]

@@ -1,0 +1,254 @@
+"""Checkout and payment over HTTP: parse, one domain call, render."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from checkout import selectors, services
+from checkout.api import serializers
+from checkout.gateway import methods
+from checkout.rendering import render_checkout, render_payment
+from checkout.services import Delivery, Outcome
+from config.platform.errors import FieldError, ValidationFailed
+from config.platform.http.authentication import Anyone, Known, Staff
+from config.platform.http.context import actor_of
+from config.platform.http.views import ApiView, ApiViewSet
+from orders import selectors as orders
+from orders.models import Order
+from orders.rendering import render_order
+from orders.services import Units
+from pricing.money import parse_amount
+
+
+class CheckoutViewSet(ApiViewSet):
+    """One attempt to buy a cart, step by step."""
+
+    limits = {"initialize": "checkout", "payment": "payment", "complete": "payment"}
+    idempotency_required = {"payment", "complete"}
+
+    def initialize(self, request: Request) -> Response:
+        body = serializers.Initialize.read(request)
+        view = services.initialize(actor=actor_of(request), now=timezone.now(), **body)
+        return Response(render_checkout(view), status=201)
+
+    def retrieve(self, request: Request, checkout_id) -> Response:
+        view = selectors.view(actor=actor_of(request), checkout_id=checkout_id, now=timezone.now())
+        return Response(render_checkout(view))
+
+    def update(self, request: Request, checkout_id) -> Response:
+        view = services.update(
+            actor=actor_of(request),
+            checkout_id=checkout_id,
+            changes=serializers.Update.read(request),
+            now=timezone.now(),
+        )
+        return Response(render_checkout(view))
+
+    def status(self, request: Request, checkout_id) -> Response:
+        now = timezone.now()
+        checkout = selectors.find(actor=actor_of(request), checkout_id=checkout_id)
+        order: Order | None = checkout.order
+        left = int((checkout.expires_at - now).total_seconds())
+        return Response(
+            {
+                "id": str(checkout.id),
+                "status": checkout.status,
+                "secondsLeft": max(left, 0) if checkout.is_waiting else 0,
+                "expiresAt": checkout.expires_at,
+                "orderId": str(order.id) if order else None,
+                "orderNumber": order.number if order else None,
+                "orderStatus": order.status if order else None,
+                "paymentStatus": order.payment_status if order else None,
+            }
+        )
+
+    def validate(self, request: Request, checkout_id) -> Response:
+        serializers.Nothing.read(request)
+        view = selectors.view(actor=actor_of(request), checkout_id=checkout_id, now=timezone.now())
+        problems = [
+            {"code": requirement.code, "field": requirement.field}
+            for requirement in view.requirements
+        ]
+        return Response(
+            {
+                "valid": not problems,
+                "problems": problems,
+                "requirements": problems,
+                "quoteId": view.quote.id,
+            }
+        )
+
+    def calculate(self, request: Request, checkout_id) -> Response:
+        serializers.Nothing.read(request)
+        view = services.calculate(
+            actor=actor_of(request), checkout_id=checkout_id, now=timezone.now()
+        )
+        return Response(render_checkout(view))
+
+    def payment(self, request: Request, checkout_id) -> Response:
+        body = serializers.Pay.read(request)
+        order, payment = services.pay(
+            actor=actor_of(request), checkout_id=checkout_id, now=timezone.now(), **body
+        )
+        return Response(
+            {
+                "order": {
+                    "id": str(order.id),
+                    "number": order.number,
+                    "status": order.status,
+                    "paymentStatus": order.payment_status,
+                },
+                "payment": render_payment(payment) if payment else None,
+            }
+        )
+
+    def complete(self, request: Request, checkout_id) -> Response:
+        body = serializers.Complete.read(request)
+        order = services.complete(
+            actor=actor_of(request), checkout_id=checkout_id, now=timezone.now(), **body
+        )
+        return Response(render_order(order, staff=actor_of(request).is_staff))
+
+    def cancel(self, request: Request, checkout_id) -> Response:
+        serializers.Nothing.read(request)
+        actor, now = actor_of(request), timezone.now()
+        services.cancel(actor=actor, checkout_id=checkout_id, now=now)
+        return Response(
+            render_checkout(selectors.view(actor=actor, checkout_id=checkout_id, now=now))
+        )
+
+
+class PaymentViewSet(ApiViewSet):
+    """Payments of the caller's orders; capture and refund by staff."""
+
+    limits = {"intent": "payment", "add": "payment", "simulate": "payment"}
+    idempotency_required = {"intent", "capture", "refund", "refund_items"}
+    staff_only = frozenset({"capture", "refund", "refund_items"})
+
+    def get_permissions(self):
+        return [Staff()] if self.action in self.staff_only else [Known()]
+
+    def intent(self, request: Request) -> Response:
+        body = serializers.Intent.read(request)
+        actor = actor_of(request)
+        currency = body["currency"].upper()
+        payment = services.open_intent(
+            actor=actor,
+            order_id=orders.find_id(actor=actor, reference=body["order_id"]),
+            amount=_amount(body["amount"], currency),
+            currency=currency,
+            method=body["method"],
+            now=timezone.now(),
+        )
+        return Response(render_payment(payment), status=201)
+
+    def add(self, request: Request, reference: str) -> Response:
+        body = serializers.AddPayment.read(request)
+        actor = actor_of(request)
+        payment = services.start_payment(
+            actor=actor,
+            order_id=orders.find_id(actor=actor, reference=reference),
+            method=body["method"],
+            now=timezone.now(),
+        )
+        return Response(render_payment(payment), status=201)
+
+    def capture(self, request: Request) -> Response:
+        body = serializers.Capture.read(request)
+        payment = selectors.find_payment(actor=actor_of(request), payment_id=body["payment_id"])
+        payment = services.capture(
+            actor=actor_of(request),
+            payment_id=payment.id,
+            amount=_amount(body["amount"], payment.currency) if "amount" in body else None,
+            now=timezone.now(),
+        )
+        return Response(render_payment(payment))
+
+    def refund(self, request: Request) -> Response:
+        body = serializers.RefundInput.read(request)
+        payment = selectors.find_payment(actor=actor_of(request), payment_id=body["payment_id"])
+        payment = services.refund_payment(
+            actor=actor_of(request),
+            payment_id=payment.id,
+            amount=_amount(body["amount"], payment.currency) if "amount" in body else None,
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return Response(render_payment(payment), status=201)
+
+    def refund_items(self, request: Request, reference: str) -> Response:
+        body = serializers.RefundItems.read(request)
+        actor = actor_of(request)
+        order = orders.find(actor=actor, reference=reference)
+        services.refund_units(
+            actor=actor,
+            order_id=order.id,
+            units=[Units(item["item_id"], item["quantity"]) for item in body["items"]],
+            shipping=_amount(body["shipping"], order.currency, "shipping")
+            if "shipping" in body
+            else Decimal(0),
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return Response(render_order(orders.find(actor=actor, reference=reference), staff=True))
+
+    def retrieve(self, request: Request, payment_id) -> Response:
+        return Response(
+            render_payment(selectors.find_payment(actor=actor_of(request), payment_id=payment_id))
+        )
+
+    def by_order(self, request: Request, reference: str) -> Response:
+        actor = actor_of(request)
+        order_id = orders.find_id(actor=actor, reference=reference)
+        return Response(
+            {
+                "results": [
+                    render_payment(payment)
+                    for payment in selectors.payments_of(actor=actor, order_id=order_id)
+                ],
+                "next": None,
+                "previous": None,
+            }
+        )
+
+    def simulate(self, request: Request, payment_id) -> Response:
+        body = serializers.Simulate.read(request)
+        payment = services.simulate(
+            actor=actor_of(request),
+            payment_id=payment_id,
+            outcome=Outcome(body["outcome"]),
+            delivery=Delivery(body["delivery"]),
+            now=timezone.now(),
+        )
+        return Response(render_payment(payment))
+
+
+class HealthView(ApiView):
+    """The checkout part of the health report (CHK-08)."""
+
+    permission_classes = [Anyone]
+
+    def get(self, request: Request) -> Response:
+        return Response(
+            {
+                "status": "ok",
+                "paymentMethods": [method.id for method in methods()],
+                **selectors.health(now=timezone.now()),
+            }
+        )
+
+
+def _amount(text: str, currency: str, field: str = "amount") -> Decimal:
+    try:
+        amount = parse_amount(text, currency)
+    except ValueError as problem:
+        raise ValidationFailed(errors=[FieldError(field, "invalid", str(problem))]) from None
+    if amount <= 0:
+        raise ValidationFailed(
+            errors=[FieldError(field, "min_value", "This must be more than nothing.")]
+        )
+    return amount

@@ -1,0 +1,542 @@
+"""
+Payment providers behind one interface: Stripe, and the `test` provider of demos and tests.
+
+Nothing here reads or writes our payments. Every call may be repeated with the same key; a call whose
+outcome is unknown raises `ProviderUnavailable`, and asking again tells. Minor units live only here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+import stripe
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from checkout.errors import WebhookSignatureInvalid
+from checkout.models import TestCharge, TestChargeRefund
+from config.platform.errors import InvalidTransition, MalformedRequest
+from config.platform.models import new_id
+from pricing.money import from_minor, to_minor
+
+TOLERANCE = timedelta(seconds=300)
+
+
+class State(StrEnum):
+    """Where a payment stands at its provider."""
+
+    REQUIRES_PAYMENT = "requires_payment"
+    REQUIRES_ACTION = "requires_action"
+    PROCESSING = "processing"
+    AUTHORIZED = "requires_capture"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A payment as its provider sees it."""
+
+    provider_id: str
+    state: State
+    amount: Decimal
+    currency: str
+    captured: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    is_disputed: bool = False
+    is_live: bool = False
+    client_secret: str = ""
+    next_action: dict[str, Any] | None = None
+    failure: str = ""
+    capture_before: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)  # brand and last four, never more
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteRefund:
+    provider_id: str
+    succeeded: bool
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderEvent:
+    """What a webhook said, reduced to what we need: we ask the provider for the rest."""
+
+    id: str
+    type: str
+    object_id: str
+    payment_id: str  # ours, from the metadata we gave
+    is_live: bool
+
+
+class ProviderUnavailable(Exception):
+    """The provider did not answer; the outcome is unknown. Repeat with the same key."""
+
+
+class ProviderRefused(Exception):
+    """The provider said no, for good."""
+
+
+class Gateway(Protocol):
+    name: str
+
+    def create(
+        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
+    ) -> Remote: ...
+
+    def retrieve(self, *, provider_id: str) -> Remote: ...
+
+    def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote: ...
+
+    def cancel(self, *, provider_id: str, key: str) -> Remote: ...
+
+    def refund(
+        self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
+    ) -> RemoteRefund: ...
+
+    def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to pay that customers can choose, and who carries it out."""
+
+    id: str
+    name: str
+    provider: str
+
+
+def methods() -> list[Method]:
+    """Return the ways to pay that this installation offers."""
+    offered = []
+    if settings.STRIPE_SECRET_KEY:
+        offered.append(Method("card", "Card", "stripe"))
+    if settings.PAYMENT_TEST_PROVIDER:
+        offered.append(Method("test", "Test payment", "test"))
+    return offered
+
+
+def gateway_of(provider: str) -> Gateway | None:
+    """Return the gateway of a provider, or None if this installation does not have it."""
+    if provider == "test" and settings.PAYMENT_TEST_PROVIDER:
+        return TestGateway()
+    if provider == "stripe" and settings.STRIPE_SECRET_KEY:
+        return StripeGateway()
+    return None
+
+
+# --- signatures -----------------------------------------------------------------------------------
+
+
+def sign(*, secret: str, body: bytes, now: datetime) -> str:
+    """Return the signature header of a webhook: a time, and the HMAC of time and body."""
+    moment = str(int(now.timestamp()))
+    digest = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"t={moment},v1={digest}"
+
+
+def verify(*, secret: str, body: bytes, signature: str, now: datetime) -> None:
+    """
+    Check a webhook's signature in constant time; the scheme is Stripe's.
+
+    :raises WebhookSignatureInvalid: if it is missing, malformed, wrong, or more than five minutes off
+    """
+    parts: dict[str, list[str]] = {}
+    for entry in signature.split(","):
+        name, _, value = entry.strip().partition("=")
+        parts.setdefault(name, []).append(value)
+    moment = parts.get("t", [""])[0]
+    if not secret or not (moment.isascii() and moment.isdigit() and len(moment) <= 12):
+        raise WebhookSignatureInvalid
+    expected = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256).hexdigest()
+    given = (value.encode("utf-8", "replace") for value in parts.get("v1", []))
+    if not any(hmac.compare_digest(expected.encode(), value) for value in given):
+        raise WebhookSignatureInvalid
+    if abs(now - datetime.fromtimestamp(int(moment), tz=UTC)) > TOLERANCE:
+        raise WebhookSignatureInvalid
+
+
+def _event(body: bytes) -> ProviderEvent:
+    """
+    Read the parts of an event that we use.
+
+    :raises MalformedRequest: if they are not there
+    """
+    try:
+        event = json.loads(body)
+        subject = event["data"]["object"]
+        metadata = subject.get("metadata") or {}
+        parsed = ProviderEvent(
+            id=event["id"],
+            type=event["type"],
+            # charges, refunds and disputes name the payment they belong to
+            object_id=subject.get("payment_intent") or subject["id"],
+            payment_id=str(metadata.get("payment_id", "")),
+            is_live=event.get("livemode") is True,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise MalformedRequest("This is no event.") from None
+    for text, limit in (
+        (parsed.id, 255),
+        (parsed.type, 100),
+        (parsed.object_id, 255),
+        (parsed.payment_id, 64),
+    ):
+        if (
+            not isinstance(text, str)
+            or len(text) > limit
+            or not text.isprintable()
+            or not text.isascii()
+        ):
+            raise MalformedRequest("This is no event.")
+    if not parsed.id or not parsed.type:
+        raise MalformedRequest("This is no event.")
+    return parsed
+
+
+# --- the test provider ----------------------------------------------------------------------------
+
+
+class TestGateway:
+    """
+    A provider that needs no network: it keeps books of its own, as if it were another system.
+
+    It behaves like Stripe: payments are created by key, change by what the customer does there
+    (`simulate_…`), and are told of by signed webhooks.
+    """
+
+    __test__ = False
+    name = "test"
+
+    def create(
+        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
+    ) -> Remote:
+        with transaction.atomic():
+            TestCharge.objects.bulk_create(
+                [
+                    TestCharge(
+                        id=f"tpi_{new_id().hex}",
+                        key=key,
+                        amount=amount,
+                        currency=currency,
+                        is_manual=settings.PAYMENT_CAPTURE_MODE == "manual",
+                        metadata=metadata,
+                    )
+                ],
+                ignore_conflicts=True,
+            )
+        return self._remote(TestCharge.objects.get(key=key))
+
+    def retrieve(self, *, provider_id: str) -> Remote:
+        charge = TestCharge.objects.filter(pk=provider_id).first()
+        if charge is None:
+            raise ProviderRefused("no such payment")
+        return self._remote(charge)
+
+    def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status == State.AUTHORIZED:
+                charge.status = State.SUCCEEDED
+                charge.captured_amount = amount
+                charge.save(update_fields=["status", "captured_amount"])
+            elif charge.status != State.SUCCEEDED:
+                raise ProviderRefused(f"this payment is {charge.status}")
+        return self._remote(charge)
+
+    def cancel(self, *, provider_id: str, key: str) -> Remote:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status != State.SUCCEEDED:
+                charge.status = State.CANCELED
+                charge.save(update_fields=["status"])
+        return self._remote(charge)
+
+    def refund(
+        self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
+    ) -> RemoteRefund:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            earlier = TestChargeRefund.objects.filter(key=key).first()
+            if earlier is not None:
+                return RemoteRefund(provider_id=earlier.id, succeeded=True)
+            if amount > charge.captured_amount - charge.refunded_amount:
+                raise ProviderRefused("more than is left of the payment")
+            refund = TestChargeRefund.objects.create(
+                id=f"tre_{new_id().hex}", charge=charge, key=key, amount=amount
+            )
+            TestCharge.objects.filter(pk=charge.pk).update(
+                refunded_amount=F("refunded_amount") + amount
+            )
+        return RemoteRefund(provider_id=refund.id, succeeded=True)
+
+    def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
+        verify(secret=self.secret, body=body, signature=signature, now=now)
+        return _event(body)
+
+    @property
+    def secret(self) -> str:
+        return hashlib.sha256(f"checkout.test-provider:{settings.SECRET_KEY}".encode()).hexdigest()
+
+    # What the customer, or their bank, does over there. Each returns the type of the event that tells of it.
+
+    def simulate_success(self, *, provider_id: str) -> str:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status in {State.CANCELED, State.FAILED, State.AUTHORIZED}:
+                raise self._refusal(charge, "succeed")
+            if charge.status != State.SUCCEEDED:
+                charge.status = State.AUTHORIZED if charge.is_manual else State.SUCCEEDED
+                charge.captured_amount = Decimal(0) if charge.is_manual else charge.amount
+                charge.failure = ""
+                charge.save(update_fields=["status", "captured_amount", "failure"])
+        return (
+            "payment_intent.amount_capturable_updated"
+            if charge.is_manual
+            else "payment_intent.succeeded"
+        )
+
+    def simulate_late_success(self, *, provider_id: str) -> str:
+        """Succeed whatever was decided before, as banks sometimes do."""
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status != State.SUCCEEDED:
+                charge.status = State.SUCCEEDED
+                charge.captured_amount = charge.amount
+                charge.failure = ""
+                charge.save(update_fields=["status", "captured_amount", "failure"])
+        return "payment_intent.succeeded"
+
+    def simulate_decline(self, *, provider_id: str) -> str:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status in {State.SUCCEEDED, State.CANCELED, State.AUTHORIZED}:
+                raise self._refusal(charge, "decline")
+            charge.status = State.FAILED
+            charge.failure = "card_declined"
+            charge.save(update_fields=["status", "failure"])
+        return "payment_intent.payment_failed"
+
+    def simulate_action(self, *, provider_id: str) -> str:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status not in {State.REQUIRES_PAYMENT, State.REQUIRES_ACTION}:
+                raise self._refusal(charge, "requires_action")
+            charge.status = State.REQUIRES_ACTION
+            charge.save(update_fields=["status"])
+        return "payment_intent.requires_action"
+
+    def simulate_dispute(self, *, provider_id: str) -> str:
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status != State.SUCCEEDED:
+                raise self._refusal(charge, "dispute")
+            charge.is_disputed = True
+            charge.save(update_fields=["is_disputed"])
+        return "charge.dispute.created"
+
+    def event(self, *, provider_id: str, event_type: str) -> bytes:
+        """Return the body of a webhook that tells of a payment."""
+        charge = TestCharge.objects.get(pk=provider_id)
+        return json.dumps(
+            {
+                "id": f"tev_{new_id().hex}",
+                "object": "event",
+                "type": event_type,
+                "livemode": False,
+                "data": {
+                    "object": {
+                        "id": charge.id,
+                        "object": "payment_intent",
+                        "metadata": charge.metadata,
+                    }
+                },
+            },
+            separators=(",", ":"),
+        ).encode()
+
+    def _lock(self, provider_id: str) -> TestCharge:
+        charge = TestCharge.objects.select_for_update().filter(pk=provider_id).first()
+        if charge is None:
+            raise ProviderRefused("no such payment")
+        return charge
+
+    def _refusal(self, charge: TestCharge, outcome: str) -> InvalidTransition:
+        return InvalidTransition(
+            f"This payment is {charge.status} at its provider.",
+            extra={"from": charge.status, "to": outcome},
+        )
+
+    def _remote(self, charge: TestCharge) -> Remote:
+        action: dict[str, Any] | None = None
+        payment_id = charge.metadata.get("payment_id", "")
+        address = f"/api/v1/payments/{payment_id}/simulate"
+        if charge.status == State.REQUIRES_PAYMENT:
+            action = {"type": "simulate", "url": address}
+        elif charge.status == State.REQUIRES_ACTION:
+            action = {"type": "authenticate", "url": address}
+        return Remote(
+            provider_id=charge.id,
+            state=State(charge.status),
+            amount=charge.amount,
+            currency=charge.currency,
+            captured=charge.captured_amount,
+            refunded=charge.refunded_amount,
+            is_disputed=charge.is_disputed,
+            client_secret=f"{charge.id}_secret_{hashlib.sha256(charge.key.encode()).hexdigest()[:24]}",
+            next_action=action,
+            failure=charge.failure,
+            metadata=charge.metadata,
+            details={"brand": "test", "last4": "0000"} if charge.status == State.SUCCEEDED else {},
+        )
+
+
+# --- Stripe ---------------------------------------------------------------------------------------
+
+
+class StripeGateway:
+    """Stripe's PaymentIntents. One intent per payment, made with our own stored key."""
+
+    name = "stripe"
+
+    _STATES: Mapping[str, State] = {
+        "requires_payment_method": State.REQUIRES_PAYMENT,
+        "requires_confirmation": State.REQUIRES_PAYMENT,
+        "requires_action": State.REQUIRES_ACTION,
+        "processing": State.PROCESSING,
+        "requires_capture": State.AUTHORIZED,
+        "succeeded": State.SUCCEEDED,
+        "canceled": State.CANCELED,
+    }
+
+    def create(
+        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
+    ) -> Remote:
+        return self._intent(
+            lambda client: client.v1.payment_intents.create(
+                params={
+                    "amount": to_minor(amount, currency),
+                    "currency": currency.lower(),
+                    "metadata": metadata,
+                    "capture_method": (
+                        "manual" if settings.PAYMENT_CAPTURE_MODE == "manual" else "automatic"
+                    ),
+                    "automatic_payment_methods": {"enabled": True},
+                    "expand": ["latest_charge"],
+                },
+                options={"idempotency_key": key},
+            )
+        )
+
+    def retrieve(self, *, provider_id: str) -> Remote:
+        return self._intent(
+            lambda client: client.v1.payment_intents.retrieve(
+                provider_id, params={"expand": ["latest_charge"]}
+            )
+        )
+
+    def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
+        def run(client: stripe.StripeClient) -> Any:
+            intent = client.v1.payment_intents.retrieve(provider_id)
+            if intent.status == "requires_capture":
+                client.v1.payment_intents.capture(
+                    provider_id,
+                    params={"amount_to_capture": to_minor(amount, intent.currency.upper())},
+                    options={"idempotency_key": key},
+                )
+            return client.v1.payment_intents.retrieve(
+                provider_id, params={"expand": ["latest_charge"]}
+            )
+
+        return self._intent(run)
+
+    def cancel(self, *, provider_id: str, key: str) -> Remote:
+        def run(client: stripe.StripeClient) -> Any:
+            intent = client.v1.payment_intents.retrieve(provider_id)
+            if intent.status not in {"succeeded", "canceled", "processing"}:
+                client.v1.payment_intents.cancel(provider_id, options={"idempotency_key": key})
+            return client.v1.payment_intents.retrieve(
+                provider_id, params={"expand": ["latest_charge"]}
+            )
+
+        return self._intent(run)
+
+    def refund(
+        self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
+    ) -> RemoteRefund:
+        refund = self._call(
+            lambda client: client.v1.refunds.create(
+                params={
+                    "payment_intent": provider_id,
+                    "amount": to_minor(amount, currency),
+                    "metadata": {"reason": reason[:200]},
+                },
+                options={"idempotency_key": key},
+            )
+        )
+        return RemoteRefund(
+            provider_id=refund.id,
+            succeeded=refund.status in {"succeeded", "pending", "requires_action"},
+            failure=getattr(refund, "failure_reason", None) or "",
+        )
+
+    def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
+        verify(secret=settings.STRIPE_WEBHOOK_SECRET, body=body, signature=signature, now=now)
+        return _event(body)
+
+    def _intent(self, run: Any) -> Remote:
+        intent = self._call(run)
+        currency = intent.currency.upper()
+        charge = intent.latest_charge if isinstance(intent.latest_charge, stripe.Charge) else None
+        error = intent.last_payment_error
+        state = self._STATES[intent.status]
+        if state is State.REQUIRES_PAYMENT and error is not None:
+            state = State.FAILED
+        card = getattr(getattr(charge, "payment_method_details", None), "card", None)
+        deadline = getattr(card, "capture_before", None)
+        return Remote(
+            provider_id=intent.id,
+            state=state,
+            amount=from_minor(intent.amount, currency),
+            currency=currency,
+            captured=from_minor(intent.amount_received or 0, currency),
+            refunded=from_minor(charge.amount_refunded if charge else 0, currency),
+            is_disputed=bool(charge and charge.disputed),
+            is_live=intent.livemode,
+            client_secret=intent.client_secret or "",
+            next_action=(
+                {"type": intent.next_action.type} if intent.next_action is not None else None
+            ),
+            failure=((error.code or error.type) if error is not None else "")[:300],
+            capture_before=datetime.fromtimestamp(deadline, tz=UTC) if deadline else None,
+            metadata=dict(intent.metadata or {}),
+            details={"brand": card.brand or "", "last4": card.last4 or ""} if card else {},
+        )
+
+    def _call(self, run: Any) -> Any:
+        host = getattr(settings, "STRIPE_API_HOST", "")
+        client = stripe.StripeClient(
+            settings.STRIPE_SECRET_KEY,
+            http_client=stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT_SECONDS),
+            max_network_retries=0,
+            **({"base_addresses": {"api": host}} if host else {}),
+        )
+        try:
+            return run(client)
+        except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as failure:
+            raise ProviderUnavailable(type(failure).__name__) from failure
+        except stripe.StripeError as failure:
+            # Its text may repeat what was sent, so only the code is kept.
+            raise ProviderRefused(failure.code or type(failure).__name__) from failure

@@ -1,0 +1,110 @@
+"""Checkouts and payments in the shape of the wire contract."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from checkout.models import Payment
+from checkout.selectors import CheckoutView
+from orders.rendering import moment
+from pricing.money import format_amount
+
+
+def render_payment(payment: Payment) -> dict[str, Any]:
+    """Return the payment as every answer shows it. The client secret leaves only while it is of use."""
+    is_open = payment.status in Payment.OPEN
+    return {
+        "id": str(payment.id),
+        "orderId": str(payment.order_id),
+        "status": payment.status,
+        "amount": format_amount(payment.amount, payment.currency),
+        "currency": payment.currency,
+        "capturedAmount": format_amount(payment.captured_amount, payment.currency),
+        "refundedAmount": format_amount(payment.refunded_amount, payment.currency),
+        "provider": payment.provider,
+        "method": payment.method,
+        "clientSecret": payment.client_secret if is_open else None,
+        "nextAction": payment.next_action if is_open else None,
+        "failure": payment.failure or None,
+        "disputed": payment.is_disputed,
+        "card": {
+            key: payment.metadata[key] for key in ("brand", "last4") if key in payment.metadata
+        }
+        or None,
+        "createdAt": moment(payment.created_at),
+        "updatedAt": moment(payment.updated_at),
+    }
+
+
+def render_totals(view: CheckoutView) -> dict[str, Any]:
+    totals = view.quote.totals
+
+    def money(amount: Decimal) -> str:
+        return format_amount(amount, view.quote.currency)
+
+    return {
+        "itemCount": view.item_count,
+        "lineCount": view.line_count,
+        "problemCount": view.problem_count,
+        "subtotal": money(totals.subtotal),
+        "discountTotal": money(totals.discount_total),
+        "shippingTotal": money(totals.shipping_total),
+        "shippingDiscount": money(totals.shipping_discount),
+        "shippingTax": money(totals.shipping_tax),
+        "taxTotal": money(totals.tax_total),
+        "grandTotal": money(totals.grand_total),
+        "pricesIncludeTax": view.quote.prices_include_tax,
+        "estimated": False,
+    }
+
+
+def render_checkout(view: CheckoutView) -> dict[str, Any]:
+    """Return the checkout as every answer shows it."""
+    checkout, quote, order = view.checkout, view.quote, view.order
+    return {
+        "id": str(checkout.id),
+        "status": checkout.status,
+        "cartId": str(checkout.cart_id),
+        "currency": checkout.currency,
+        "email": checkout.email or None,
+        "shippingAddress": checkout.shipping_address,
+        "billingAddress": checkout.billing_address,
+        "shippingOption": checkout.shipping_option or None,
+        "shippingOptions": [
+            {
+                "id": option.id,
+                "name": option.name,
+                "price": format_amount(option.price, option.currency),
+                "currency": option.currency,
+                "minDays": option.min_days,
+                "maxDays": option.max_days,
+            }
+            for option in quote.shipping_options
+        ],
+        "notes": checkout.notes,
+        "discounts": [
+            {
+                "code": discount.code,
+                "promotionId": str(discount.promotion_id) if discount.promotion_id else None,
+                "name": discount.name,
+                "kind": discount.kind,
+                "amount": format_amount(discount.amount, quote.currency),
+            }
+            for discount in quote.discounts
+        ],
+        "totals": render_totals(view),
+        "quoteId": quote.id,
+        "requirements": [
+            {"code": requirement.code, "field": requirement.field}
+            for requirement in view.requirements
+        ],
+        "paymentMethods": [{"id": method.id, "name": method.name} for method in view.methods],
+        "orderId": str(order.id) if order else None,
+        "orderNumber": order.number if order else None,
+        "orderStatus": order.status if order else None,
+        "payment": render_payment(view.payment) if view.payment else None,
+        "holdExpiresAt": moment(view.hold_expires_at),
+        "expiresAt": moment(checkout.expires_at),
+        "createdAt": moment(checkout.created_at),
+    }

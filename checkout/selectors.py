@@ -1,0 +1,247 @@
+"""Reads of checkouts and payments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from cart.models import CartLine
+from cart.selectors.state import Line, find_head, load_lines
+from cart.selectors.views import basket_of, judge
+from checkout.errors import CheckoutNotFound, PaymentNotFound
+from checkout.gateway import Method, methods
+from checkout.models import Checkout, Payment, WebhookInbox
+from config.platform.actor import Actor, ActorKind
+from inventory import selectors as inventory
+from orders import addresses
+from orders.models import Order
+from pricing import services as pricing
+from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Something that is still needed before the order can be paid."""
+
+    code: str
+    field: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priced:
+    """A checkout's cart as it would be bought now, and what is missing for that."""
+
+    lines: list[Line]
+    problems: list[Line]
+    hold_life: timedelta
+    quote: Quote
+    requirements: list[Requirement]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutView:
+    """A checkout as its customer sees it. After placement the quote is the order's, frozen."""
+
+    checkout: Checkout
+    quote: Quote
+    item_count: int
+    line_count: int
+    problem_count: int
+    requirements: list[Requirement]
+    methods: list[Method]
+    order: Order | None
+    payment: Payment | None
+    hold_expires_at: datetime | None
+
+
+def find(*, actor: Actor, checkout_id: UUID) -> Checkout:
+    """
+    Return a checkout with its order.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    """
+    checkout: Checkout | None = (
+        Checkout.objects.for_actor(actor).select_related("order").filter(pk=checkout_id).first()
+    )
+    if checkout is None:
+        raise CheckoutNotFound
+    return checkout
+
+
+def find_payment(*, actor: Actor, payment_id: UUID) -> Payment:
+    """
+    Return a payment with its order.
+
+    :raises PaymentNotFound: if there is none for this caller
+    """
+    payment: Payment | None = (
+        Payment.objects.for_actor(actor).select_related("order").filter(pk=payment_id).first()
+    )
+    if payment is None:
+        raise PaymentNotFound
+    return payment
+
+
+def payments_of(*, actor: Actor, order_id: UUID) -> QuerySet[Payment]:
+    """Return the payments of an order that this caller may see, newest first."""
+    return Payment.objects.for_actor(actor).filter(order_id=order_id).order_by("-id")
+
+
+def latest_payment(*, order_id: UUID) -> Payment | None:
+    """Return the payment that speaks for an order: the newest that is not superseded."""
+    return Payment.objects.filter(order_id=order_id).order_by("-id").first()
+
+
+def view(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
+    """
+    Return a checkout with its current price; writes nothing.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    """
+    return view_of(find(actor=actor, checkout_id=checkout_id), now=now)
+
+
+def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) -> CheckoutView:
+    """Return what its customer sees of a checkout; `priced` spares pricing it again."""
+    order: Order | None = checkout.order
+    if priced is None and checkout.status == Checkout.Status.OPEN:
+        priced = price(checkout, now=now)
+    if priced is not None:
+        ends = [
+            line.hold.expires_at for line in priced.lines if line.hold and line.hold.is_live(now)
+        ]
+        quote = priced.quote
+    else:  # placed or over: what was agreed, or last shown
+        ends = [_order_hold(order)] if order is not None else []
+        quote = Quote.from_json(order.quote if order is not None else checkout.quote)
+    return CheckoutView(
+        checkout=checkout,
+        quote=quote,
+        item_count=sum(line.quantity for line in quote.lines),
+        line_count=len(quote.lines),
+        problem_count=len(priced.problems) if priced else 0,
+        requirements=priced.requirements if priced else [],
+        methods=methods() if quote.totals.grand_total else [],
+        order=order,
+        payment=latest_payment(order_id=order.id) if order is not None else None,
+        hold_expires_at=min((end for end in ends if end is not None), default=None),
+    )
+
+
+def price(checkout: Checkout, *, now: datetime) -> Priced:
+    """
+    Return the checkout's cart priced for its destination, with what is still missing: three statements.
+
+    :raises CartNotFound, CartExpired, CartMerged: if the cart is no longer open
+    """
+    actor = owner_of(checkout)
+    head = find_head(actor=actor, now=now, cart_id=checkout.cart_id)
+    lines, _ = load_lines(head=head, now=now)
+    judged = judge(head=head, lines=lines, now=now)
+    basket = basket_of(
+        head=head,
+        judged=judged,
+        destination=destination_of(checkout),
+        shipping_option=checkout.shipping_option or None,
+        customer_key=customer_key(checkout),
+    )
+    quote = pricing.quote(actor=actor, basket=basket, now=now, revision=head.revision)
+    wanted = [each for each in judged if each.line.list == CartLine.List.ACTIVE]
+    sold = quote.lines_by_id
+    return Priced(
+        lines=[each.line for each in wanted if each.line.id in sold],
+        problems=[each.line for each in wanted if each.line.id not in sold],
+        hold_life=head.policy.hold_life,
+        quote=quote,
+        requirements=requirements(
+            checkout, bought=[each.line.id in sold for each in wanted], quote=quote
+        ),
+    )
+
+
+def requirements(checkout: Checkout, *, bought: list[bool], quote: Quote) -> list[Requirement]:
+    """
+    Return what is missing before this checkout can be placed; empty when nothing is.
+
+    `bought` says of each active line of the cart whether it can be.
+    """
+    missing = []
+    if not bought:
+        missing.append(Requirement("CART_EMPTY", "items"))
+    missing += [
+        Requirement("ITEM_UNAVAILABLE", f"items.{index}")
+        for index, is_bought in enumerate(bought)
+        if not is_bought
+    ]
+    if not checkout.email:
+        missing.append(Requirement("EMAIL_MISSING", "email"))
+    if quote.requires_shipping:
+        missing += [
+            Requirement(
+                "SHIPPING_ADDRESS_MISSING", f"shippingAddress.{gap}" if gap else "shippingAddress"
+            )
+            for gap in addresses.missing(checkout.shipping_address)
+        ]
+        if quote.shipping_code == NO_SHIPPING_ZONE and destination_of(checkout) is not None:
+            missing.append(Requirement(NO_SHIPPING_ZONE, "shippingAddress"))
+        elif quote.shipping is None:
+            missing.append(Requirement("SHIPPING_OPTION_MISSING", "shippingOption"))
+    if checkout.billing_address is not None:
+        missing += [
+            Requirement(
+                "BILLING_ADDRESS_MISSING", f"billingAddress.{gap}" if gap else "billingAddress"
+            )
+            for gap in addresses.missing(checkout.billing_address)
+        ]
+    return missing
+
+
+def destination_of(checkout: Checkout) -> Place | None:
+    """Return where the goods go, as soon as the country is known."""
+    address: dict[str, Any] = checkout.shipping_address or {}
+    if not address.get("country"):
+        return None
+    return Place(
+        country=address["country"],
+        state=address.get("state", ""),
+        postal_code=address.get("postalCode", ""),
+    )
+
+
+def customer_key(checkout: Checkout) -> str:
+    """Return under which name promotions count this customer; empty while we do not know one."""
+    if checkout.user_id is not None:
+        return f"user:{checkout.user_id}"
+    return f"email:{checkout.email.lower()}" if checkout.email else ""
+
+
+def owner_of(checkout: Checkout) -> Actor:
+    """Return the customer of a checkout, for work that staff or jobs do on it."""
+    return Actor(
+        kind=ActorKind.USER if checkout.user_id else ActorKind.GUEST,
+        company_id=checkout.company_id,
+        user_id=checkout.user_id,
+        session_hash=None if checkout.session_hash is None else bytes(checkout.session_hash),
+    )
+
+
+def health(*, now: datetime) -> dict[str, Any]:
+    """Return how much waits: webhooks not worked off, and payments open for longer than a payment takes."""
+    return {
+        "webhooksWaiting": WebhookInbox.objects.filter(
+            processed_at=None, dead_at=None, next_attempt_at__lte=now
+        ).count(),
+        "webhooksDead": WebhookInbox.objects.filter(dead_at__isnull=False).count(),
+        "paymentsOpen": Payment.objects.filter(status__in=Payment.OPEN).count(),
+    }
+
+
+def _order_hold(order: Order) -> datetime | None:
+    if order.status != Order.Status.DRAFT:
+        return None
+    held = inventory.order_holds(order_id=order.id).filter(status="ACTIVE")
+    return held.order_by("expires_at").values_list("expires_at", flat=True).first()

@@ -1,0 +1,68 @@
+"""The verbs of checkout and payment."""
+
+from __future__ import annotations
+
+from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
+from checkout.services.inbox import (
+    LIMIT_BYTES,
+    drain_inbox,
+    process_webhook,
+    prune,
+    receive_webhook,
+    reprocess_webhook,
+)
+from checkout.services.payments import (
+    capture,
+    close_open_payments,
+    complete,
+    confirm_free,
+    open_intent,
+    pay,
+    reconcile,
+    record,
+    settle,
+    start_payment,
+)
+from checkout.services.placing import place
+from checkout.services.refunding import (
+    execute_refund,
+    execute_refunds,
+    refund_payment,
+    refund_units,
+)
+from checkout.services.sessions import calculate, expire_due, initialize, update
+from checkout.services.simulation import Delivery, Outcome, simulate
+
+__all__ = [
+    "LIMIT_BYTES",
+    "Delivery",
+    "Outcome",
+    "calculate",
+    "cancel",
+    "cancel_due_drafts",
+    "capture",
+    "close_of_order",
+    "close_open_payments",
+    "complete",
+    "confirm_free",
+    "drain_inbox",
+    "execute_refund",
+    "execute_refunds",
+    "expire_due",
+    "initialize",
+    "open_intent",
+    "pay",
+    "place",
+    "process_webhook",
+    "prune",
+    "receive_webhook",
+    "reconcile",
+    "record",
+    "refund_payment",
+    "refund_units",
+    "reprocess_webhook",
+    "settle",
+    "simulate",
+    "start_payment",
+    "update",
+]

@@ -1,0 +1,148 @@
+"""What providers tell us: stored first, answered at once, worked off from the table."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from checkout.gateway import gateway_of
+from checkout.models import Payment, WebhookInbox
+from checkout.services.payments import settle
+from config.platform import outbox
+from config.platform.errors import InvalidTransition, NotFound
+
+logger = structlog.get_logger(__name__)
+
+DRAIN_TASK = "checkout.tasks.drain_inbox"
+MAX_ATTEMPTS = 12
+LEASE = timedelta(minutes=2)
+LIMIT_BYTES = 65_536
+
+
+def receive_webhook(*, provider: str, body: bytes, signature: str, now: datetime) -> WebhookInbox:
+    """
+    Check a webhook's signature and store it; the same event again gives the first row.
+
+    Nothing is done about it here, so nothing can fail after it was stored. A kick after the commit
+    shortens the wait.
+
+    :raises NotFound: if this installation does not have the provider
+    :raises WebhookSignatureInvalid: if the signature is missing, wrong or too old; nothing is stored
+    :raises MalformedRequest: if it is signed, but no event
+    """
+    gateway = gateway_of(provider)
+    if gateway is None:
+        raise NotFound
+    event = gateway.read_event(body=body, signature=signature, now=now)
+    with transaction.atomic():
+        WebhookInbox.objects.bulk_create(
+            [
+                WebhookInbox(
+                    provider=provider,
+                    event_id=event.id,
+                    type=event.type,
+                    object_id=event.object_id,
+                    # Only references: the provider is asked for the rest, and bodies carry names and addresses.
+                    payload={"payment_id": event.payment_id, "live": event.is_live},
+                    received_at=now,
+                    next_attempt_at=now,
+                )
+            ],
+            ignore_conflicts=True,
+        )
+        transaction.on_commit(lambda: outbox.kick(DRAIN_TASK), robust=True)
+    return WebhookInbox.objects.get(provider=provider, event_id=event.id)
+
+
+def drain_inbox(*, now: datetime, limit: int = 100) -> int:
+    """
+    Work off the webhooks that are due, oldest first, and return how many are done with.
+
+    Each is claimed by moving its next attempt forward, so two drains never work on one. What fails is
+    tried again with back-off; after twelve tries it is left for staff.
+    """
+    due = WebhookInbox.objects.filter(
+        processed_at=None, dead_at=None, next_attempt_at__lte=now
+    ).order_by("next_attempt_at", "pk")
+    return sum(
+        process_webhook(webhook_id=pk, now=now)
+        for pk in list(due.values_list("pk", flat=True)[:limit])
+    )
+
+
+def process_webhook(*, webhook_id: UUID, now: datetime) -> bool:
+    """Work off one webhook if it is due and nobody else does; return whether it is done with."""
+    claimed = WebhookInbox.objects.filter(
+        pk=webhook_id, processed_at=None, dead_at=None, next_attempt_at__lte=now
+    ).update(attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
+    if not claimed:
+        return False
+    row = WebhookInbox.objects.get(pk=webhook_id)
+    try:
+        outcome = _act(row, now=now)
+    except Exception as failure:
+        logger.exception("a webhook could not be worked off", webhook=str(row.pk))
+        dead = row.attempts >= MAX_ATTEMPTS
+        WebhookInbox.objects.filter(pk=row.pk).update(
+            next_attempt_at=now + min(timedelta(seconds=5 * 2**row.attempts), timedelta(hours=1)),
+            dead_at=now if dead else None,
+            outcome=f"{type(failure).__name__}: {failure}"[:300],
+        )
+        return False
+    WebhookInbox.objects.filter(pk=row.pk).update(processed_at=now, outcome=outcome[:300])
+    return True
+
+
+@transaction.atomic
+def reprocess_webhook(*, webhook_id: UUID, now: datetime) -> WebhookInbox:
+    """
+    Put a webhook back into the queue, whatever became of it; working it off twice does no harm.
+
+    :raises NotFound: if there is none
+    :raises InvalidTransition: if it is due anyway
+    """
+    row: WebhookInbox | None = WebhookInbox.objects.filter(pk=webhook_id).for_update().first()
+    if row is None:
+        raise NotFound("There is no such webhook.")
+    if row.processed_at is None and row.dead_at is None:
+        raise InvalidTransition("It is in the queue.")
+    row.processed_at = None
+    row.dead_at = None
+    row.attempts = 0
+    row.next_attempt_at = now
+    row.save()
+    transaction.on_commit(lambda: outbox.kick(DRAIN_TASK), robust=True)
+    return row
+
+
+def prune(*, now: datetime, keep: timedelta = timedelta(days=90)) -> int:
+    """Delete webhooks that were worked off long ago; providers repeat theirs for days, not months."""
+    return WebhookInbox.objects.filter(processed_at__lt=now - keep).delete()[0]
+
+
+def _act(row: WebhookInbox, *, now: datetime) -> str:
+    if row.provider == "stripe" and row.payload.get("live", False) != settings.STRIPE_LIVE_MODE:
+        logger.error("a webhook of the other mode", webhook=str(row.pk))
+        return "ignored: of the other mode"
+    payment = Payment.objects.filter(provider=row.provider, provider_id=row.object_id).first()
+    if payment is None:
+        payment = _by_our_id(row)
+    if payment is None:
+        return "ignored: no payment of ours"
+    before = payment.status
+    settled = settle(payment_id=payment.pk, now=now)
+    return f"{before} -> {settled.status}" if settled.status != before else f"no change: {before}"
+
+
+def _by_our_id(row: WebhookInbox) -> Payment | None:
+    """Find a payment whose creation we never saw answered; `settle` makes sure that it is the same."""
+    try:
+        payment_id = UUID(row.payload.get("payment_id", ""))
+    except ValueError:
+        return None
+    return Payment.objects.filter(pk=payment_id, provider=row.provider, provider_id=None).first()

@@ -1,0 +1,248 @@
+"""
+Giving money back: what is due is a row, a job carries it out, each with its stored key.
+
+A refund counts against its payment from the moment it is prepared, so two at once can never exceed
+what was captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Sum
+
+from checkout import selectors
+from checkout.errors import RefundExceedsPayment
+from checkout.events import PaymentRefunded
+from checkout.gateway import ProviderRefused, ProviderUnavailable, RemoteRefund, gateway_of
+from checkout.models import Payment, PaymentStatusChange, Refund
+from checkout.services.payments import note_status
+from config.platform import outbox
+from config.platform.actor import Actor
+from config.platform.errors import DependencyUnavailable
+from config.platform.models import new_id
+from orders import services as orders
+from orders.models import Order, RefundRequest
+from orders.services import Units
+from pricing.money import format_amount
+
+logger = structlog.get_logger(__name__)
+
+NO_PAYMENT = "No payment has this much left."
+
+
+def execute_refunds(*, now: datetime, limit: int = 100) -> int:
+    """
+    Carry out refunds that are due, oldest first, and return how many were done.
+
+    What a provider does not answer stays due. Runs outside any transaction.
+    """
+    due = RefundRequest.objects.filter(status=RefundRequest.Status.DUE).order_by("created_at", "pk")
+    done = 0
+    for request_id in list(due.values_list("pk", flat=True)[:limit]):
+        try:
+            refund = execute_refund(request_id=request_id, now=now)
+        except DependencyUnavailable:
+            logger.warning("a provider did not answer", refund_request=str(request_id))
+        except Exception:
+            logger.exception("a refund could not be carried out", refund_request=str(request_id))
+        else:
+            done += refund is not None and refund.status == Refund.Status.SUCCEEDED
+    return done
+
+
+def execute_refund(*, request_id: UUID, now: datetime) -> Refund | None:
+    """
+    Carry out one refund that is due: prepare it, ask the provider, record the answer. Safe to repeat at any point.
+
+    Returns None where nothing is due, or the payment is not captured yet.
+
+    :raises DependencyUnavailable: if the provider does not answer; it stays due
+    """
+    refund = _prepare(request_id=request_id, now=now)
+    if refund is None or refund.status != Refund.Status.PENDING:
+        return refund
+    payment = refund.payment
+    gateway = gateway_of(payment.provider)
+    if gateway is None or payment.provider_id is None:
+        raise DependencyUnavailable("This way to pay is switched off.")
+    try:
+        remote = gateway.refund(
+            provider_id=payment.provider_id,
+            amount=refund.amount,
+            currency=refund.currency,
+            key=refund.idempotency_key,
+            reason=refund.reason,
+        )
+    except ProviderUnavailable:
+        raise DependencyUnavailable(
+            "The payment provider does not answer.", retry_after=5
+        ) from None
+    except ProviderRefused as refusal:
+        remote = RemoteRefund(provider_id="", succeeded=False, failure=str(refusal))
+    return _record(refund_id=refund.id, remote=remote, now=now)
+
+
+def refund_payment(
+    *, actor: Actor, payment_id: UUID, amount: Decimal | None, reason: str, now: datetime
+) -> Payment:
+    """
+    Refund an amount of a payment, or all that is left of it, at once (PAY-03).
+
+    :raises PaymentNotFound: if there is none for this caller
+    :raises RefundExceedsPayment: if less is left of it
+    :raises DependencyUnavailable: if the provider does not answer; the refund stays due
+    """
+    payment = selectors.find_payment(actor=actor, payment_id=payment_id)
+    if payment.status not in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}:
+        raise RefundExceedsPayment(
+            extra={
+                "refundable": format_amount(Decimal(0), payment.currency),
+                "status": payment.status,
+            }
+        )
+    with transaction.atomic():
+        order = orders.lock(actor=actor, order_id=payment.order_id)
+        left = min(_left(payment), orders.refundable(order))
+        wanted = left if amount is None else amount
+        if wanted > left or wanted <= 0:
+            raise RefundExceedsPayment(extra={"refundable": format_amount(left, payment.currency)})
+        request = orders.request_refund(
+            actor=actor, order_id=order.id, amount=wanted, reason=reason, now=now
+        )
+    execute_refund(request_id=request.id, now=now)
+    return selectors.find_payment(actor=actor, payment_id=payment_id)
+
+
+def refund_units(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    units: Sequence[Units],
+    shipping: Decimal = Decimal(0),
+    reason: str,
+    now: datetime,
+) -> Refund | None:
+    """
+    Refund units of an order and a part of what shipping cost, at once (ORD-26).
+
+    :raises: what `orders.refund_units` raises
+    :raises DependencyUnavailable: if the provider does not answer; the refund stays due
+    """
+    request = orders.refund_units(
+        actor=actor, order_id=order_id, units=units, shipping=shipping, reason=reason, now=now
+    )
+    return execute_refund(request_id=request.id, now=now)
+
+
+@transaction.atomic
+def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
+    """Choose the payment and store the refund with its key, so that a repeat finds the same one."""
+    order_id = RefundRequest.objects.values_list("order_id", flat=True).get(pk=request_id)
+    Order.objects.filter(pk=order_id).for_update().get()
+    payments = list(Payment.objects.filter(order_id=order_id).for_update())
+    request = RefundRequest.objects.get(pk=request_id)
+    known = Refund.objects.select_related("payment").filter(request_id=request_id).first()
+    if request.status != RefundRequest.Status.DUE:
+        return known
+    if known is not None and known.status == Refund.Status.PENDING:
+        return known
+    actor = _system(request)
+    if any(payment.status == Payment.Status.AUTHORIZED for payment in payments):
+        return None  # nothing was taken yet; it is due once the money is
+    chosen = next(
+        (
+            payment
+            for payment in payments
+            if (request.payment_id in {None, payment.pk}) and _left(payment) >= request.amount
+        ),
+        None,
+    )
+    if chosen is None:
+        orders.fail_refund(actor=actor, request_id=request_id, failure=NO_PAYMENT, now=now)
+        return None
+    if known is not None:  # it failed and was put back into the queue: a new try needs a new key
+        known.request_id = None
+        known.save(update_fields=["request_id", "updated_at"])
+    refund = Refund(
+        id=new_id(),
+        payment=chosen,
+        request_id=request_id,
+        amount=request.amount,
+        currency=request.currency,
+        reason=request.reason,
+        created_at=now,
+    )
+    refund.idempotency_key = f"refund-{refund.id}"
+    refund.save(force_insert=True)
+    return refund
+
+
+@transaction.atomic
+def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
+    """Write what a provider answered to a refund; the second time changes nothing. Locks order, then payment."""
+    known = Refund.objects.select_related("payment").get(pk=refund_id)
+    order = Order.objects.filter(pk=known.payment.order_id).for_update().get()
+    payment: Payment = Payment.objects.filter(pk=known.payment_id).for_update().get()
+    refund: Refund = Refund.objects.filter(pk=refund_id).for_update().get()
+    if refund.status != Refund.Status.PENDING or refund.request_id is None:
+        return refund
+    request = RefundRequest.objects.get(pk=refund.request_id)
+    actor = _system(request)
+    if not remote.succeeded:
+        refund.status = Refund.Status.FAILED
+        refund.failure = remote.failure[:300]
+        refund.save()
+        orders.fail_refund(actor=actor, request_id=request.id, failure=remote.failure, now=now)
+        return refund
+    refund.status = Refund.Status.SUCCEEDED
+    refund.provider_id = remote.provider_id
+    refund.save()
+    before = payment.status
+    payment.refunded_amount += refund.amount
+    payment.status = (
+        Payment.Status.REFUNDED
+        if payment.refunded_amount == payment.captured_amount
+        else Payment.Status.PARTIALLY_REFUNDED
+    )
+    payment.save()
+    PaymentStatusChange.objects.create(
+        payment=payment,
+        from_status=before,
+        to_status=payment.status,
+        refunded=refund.amount,
+        notes=refund.reason,
+        at=now,
+    )
+    orders.record_refund(actor=actor, request_id=request.id, now=now)
+    note_status(order_id=order.id, now=now)
+    outbox.publish(
+        PaymentRefunded(
+            aggregate_id=order.id,
+            payment_id=str(payment.id),
+            amount=format_amount(refund.amount, refund.currency),
+            currency=refund.currency,
+            refund_id=str(refund.id),
+        ),
+        actor=actor,
+        now=now,
+    )
+    return refund
+
+
+def _left(payment: Payment) -> Decimal:
+    """Return what of a locked payment is neither refunded nor about to be."""
+    pending = Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).aggregate(
+        pending=Sum("amount")
+    )["pending"]
+    return payment.captured_amount - payment.refunded_amount - (pending or Decimal(0))
+
+
+def _system(request: RefundRequest) -> Actor:
+    company_id = Order.objects.values_list("company_id", flat=True).get(pk=request.order_id)
+    return Actor.system(company_id, source="checkout")

@@ -1,0 +1,266 @@
+"""A checkout session: begun from a cart, filled in, given up, or run out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from cart import services as carts
+from cart.errors import CartEmpty, CartNotFound
+from cart.events import CheckoutStarted
+from cart.models import Cart, CartLine
+from checkout import selectors
+from checkout.errors import CheckoutExpired, CheckoutNotFound
+from checkout.models import Checkout
+from checkout.selectors import CheckoutView, Priced
+from config.platform import flags, outbox
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
+from config.platform.models import new_id
+from inventory.errors import HoldFailed, InsufficientStock
+from orders import addresses
+from pricing.engine import NO_SHIPPING_ZONE
+from pricing.money import format_amount
+
+SHOWN_QUOTES = 20  # how many totals a checkout remembers, to say what changed
+
+
+@transaction.atomic
+def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
+    """
+    Begin to buy the caller's cart: hold every active line, all of them or none.
+
+    A cart has one open checkout at a time; beginning again continues it. Locks the cart, then the
+    checkout, then the stock.
+
+    :raises FeatureDisabled: for a guest, if guest checkout is switched off
+    :raises CartNotFound: if the guest token belongs to no cart
+    :raises CartEmpty: if there is nothing to buy
+    :raises ValidationFailed: if the e-mail address is malformed
+    :raises HoldFailed: listing every line that cannot be held; nothing is written
+    """
+    if actor.user_id is None:
+        flags.require("ORDER_ENABLE_GUEST_CHECKOUT")
+    email = addresses.check_email(email)
+    cart = _open_cart(actor)
+    if not CartLine.objects.filter(cart=cart, list=CartLine.List.ACTIVE).exists():
+        raise CartEmpty
+    hold(actor=actor, cart_id=cart.id, now=now)
+    checkout: Checkout | None = (
+        Checkout.objects.filter(cart=cart, status=Checkout.Status.OPEN).for_update().first()
+    )
+    is_new = checkout is None
+    if checkout is None:
+        checkout = Checkout(
+            id=new_id(),
+            company_id=cart.company_id,
+            cart=cart,
+            user_id=actor.user_id,
+            session_hash=None if actor.user_id else actor.session_hash,
+            email=actor.email or cart.email,
+            currency=cart.currency,
+            created_at=now,
+            expires_at=now,
+        )
+    checkout.email = email or checkout.email
+    priced = _reprice(checkout, now=now)
+    checkout.save(force_insert=is_new)
+    if is_new:
+        outbox.publish(
+            CheckoutStarted(
+                aggregate_id=cart.id,
+                cart_version=cart.version,
+                user_id=str(cart.user_id) if cart.user_id else None,
+            ),
+            actor=actor,
+            now=now,
+        )
+    return selectors.view_of(checkout, now=now, priced=priced)
+
+
+@transaction.atomic
+def update(
+    *, actor: Actor, checkout_id: UUID, changes: Mapping[str, Any], now: datetime
+) -> CheckoutView:
+    """
+    Store what the customer has filled in, and price anew.
+
+    `changes` may have `email`, `shipping_address`, `billing_address`, `shipping_option`, `notes`; what
+    is not there stays. Addresses may be incomplete and replace the earlier ones. A shipping option
+    that is not offered any more is dropped and becomes a requirement again. Renews the holds.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    :raises CheckoutExpired: if its time is over
+    :raises InvalidTransition: if it was placed or cancelled
+    :raises ValidationFailed: listing each malformed field; nothing is written
+    """
+    clean = _clean(changes)
+    checkout = lock(actor=actor, checkout_id=checkout_id)
+    check_open(checkout, now=now)
+    carts.touch(actor=actor, cart_id=checkout.cart_id, now=now)
+    for field, value in clean.items():
+        setattr(checkout, field, value)
+    priced = _reprice(checkout, now=now)
+    offered = {option.id for option in priced.quote.shipping_options}
+    if checkout.shipping_option and priced.quote.shipping is None and offered:
+        if clean.get("shipping_option"):
+            raise ValidationFailed(
+                errors=[
+                    FieldError(
+                        "shippingOption", "invalid_choice", "This option is not offered there."
+                    )
+                ]
+            )
+        checkout.shipping_option = ""
+    elif checkout.shipping_option and priced.quote.shipping_code == NO_SHIPPING_ZONE:
+        checkout.shipping_option = ""
+    checkout.save()
+    return selectors.view_of(checkout, now=now, priced=priced)
+
+
+@transaction.atomic
+def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
+    """
+    Price the checkout as it stands and remember the total as shown.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    :raises CheckoutExpired: if its time is over
+    """
+    checkout = lock(actor=actor, checkout_id=checkout_id)
+    if checkout.order_id is not None:
+        return selectors.view_of(checkout, now=now)
+    check_open(checkout, now=now)
+    priced = _reprice(checkout, now=now, renew=False)
+    checkout.save()
+    return selectors.view_of(checkout, now=now, priced=priced)
+
+
+@transaction.atomic
+def expire_due(*, now: datetime, limit: int = 1000) -> int:
+    """End open checkouts whose time is over, at most `limit`, and return how many; placed ones wait for payment."""
+    due = (
+        Checkout.objects.filter(status=Checkout.Status.OPEN, expires_at__lte=now)
+        .for_update(skip_locked=True)
+        .values_list("pk", flat=True)[:limit]
+    )
+    return Checkout.objects.filter(pk__in=list(due)).update(
+        status=Checkout.Status.EXPIRED, updated_at=now
+    )
+
+
+def lock(*, actor: Actor, checkout_id: UUID) -> Checkout:
+    """
+    Return a checkout, locked together with its cart until the transaction ends: the cart first.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    """
+    known = selectors.find(actor=actor, checkout_id=checkout_id)
+    Cart.objects.filter(pk=known.cart_id).for_update().values_list("pk", flat=True).first()
+    checkout: Checkout | None = Checkout.objects.filter(pk=checkout_id).for_update().first()
+    if checkout is None:
+        raise CheckoutNotFound
+    return checkout
+
+
+def check_open(checkout: Checkout, *, now: datetime) -> None:
+    """
+    Refuse a checkout that can no longer be changed.
+
+    :raises CheckoutExpired: if its time is over
+    :raises InvalidTransition: if it was placed or cancelled
+    """
+    if checkout.status == Checkout.Status.EXPIRED or (
+        checkout.status == Checkout.Status.OPEN and checkout.expires_at <= now
+    ):
+        raise CheckoutExpired
+    if checkout.status != Checkout.Status.OPEN:
+        raise InvalidTransition(
+            f"This checkout is {checkout.get_status_display()}.", extra={"status": checkout.status}
+        )
+
+
+def hold(*, actor: Actor, cart_id: UUID, now: datetime) -> None:
+    """
+    Hold every active line of a locked cart, or none.
+
+    :raises HoldFailed: listing every line that cannot be held
+    """
+    try:
+        carts.hold(actor=actor, cart_id=cart_id, now=now)
+    except InsufficientStock as shortage:
+        raise HoldFailed(errors=shortage.errors, extra=shortage.extra) from shortage
+
+
+def move(checkout: Checkout, status: str) -> None:
+    """
+    Move a locked checkout to `status`.
+
+    :raises InvalidTransition: if `Checkout.TRANSITIONS` does not allow it
+    """
+    if status not in Checkout.TRANSITIONS[checkout.status]:
+        raise InvalidTransition(extra={"from": checkout.status, "to": status})
+    checkout.status = Checkout.Status(status)
+
+
+def remember(checkout: Checkout, priced: Priced) -> None:
+    """Note on a locked checkout the quote that its customer is about to see."""
+    quote = priced.quote
+    shown = {
+        **checkout.quotes_shown,
+        quote.id: format_amount(quote.totals.grand_total, quote.currency),
+    }
+    checkout.quotes_shown = dict(list(shown.items())[-SHOWN_QUOTES:])
+    checkout.quote = quote.to_json()
+    checkout.quote_id = quote.id
+
+
+def _open_cart(actor: Actor) -> Cart:
+    cart: Cart | None = (
+        Cart.objects.for_actor(actor).filter(status__in=Cart.OPEN).for_update().last()
+        if actor.is_known
+        else None
+    )
+    if cart is None:
+        raise CartEmpty if actor.user_id is not None else CartNotFound
+    return cart
+
+
+def _reprice(checkout: Checkout, *, now: datetime, renew: bool = True) -> Priced:
+    priced = selectors.price(checkout, now=now)
+    remember(checkout, priced)
+    if renew:
+        ends = [
+            line.hold.expires_at
+            for line in priced.lines
+            if line.hold is not None and line.hold.expires_at is not None and line.hold.is_live(now)
+        ]
+        if ends:
+            checkout.expires_at = min(ends)
+        elif checkout.expires_at <= now:  # holds are switched off
+            checkout.expires_at = now + priced.hold_life
+    return priced
+
+
+def _clean(changes: Mapping[str, Any]) -> dict[str, Any]:
+    clean: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for field, value in changes.items():
+        try:
+            if field == "email":
+                clean[field] = addresses.check_email(value or "")
+            elif field in {"shipping_address", "billing_address"}:
+                name = "shippingAddress" if field == "shipping_address" else "billingAddress"
+                clean[field] = None if value is None else addresses.normalise(value, name)
+            elif field == "shipping_option":
+                clean[field] = addresses.check_text(value or "", "shippingOption", 40)
+            elif field == "notes":
+                clean[field] = addresses.check_text(value or "", "notes", 1000, multiline=True)
+        except ValidationFailed as refusal:
+            errors += refusal.errors
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return clean

@@ -1,0 +1,91 @@
+"""What the order endpoints read. Rules beyond shape live in the services."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from config.platform.http.inputs import Input
+from orders.models import Order
+
+
+class ListQuery(Input):
+    status = serializers.CharField(required=False, max_length=120)
+    placed_from = serializers.DateField(required=False)
+    placed_to = serializers.DateField(required=False)
+
+    def validate_status(self, value: str) -> list[str]:
+        statuses = [status.strip().lower() for status in value.split(",") if status.strip()]
+        if any(status not in Order.Status.values for status in statuses):
+            raise serializers.ValidationError("There is no such status.", code="invalid_choice")
+        return statuses
+
+
+class Lookup(Input):
+    number = serializers.CharField(max_length=50)
+    email = serializers.CharField(max_length=254)
+
+
+class Reason(Input):
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+
+
+class UnitsInput(Input):
+    item_id = serializers.UUIDField()
+    quantity = serializers.IntegerField(min_value=1)
+
+
+class CancelItems(Reason):
+    items = UnitsInput(many=True, allow_empty=False, max_length=200)
+
+
+class ReturnUnits(UnitsInput):
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
+
+
+class ReturnInput(Input):
+    items = ReturnUnits(many=True, allow_empty=False, max_length=200)
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+
+
+class RejectReturn(Input):
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+
+
+class ReceiveReturn(Input):
+    damaged = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, max_length=200
+    )
+
+
+class StatusInput(Reason):
+    status = serializers.ChoiceField(choices=Order.Status.choices)
+
+
+class ShipInput(Reason):
+    carrier = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
+    tracking_number = serializers.CharField(
+        required=False, allow_blank=True, max_length=100, default=""
+    )
+    tracking_url = serializers.CharField(
+        required=False, allow_blank=True, max_length=500, default=""
+    )
+
+
+class DirectItemInput(Input):
+    ignored = frozenset({"price", "unit_price", "total", "discount", "currency"})
+    sku = serializers.CharField(max_length=255)
+    quantity = serializers.IntegerField(min_value=1, max_value=100)
+
+
+class DirectOrder(Input):
+    items = DirectItemInput(many=True, allow_empty=False, max_length=200)
+    email = serializers.CharField(max_length=254, required=False, default="", trim_whitespace=False)
+    shipping_address = serializers.DictField()
+    shipping_option = serializers.CharField(required=False, max_length=40, default="")
+    currency = serializers.CharField(required=False, max_length=3, default="")
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
+
+
+class EditInput(Reason):
+    staff_notes = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+    needs_attention = serializers.CharField(required=False, allow_blank=True, max_length=200)

@@ -1,0 +1,249 @@
+"""Orders over HTTP: parse, one domain call, render."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.platform.http.authentication import Anyone, Known, Staff
+from config.platform.http.context import actor_of
+from config.platform.http.paging import page
+from config.platform.http.views import ApiView, ApiViewSet
+from orders import selectors, services
+from orders.api import serializers
+from orders.models import Order
+from orders.rendering import render_edit, render_order, render_return, render_status_change
+from orders.services import DirectItem, Units, WantedReturn
+
+
+class OrderViewSet(ApiViewSet):
+    """The orders of the caller; of the whole company for staff."""
+
+    limits = {"look_up": "lookup", "create": "checkout"}
+    staff_only = frozenset({"set_status", "ship", "deliver", "edit"})
+
+    def get_permissions(self):
+        if self.action in {"look_up", "retrieve"}:
+            return [Anyone()]
+        return [Staff()] if self.action in self.staff_only else [Known()]
+
+    def list(self, request: Request) -> Response:
+        query = serializers.ListQuery.read_query(request)
+        until = query.get("placed_to")
+        orders = selectors.orders_of(
+            actor=actor_of(request),
+            statuses=query.get("status", ()),
+            placed_from=_midnight(query.get("placed_from")),
+            placed_to=_midnight(until + timedelta(days=1) if until else None),
+        )
+        return Response(
+            page(
+                orders,
+                request,
+                order=("-placed_at", "-id"),
+                render=lambda order: render_order(order, staff=actor_of(request).is_staff),
+            )
+        )
+
+    def create(self, request: Request) -> Response:
+        body = serializers.DirectOrder.read(request)
+        actor = actor_of(request)
+        order = services.place_direct(
+            actor=actor,
+            items=[DirectItem(item["sku"], item["quantity"]) for item in body["items"]],
+            email=body["email"],
+            shipping_address=body["shipping_address"],
+            shipping_option=body["shipping_option"],
+            currency=body["currency"].upper(),
+            notes=body["notes"],
+            now=timezone.now(),
+        )
+        return self._answer(request, order, status=201)
+
+    def retrieve(self, request: Request, reference: str) -> Response:
+        order = selectors.find(
+            actor=actor_of(request),
+            reference=reference,
+            token=request.query_params.get("token", ""),
+        )
+        return Response(render_order(order, staff=actor_of(request).is_staff))
+
+    def look_up(self, request: Request) -> Response:
+        body = serializers.Lookup.read(request)
+        return Response(render_order(selectors.look_up(actor=actor_of(request), **body)))
+
+    def cancel(self, request: Request, reference: str) -> Response:
+        body = serializers.Reason.read(request)
+        order = services.cancel(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def cancel_items(self, request: Request, reference: str) -> Response:
+        body = serializers.CancelItems.read(request)
+        order = services.cancel_items(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            units=_units(body["items"]),
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def returns(self, request: Request, reference: str) -> Response:
+        order = selectors.find(actor=actor_of(request), reference=reference)
+        return Response(
+            page(
+                list(selectors.returns_of(order_id=order.id)),
+                request,
+                render=lambda found: render_return(found, order.currency),
+            )
+        )
+
+    def request_return(self, request: Request, reference: str) -> Response:
+        body = serializers.ReturnInput.read(request)
+        order = selectors.find(actor=actor_of(request), reference=reference)
+        found = services.request_return(
+            actor=actor_of(request),
+            order_id=order.id,
+            wanted=[
+                WantedReturn(item["item_id"], item["quantity"], item["reason"])
+                for item in body["items"]
+            ],
+            notes=body["notes"],
+            now=timezone.now(),
+        )
+        return Response(render_return(found, order.currency), status=201)
+
+    def set_status(self, request: Request, reference: str) -> Response:
+        body = serializers.StatusInput.read(request)
+        order = services.set_status(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            status=body["status"],
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def ship(self, request: Request, reference: str) -> Response:
+        body = serializers.ShipInput.read(request)
+        shipment = services.ship(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            now=timezone.now(),
+            **body,
+        )
+        return self._answer(request, shipment.order)
+
+    def deliver(self, request: Request, reference: str) -> Response:
+        body = serializers.Reason.read(request)
+        order = services.deliver(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            reason=body["reason"],
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def edit(self, request: Request, reference: str) -> Response:
+        body = serializers.EditInput.read(request)
+        order = services.edit(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            reason=body.pop("reason"),
+            changes=body,
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def status_history(self, request: Request, reference: str) -> Response:
+        order = selectors.find(actor=actor_of(request), reference=reference)
+        return Response(
+            page(
+                selectors.status_history(order_id=order.id),
+                request,
+                order=("id",),
+                render=render_status_change,
+                limit=100,
+            )
+        )
+
+    def edit_history(self, request: Request, reference: str) -> Response:
+        order = selectors.find(actor=actor_of(request), reference=reference)
+        return Response(
+            page(
+                selectors.edit_history(order_id=order.id),
+                request,
+                order=("id",),
+                render=render_edit,
+                limit=100,
+            )
+        )
+
+    def _id(self, request: Request, reference: str):
+        return selectors.find_id(actor=actor_of(request), reference=reference)
+
+    def _answer(self, request: Request, order: Order, *, status: int = 200) -> Response:
+        actor = actor_of(request)
+        current = selectors.find(actor=actor, reference=str(order.id))
+        return Response(render_order(current, staff=actor.is_staff), status=status)
+
+
+class ReturnViewSet(ApiViewSet):
+    """Decisions about returns, by staff."""
+
+    permission_classes = [Staff]
+
+    def approve(self, request: Request, return_id) -> Response:
+        serializers.Reason.read(request)
+        return self._answer(
+            services.approve_return(
+                actor=actor_of(request), return_id=return_id, now=timezone.now()
+            )
+        )
+
+    def reject(self, request: Request, return_id) -> Response:
+        body = serializers.RejectReturn.read(request)
+        return self._answer(
+            services.reject_return(
+                actor=actor_of(request), return_id=return_id, now=timezone.now(), **body
+            )
+        )
+
+    def receive(self, request: Request, return_id) -> Response:
+        body = serializers.ReceiveReturn.read(request)
+        return self._answer(
+            services.receive_return(
+                actor=actor_of(request),
+                return_id=return_id,
+                damaged=frozenset(body["damaged"]),
+                now=timezone.now(),
+            )
+        )
+
+    def _answer(self, found) -> Response:
+        return Response(render_return(found, found.order.currency))
+
+
+class HealthView(ApiView):
+    """The orders part of the health report (ORD-28)."""
+
+    permission_classes = [Anyone]
+
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok", "drafts": selectors.count_drafts(actor=actor_of(request))})
+
+
+def _midnight(date) -> datetime | None:
+    return None if date is None else datetime.combine(date, time.min, tzinfo=UTC)
+
+
+def _units(items) -> list[Units]:
+    return [Units(item["item_id"], item["quantity"]) for item in items]

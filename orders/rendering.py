@@ -1,0 +1,167 @@
+"""An order in the shape of the wire contract, for the API, the socket and the refusals that carry it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from config.platform.actor import hash_token
+from orders.models import Order, OrderEdit, OrderLine, ReturnRequest, Shipment, StatusChange
+from orders.services.placing import access_token
+from pricing.money import format_amount
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return RFC 3339 in UTC with Z."""
+    if value is None:
+        return None
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def tracking_url(order: Order) -> str:
+    """Return the address under which whoever has it may follow this one order."""
+    address = f"{settings.STOREFRONT_URL}/orders/{order.number}/"
+    stored = None if order.access_token_hash is None else bytes(order.access_token_hash)
+    for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+        token = access_token(order, secret=secret)
+        if hash_token(token) == stored:
+            return f"{address}?token={token}"
+    return address
+
+
+def render_line(line: OrderLine, currency: str) -> dict[str, Any]:
+    def money(amount: Decimal) -> str:
+        return format_amount(amount, currency)
+
+    return {
+        "id": str(line.id),
+        "productId": str(line.product_id),
+        "variantId": str(line.variant_id),
+        "sku": line.sku,
+        "name": line.name,
+        "options": line.options,
+        "imageUrl": line.image_url,
+        "quantity": line.quantity,
+        "unitPrice": money(line.unit_price),
+        "lineSubtotal": money(line.subtotal),
+        "lineDiscount": money(line.discount),
+        "lineTax": money(line.tax),
+        "lineTotal": money(line.total),
+        "taxes": line.taxes,
+        "note": line.note,
+        "customization": line.customization,
+        "cancelledQuantity": line.cancelled_quantity,
+        "returnedQuantity": line.returned_quantity,
+        "refundedAmount": money(line.refunded_amount),
+    }
+
+
+def render_totals(order: Order) -> dict[str, Any]:
+    amounts = {
+        "subtotal": order.subtotal,
+        "discountTotal": order.discount_total,
+        "shippingTotal": order.shipping_total,
+        "shippingDiscount": order.shipping_discount,
+        "shippingTax": order.shipping_tax,
+        "taxTotal": order.tax_total,
+        "grandTotal": order.grand_total,
+    }
+    return {
+        **{name: format_amount(amount, order.currency) for name, amount in amounts.items()},
+        "pricesIncludeTax": order.prices_include_tax,
+    }
+
+
+def render_shipment(shipment: Shipment) -> dict[str, Any]:
+    return {
+        "id": str(shipment.id),
+        "status": shipment.status,
+        "carrier": shipment.carrier,
+        "trackingNumber": shipment.tracking_number,
+        "trackingUrl": shipment.tracking_url or None,
+        "items": shipment.lines,
+        "shippedAt": moment(shipment.shipped_at),
+        "deliveredAt": moment(shipment.delivered_at),
+    }
+
+
+def render_order(order: Order, *, staff: bool = False) -> dict[str, Any]:
+    """Return the order as every answer shows it; `staff` adds what only staff may read."""
+    return {
+        "id": str(order.id),
+        "number": order.number,
+        "status": order.status,
+        "paymentStatus": order.payment_status,
+        "paymentMethod": order.payment_method or None,
+        "currency": order.currency,
+        "email": order.email,
+        "items": [render_line(line, order.currency) for line in order.lines.all()],
+        "totals": render_totals(order),
+        "quoteId": order.quote_id,
+        "refundedTotal": format_amount(order.refunded_total, order.currency),
+        "shippingAddress": order.shipping_address or None,
+        "billingAddress": order.billing_address,
+        "shippingOption": order.shipping_option or None,
+        "shippingName": order.shipping_name or None,
+        "notes": order.notes,
+        "shipments": [render_shipment(shipment) for shipment in order.shipments.all()],
+        "disputed": order.is_disputed,
+        "placedAt": moment(order.placed_at),
+        "confirmedAt": moment(order.confirmed_at),
+        "shippedAt": moment(order.shipped_at),
+        "deliveredAt": moment(order.delivered_at),
+        "cancelledAt": moment(order.cancelled_at),
+        "expiresAt": moment(order.expires_at) if order.status == Order.Status.DRAFT else None,
+        "trackingUrl": tracking_url(order),
+        **(
+            {"needsAttention": order.needs_attention or None, "staffNotes": order.staff_notes}
+            if staff
+            else {}
+        ),
+    }
+
+
+def render_status_change(change: StatusChange) -> dict[str, Any]:
+    return {
+        "from": change.from_status or None,
+        "to": change.to_status,
+        "actor": change.actor,
+        "reason": change.reason,
+        "at": moment(change.at),
+    }
+
+
+def render_edit(edit: OrderEdit) -> dict[str, Any]:
+    return {
+        "field": edit.field,
+        "old": edit.old,
+        "new": edit.new,
+        "actor": edit.actor,
+        "reason": edit.reason,
+        "at": moment(edit.at),
+    }
+
+
+def render_return(request: ReturnRequest, currency: str) -> dict[str, Any]:
+    return {
+        "id": str(request.id),
+        "orderId": str(request.order_id),
+        "status": request.status,
+        "items": [
+            {
+                "itemId": str(line.order_line_id),
+                "quantity": line.quantity,
+                "reason": line.reason,
+                "damaged": line.is_damaged,
+            }
+            for line in request.lines.all()
+        ],
+        "refundAmount": format_amount(request.refund_amount, currency),
+        "notes": request.notes,
+        "requestedAt": moment(request.requested_at),
+        "decidedAt": moment(request.decided_at),
+        "receivedAt": moment(request.received_at),
+    }

@@ -1,0 +1,188 @@
+"""Reads of orders."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from config.platform.actor import Actor, hash_token
+from orders.errors import OrderNotFound
+from orders.models import Order, OrderEdit, RefundRequest, ReturnRequest, Shipment, StatusChange
+
+NUMBER = re.compile(r"ORD-[0-9]{8}-[0-9]{6,12}")
+_TOKEN = re.compile(r"[0-9a-f]{64}")
+
+
+def orders_of(
+    *,
+    actor: Actor,
+    statuses: Sequence[str] = (),
+    placed_from: datetime | None = None,
+    placed_to: datetime | None = None,
+) -> QuerySet[Order]:
+    """Return the caller's orders with their lines and shipments, newest first; the period is half-open."""
+    orders = Order.objects.for_actor(actor)
+    if statuses:
+        orders = orders.filter(status__in=statuses)
+    if placed_from is not None:
+        orders = orders.filter(placed_at__gte=placed_from)
+    if placed_to is not None:
+        orders = orders.filter(placed_at__lt=placed_to)
+    return orders.prefetch_related("lines", "shipments").order_by("-placed_at", "-id")
+
+
+def find(*, actor: Actor, reference: str, token: str = "") -> Order:
+    """
+    Return an order by its id or number, with lines and shipments.
+
+    `token` is the secret of the order's own link; with it, anybody may read this one order.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    orders = Order.objects.filter(company_id=actor.company_id).prefetch_related(
+        "lines", "shipments"
+    )
+    key = _as_uuid(reference)
+    if key is not None:
+        orders = orders.filter(pk=key)
+    elif NUMBER.fullmatch(reference.upper()):
+        orders = orders.filter(number=reference.upper())
+    else:
+        raise OrderNotFound
+    order = orders.first()
+    if order is None or not (_may_see(actor, order) or _opens(token, order)):
+        raise OrderNotFound
+    return order
+
+
+def find_id(*, actor: Actor, reference: str) -> UUID:
+    """
+    Return the id of an order named by id or number.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    key = _as_uuid(reference)
+    orders = Order.objects.for_actor(actor)
+    if key is not None:
+        orders = orders.filter(pk=key)
+    elif NUMBER.fullmatch(reference.upper()):
+        orders = orders.filter(number=reference.upper())
+    else:
+        raise OrderNotFound
+    found: UUID | None = orders.values_list("pk", flat=True).first()
+    if found is None:
+        raise OrderNotFound
+    return found
+
+
+def look_up(*, actor: Actor, number: str, email: str) -> Order:
+    """
+    Return the order of this number, if the e-mail address is the one it was placed with.
+
+    :raises OrderNotFound: the same for a wrong number and a wrong address
+    """
+    order = (
+        Order.objects.filter(company_id=actor.company_id, number=number.strip().upper()[:50])
+        .prefetch_related("lines", "shipments")
+        .first()
+    )
+    given = email.strip().lower().encode()
+    if order is None or not hmac.compare_digest(order.email.lower().encode(), given):
+        raise OrderNotFound
+    return order
+
+
+def count_drafts(*, actor: Actor) -> int:
+    """Return how many of the company's orders wait for payment."""
+    return Order.objects.filter(company_id=actor.company_id, status=Order.Status.DRAFT).count()
+
+
+def status_history(*, order_id: UUID) -> QuerySet[StatusChange]:
+    """Return every status the order went through, oldest first."""
+    return StatusChange.objects.filter(order_id=order_id).order_by("id")
+
+
+def edit_history(*, order_id: UUID) -> QuerySet[OrderEdit]:
+    """Return every edit of the order, oldest first."""
+    return OrderEdit.objects.filter(order_id=order_id).order_by("id")
+
+
+def returns_of(*, order_id: UUID) -> QuerySet[ReturnRequest]:
+    """Return the order's returns with their lines, oldest first."""
+    return ReturnRequest.objects.filter(order_id=order_id).prefetch_related("lines").order_by("id")
+
+
+def refunds_of(*, order_id: UUID) -> QuerySet[RefundRequest]:
+    """Return what was asked back of the order, oldest first."""
+    return RefundRequest.objects.filter(order_id=order_id).order_by("created_at", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whom to tell about an order, and where it stands."""
+
+    user_id: UUID | None
+    session_hash: bytes | None
+    status: str
+
+
+def owner(*, order_id: UUID) -> Owner | None:
+    """Return who placed an order: one statement, for pushes."""
+    row = Order.objects.filter(pk=order_id).values_list("user_id", "session_hash", "status").first()
+    if row is None:
+        return None
+    user_id, session_hash, status = row
+    return Owner(user_id, bytes(session_hash) if session_hash is not None else None, status)
+
+
+def for_mail(*, order_id: UUID) -> Order:
+    """
+    Return an order with its lines, for a message about it.
+
+    :raises OrderNotFound: if there is none
+    """
+    order = Order.objects.filter(pk=order_id).prefetch_related("lines").first()
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
+def shipment(*, shipment_id: UUID | str) -> Shipment:
+    """
+    Return one shipment, for a message about it.
+
+    :raises OrderNotFound: if there is none
+    """
+    found = Shipment.objects.filter(pk=shipment_id).first()
+    if found is None:
+        raise OrderNotFound
+    return found
+
+
+def _may_see(actor: Actor, order: Order) -> bool:
+    if actor.sees_everything:
+        return True
+    if actor.user_id is not None:
+        return order.user_id == actor.user_id
+    if actor.session_hash is None or order.session_hash is None:
+        return False
+    return hmac.compare_digest(actor.session_hash, bytes(order.session_hash))
+
+
+def _opens(token: str, order: Order) -> bool:
+    if order.access_token_hash is None or not _TOKEN.fullmatch(token):
+        return False
+    return hmac.compare_digest(hash_token(token), bytes(order.access_token_hash))
+
+
+def _as_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,62 @@
+"""The verbs of orders."""
+
+from __future__ import annotations
+
+from orders.services.cancelling import cancel, cancel_items, fail
+from orders.services.direct import DirectItem, place_direct
+from orders.services.placing import DraftLine, OrderDraft, access_token, confirm, demands, place
+from orders.services.refunds import (
+    Units,
+    fail_refund,
+    record_refund,
+    refund_units,
+    refundable,
+    request_refund,
+    retry_refund,
+    return_payment,
+)
+from orders.services.returns import (
+    WantedReturn,
+    approve_return,
+    receive_return,
+    reject_return,
+    request_return,
+)
+from orders.services.shipping import ship
+from orders.services.status import deliver, edit, flag, lock, process, set_payment_status
+from orders.services.steps import set_status
+
+__all__ = [
+    "DirectItem",
+    "DraftLine",
+    "OrderDraft",
+    "Units",
+    "WantedReturn",
+    "access_token",
+    "approve_return",
+    "cancel",
+    "cancel_items",
+    "confirm",
+    "deliver",
+    "demands",
+    "edit",
+    "fail",
+    "fail_refund",
+    "flag",
+    "lock",
+    "place",
+    "place_direct",
+    "process",
+    "receive_return",
+    "record_refund",
+    "refund_units",
+    "refundable",
+    "reject_return",
+    "request_refund",
+    "request_return",
+    "retry_refund",
+    "return_payment",
+    "set_payment_status",
+    "set_status",
+    "ship",
+]

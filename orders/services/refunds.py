@@ -1,0 +1,361 @@
+"""
+What is owed back, to the cent.
+
+The money of a line is frozen per unit. Each refund claims the next units that no refund has claimed
+yet, so any sequence of cancellations, returns and refunds adds up to what was paid. `checkout` moves
+the money and reports back through `record_refund`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Sum
+
+from config.platform import outbox
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
+from orders.errors import RefundExceedsPayment
+from orders.events import OrderRefunded, RefundRequested
+from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
+from orders.services.status import about, lock, move
+from pricing.money import format_amount, quantize, unit_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Some units of one order line."""
+
+    line_id: UUID
+    quantity: int
+
+
+PAID = (Order.PaymentStatus.CAPTURED, Order.PaymentStatus.PARTIALLY_REFUNDED)
+
+
+def refundable(order: Order) -> Decimal:
+    """Return what of a locked order's money is neither refunded nor asked back yet."""
+    if order.payment_status not in {*PAID, Order.PaymentStatus.AUTHORIZED}:
+        return Decimal(0)
+    asked = RefundRequest.objects.filter(
+        order=order, payment_id=None, status=RefundRequest.Status.DUE
+    ).aggregate(asked=Sum("amount"))["asked"]
+    return order.grand_total - order.refunded_total - (asked or Decimal(0))
+
+
+def shipping_share(order: Order, price: Decimal) -> Decimal:
+    """
+    Return what a part of the shipping price brings back with its tax, counted after earlier parts.
+
+    A fixed function of the price claimed so far: all parts add up to what shipping cost.
+    """
+    net = order.shipping_total - order.shipping_discount
+    if not net:
+        return Decimal(0)
+    lines = OrderLine.objects.filter(order=order).aggregate(total=Sum("total"))["total"]
+    paid = order.grand_total - lines
+
+    def upto(claimed: Decimal) -> Decimal:
+        return quantize(paid * claimed / net, order.currency)
+
+    return upto(order.shipping_claimed + price) - upto(order.shipping_claimed)
+
+
+def claim(
+    order: Order,
+    lines: Mapping[UUID, OrderLine],
+    units: Sequence[Units],
+    *,
+    shipping: Decimal,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+    whole: bool = False,
+    exact: bool = False,
+    return_request: ReturnRequest | None = None,
+) -> RefundRequest | None:
+    """
+    Ask back the money of units and of a part of the shipping price, on a locked order.
+
+    Units whose money was asked back before bring nothing. `whole` asks for everything that is left
+    of the payment. Earlier goodwill refunds may leave less than the shares; with `exact` that is
+    refused, else what is left is asked for. Returns None when nothing is due.
+
+    :raises RefundExceedsPayment: with `exact`, if less is left than asked for
+    """
+    parts = []
+    total = Decimal(0)
+    for wanted in units:
+        line = lines[wanted.line_id]
+        count = min(wanted.quantity, line.quantity - line.claimed_quantity)
+        if not count:
+            continue
+        amount = unit_shares(
+            line.total, line.quantity, line.claimed_quantity, count, order.currency
+        )
+        line.claimed_quantity += count
+        line.save(update_fields=["claimed_quantity"])
+        parts.append(
+            {
+                "itemId": str(line.id),
+                "quantity": count,
+                "amount": format_amount(amount, order.currency),
+            }
+        )
+        total += amount
+    if shipping:
+        total += shipping_share(order, shipping)
+        order.shipping_claimed += shipping
+        order.save(update_fields=["shipping_claimed", "updated_at"])
+    left = refundable(order)
+    if exact and total > left:
+        raise RefundExceedsPayment(extra={"refundable": format_amount(left, order.currency)})
+    amount = left if whole else min(total, left)
+    if amount <= 0:
+        return None
+    return _request(
+        order,
+        amount=amount,
+        reason=reason,
+        lines=parts,
+        shipping=shipping,
+        actor=actor,
+        now=now,
+        return_request=return_request,
+    )
+
+
+@transaction.atomic
+def request_refund(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    amount: Decimal,
+    reason: str,
+    now: datetime,
+) -> RefundRequest:
+    """
+    Ask back an amount that belongs to no particular units: goodwill.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises RefundExceedsPayment: if less is left of the payment
+    """
+    order = lock(actor=actor, order_id=order_id)
+    left = refundable(order)
+    if amount > left:
+        raise RefundExceedsPayment(extra={"refundable": format_amount(left, order.currency)})
+    return _request(
+        order, amount=amount, reason=reason, lines=[], shipping=Decimal(0), actor=actor, now=now
+    )
+
+
+@transaction.atomic
+def return_payment(
+    *, actor: Actor, order_id: UUID, payment_id: UUID, amount: Decimal, reason: str, now: datetime
+) -> RefundRequest:
+    """
+    Ask back a payment that is no part of its order: a second one, or one that came after a cancellation.
+
+    Asking twice for the same payment gives the same request.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order = lock(actor=actor, order_id=order_id)
+    earlier = RefundRequest.objects.filter(payment_id=payment_id).first()
+    if earlier is not None:
+        return earlier
+    return _request(
+        order,
+        amount=amount,
+        reason=reason,
+        lines=[],
+        shipping=Decimal(0),
+        actor=actor,
+        now=now,
+        payment_id=payment_id,
+    )
+
+
+@transaction.atomic
+def refund_units(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    units: Sequence[Units],
+    shipping: Decimal = Decimal(0),
+    reason: str,
+    now: datetime,
+) -> RefundRequest:
+    """
+    Refund units of an order, and a part of the shipping price, without taking goods back.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises ValidationFailed: if a line is not of this order, or has fewer units left to refund
+    :raises RefundExceedsPayment: if less is left of the payment
+    """
+    order = lock(actor=actor, order_id=order_id)
+    lines = {line.id: line for line in order.lines.all()}
+    errors = []
+    for index, wanted in enumerate(units):
+        line = lines.get(wanted.line_id)
+        if line is None:
+            errors.append(
+                FieldError(
+                    f"items.{index}.itemId", "invalid", "There is no such line in this order."
+                )
+            )
+        elif wanted.quantity > line.quantity - line.claimed_quantity:
+            errors.append(
+                FieldError(
+                    f"items.{index}.quantity", "max_value", "Fewer units are left to refund."
+                )
+            )
+    if len({wanted.line_id for wanted in units}) < len(units):
+        errors.append(FieldError("items", "duplicate", "Name each line once."))
+    if errors:
+        raise ValidationFailed(errors=errors)
+    if shipping > order.shipping_total - order.shipping_discount - order.shipping_claimed:
+        raise RefundExceedsPayment(
+            errors=[FieldError("shipping", "max_value", "Less is left of what shipping cost.")]
+        )
+    request = claim(
+        order, lines, units, shipping=shipping, actor=actor, now=now, reason=reason, exact=True
+    )
+    if request is None:
+        raise RefundExceedsPayment(extra={"refundable": format_amount(Decimal(0), order.currency)})
+    return request
+
+
+@transaction.atomic
+def record_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequest:
+    """
+    Note that a refund has been carried out. Noting it twice changes nothing.
+
+    A delivered order whose whole money went back becomes *refunded*. Locks the order.
+    """
+    request = RefundRequest.objects.get(pk=request_id)
+    order = lock(actor=actor, order_id=request.order_id)
+    request.refresh_from_db()
+    if request.status == RefundRequest.Status.DONE:
+        return request
+    request.status = RefundRequest.Status.DONE
+    request.done_at = now
+    request.failure = ""
+    request.save(update_fields=["status", "done_at", "failure"])
+    if request.payment_id is not None:
+        return request
+    order.refunded_total += request.amount
+    whole = order.refunded_total == order.grand_total
+    order.payment_status = (
+        Order.PaymentStatus.REFUNDED if whole else Order.PaymentStatus.PARTIALLY_REFUNDED
+    )
+    _share_out(order, request)
+    events: list[OrderRefunded | object] = [
+        OrderRefunded(**about(order), amount=format_amount(request.amount, order.currency))
+    ]
+    if whole and order.status == Order.Status.DELIVERED:
+        events += move(
+            order,
+            Order.Status.REFUNDED,
+            actor=actor,
+            now=now,
+            reason=request.reason,
+            fields=("refunded_total", "payment_status"),
+        )
+    else:
+        order.save(update_fields=["refunded_total", "payment_status", "updated_at"])
+    if request.return_request_id is not None:
+        ReturnRequest.objects.filter(
+            pk=request.return_request_id, status=ReturnRequest.Status.RECEIVED
+        ).update(status=ReturnRequest.Status.REFUNDED, refund_amount=request.amount)
+    outbox.publish(*events, actor=actor, now=now)  # type: ignore[arg-type]
+    return request
+
+
+@transaction.atomic
+def fail_refund(*, actor: Actor, request_id: UUID, failure: str, now: datetime) -> RefundRequest:
+    """Note that a refund was refused for good; the order is flagged so that a person takes over."""
+    request = RefundRequest.objects.get(pk=request_id)
+    order = lock(actor=actor, order_id=request.order_id)
+    request.refresh_from_db()
+    if request.status != RefundRequest.Status.DUE:
+        return request
+    request.status = RefundRequest.Status.FAILED
+    request.failure = failure[:300]
+    request.save(update_fields=["status", "failure"])
+    order.needs_attention = (
+        f"A refund of {format_amount(request.amount, order.currency)} failed: {failure}"[:200]
+    )
+    order.save(update_fields=["needs_attention", "updated_at"])
+    return request
+
+
+@transaction.atomic
+def retry_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequest:
+    """
+    Put a failed refund back into the queue.
+
+    :raises InvalidTransition: if it has not failed
+    :raises RefundExceedsPayment: if the money has gone back in another way since
+    """
+    request = RefundRequest.objects.get(pk=request_id)
+    order = lock(actor=actor, order_id=request.order_id)
+    request.refresh_from_db()
+    if request.status != RefundRequest.Status.FAILED:
+        raise InvalidTransition(extra={"from": request.status, "to": RefundRequest.Status.DUE})
+    if request.payment_id is None and request.amount > refundable(order):
+        raise RefundExceedsPayment
+    request.status = RefundRequest.Status.DUE
+    request.failure = ""
+    request.save(update_fields=["status", "failure"])
+    outbox.publish(
+        RefundRequested(**about(order), refund_request_id=str(request.id)), actor=actor, now=now
+    )
+    return request
+
+
+def _share_out(order: Order, request: RefundRequest) -> None:
+    """Add a refund to its lines, never above what each cost; the rest is shipping or goodwill."""
+    left = request.amount
+    lines = {str(line.id): line for line in order.lines.all()}
+    for part in request.lines:
+        line = lines[part["itemId"]]
+        amount = min(Decimal(part["amount"]), left, line.total - line.refunded_amount)
+        line.refunded_amount += amount
+        line.save(update_fields=["refunded_amount"])
+        left -= amount
+
+
+def _request(
+    order: Order,
+    *,
+    amount: Decimal,
+    reason: str,
+    lines: list[dict[str, object]],
+    shipping: Decimal,
+    actor: Actor,
+    now: datetime,
+    payment_id: UUID | None = None,
+    return_request: ReturnRequest | None = None,
+) -> RefundRequest:
+    request = RefundRequest.objects.create(
+        order=order,
+        amount=amount,
+        currency=order.currency,
+        reason=reason[:200],
+        lines=lines,
+        shipping_amount=shipping,
+        payment_id=payment_id,
+        return_request=return_request,
+        requested_by=actor.label,
+        created_at=now,
+    )
+    outbox.publish(
+        RefundRequested(**about(order), refund_request_id=str(request.id)), actor=actor, now=now
+    )
+    return request

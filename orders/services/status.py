@@ -1,0 +1,200 @@
+"""Moves of an order's status: one function, one history."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from config.platform import outbox
+from config.platform.actor import Actor
+from config.platform.errors import InvalidTransition
+from orders.errors import OrderNotFound
+from orders.events import OrderDelivered, OrderEvent, OrderStatusChanged
+from orders.models import Order, OrderEdit, Shipment, StatusChange
+
+
+def lock(*, actor: Actor, order_id: UUID) -> Order:
+    """
+    Return the order, locked until the transaction ends.
+
+    Take any cart or checkout lock before, and payment, coupon and stock locks after.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order: Order | None = Order.objects.for_actor(actor).filter(pk=order_id).for_update().first()
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
+def move(
+    order: Order,
+    *steps: str,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+    fields: tuple[str, ...] = (),
+) -> list[OrderEvent]:
+    """
+    Move a locked order through `steps`, write the history, and return what is to be announced.
+
+    `fields` names further attributes of the order that the caller has set and wants saved.
+
+    :raises InvalidTransition: if a step is not in `Order.TRANSITIONS`; nothing is written
+    """
+    changes = []
+    status = order.status
+    for step in steps:
+        if step not in Order.TRANSITIONS[status]:
+            raise refused_move(order, step)
+        changes.append(
+            StatusChange(
+                order=order,
+                from_status=status,
+                to_status=step,
+                actor=actor.label,
+                reason=reason,
+                at=now,
+            )
+        )
+        status = step
+    order.status = status
+    order.save(update_fields=["status", "updated_at", *fields])
+    StatusChange.objects.bulk_create(changes)
+    return [
+        OrderStatusChanged(
+            **about(order), from_status=change.from_status, to_status=change.to_status
+        )
+        for change in changes
+    ]
+
+
+def refused_move(order: Order, step: str, detail: str | None = None) -> InvalidTransition:
+    """Return the refusal of a status that the order cannot take now."""
+    return InvalidTransition(
+        detail or f"An order that is {order.status} cannot become {step}.",
+        extra={
+            "from": order.status,
+            "to": step,
+            "allowed": sorted(Order.TRANSITIONS[order.status]),
+        },
+    )
+
+
+def about(order: Order) -> dict[str, Any]:
+    """Return the fields that every event of an order carries."""
+    return {
+        "aggregate_id": order.id,
+        "number": order.number,
+        "user_id": str(order.user_id) if order.user_id else None,
+    }
+
+
+def record_edit(
+    order: Order, field: str, old: Any, new: Any, *, actor: Actor, now: datetime, reason: str = ""
+) -> None:
+    """Write one changed field of the order into its edit history."""
+    OrderEdit.objects.create(
+        order=order, field=field, old=old, new=new, actor=actor.label, reason=reason[:500], at=now
+    )
+
+
+@transaction.atomic
+def edit(
+    *, actor: Actor, order_id: UUID, changes: dict[str, Any], now: datetime, reason: str = ""
+) -> Order:
+    """
+    Change fields of an order that move neither money nor goods, and keep the old values.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order = lock(actor=actor, order_id=order_id)
+    allowed = {"staff_notes", "needs_attention", "email", "shipping_address", "billing_address"}
+    changed = {
+        field: value
+        for field, value in changes.items()
+        if field in allowed and getattr(order, field) != value
+    }
+    for field, value in changed.items():
+        record_edit(order, field, getattr(order, field), value, actor=actor, now=now, reason=reason)
+        setattr(order, field, value)
+    if changed:
+        order.save(update_fields=[*changed, "updated_at"])
+    return order
+
+
+@transaction.atomic
+def flag(
+    *, actor: Actor, order_id: UUID, attention: str, now: datetime, disputed: bool = False
+) -> Order:
+    """
+    Mark an order for staff to look at; `disputed` also says that the customer contests the payment.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order = lock(actor=actor, order_id=order_id)
+    if order.needs_attention != attention[:200]:
+        record_edit(
+            order, "needs_attention", order.needs_attention, attention[:200], actor=actor, now=now
+        )
+    order.needs_attention = attention[:200]
+    order.is_disputed = order.is_disputed or disputed
+    order.save(update_fields=["needs_attention", "is_disputed", "updated_at"])
+    return order
+
+
+@transaction.atomic
+def set_payment_status(
+    *, actor: Actor, order_id: UUID, status: str, method: str = "", now: datetime
+) -> Order:
+    """
+    Note where the money stands. Decided by `checkout`, which owns the payments.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order = lock(actor=actor, order_id=order_id)
+    if order.payment_status != status or (method and order.payment_method != method):
+        order.payment_status = Order.PaymentStatus(status)
+        order.payment_method = method or order.payment_method
+        order.save(update_fields=["payment_status", "payment_method", "updated_at"])
+    return order
+
+
+@transaction.atomic
+def process(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") -> Order:
+    """
+    Note that a confirmed order is being packed.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises InvalidTransition: if it is not confirmed
+    """
+    order = lock(actor=actor, order_id=order_id)
+    outbox.publish(
+        *move(order, Order.Status.PROCESSING, actor=actor, now=now, reason=reason),
+        actor=actor,
+        now=now,
+    )
+    return order
+
+
+@transaction.atomic
+def deliver(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") -> Order:
+    """
+    Note that everything has arrived; the time in which the customer may return it starts now.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises InvalidTransition: if the order is not on its way
+    """
+    order = lock(actor=actor, order_id=order_id)
+    order.delivered_at = now
+    events = move(
+        order, Order.Status.DELIVERED, actor=actor, now=now, reason=reason, fields=("delivered_at",)
+    )
+    order.shipments.filter(status=Shipment.Status.SHIPPED).update(
+        status=Shipment.Status.DELIVERED, delivered_at=now
+    )
+    outbox.publish(*events, OrderDelivered(**about(order)), actor=actor, now=now)
+    return order
