@@ -146,9 +146,13 @@ class ApiMixin:
 
     def handle_exception(self: Any, failure: Exception) -> Response:
         error = problems.application_error(failure)
-        if isinstance(failure, OperationalError | InterfaceError):
-            # The connection may be the broken one; the next request gets another.
-            transaction.get_connection().close_if_unusable_or_obsolete()
+        connection = transaction.get_connection()
+        if (
+            isinstance(failure, OperationalError | InterfaceError)
+            and not connection.in_atomic_block
+        ):
+            # The connection may be the broken one; what follows gets another.
+            connection.close_if_unusable_or_obsolete()
         response = Response(
             problems.body(error, request_id=getattr(self.request, "request_id", "")),
             status=error.http_status,
