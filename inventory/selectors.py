@@ -247,7 +247,7 @@ def find_product(*, actor: Actor, ref: str) -> Product:
     products = Product.objects.filter(named, company_id=actor.company_id).select_related("category")
     if not actor.sees_everything:
         products = products.exclude(status=Product.Status.DRAFT)
-    product = products.first() if "\x00" not in ref else None
+    product: Product | None = products.first() if "\x00" not in ref else None
     if product is None:
         raise ProductNotFound
     return product

@@ -3,35 +3,93 @@
 from __future__ import annotations
 
 from inventory.selectors import Hold
-from inventory.services.holds import (
+from inventory.services.catalogue import (
+    announce_edit,
+    create_product,
+    discontinue,
+    free_slug,
+    relate,
+    update_product,
+    upsert_bundle,
+    upsert_categories,
+)
+from inventory.services.demands import (
     Demand,
     HoldLimits,
     Shortage,
-    assign,
-    confirm,
-    extend,
-    move_holds,
-    reacquire,
-    release,
+    refusal,
+)
+from inventory.services.drafts import (
+    BundleDraft,
+    CategoryDraft,
+    ImageDraft,
+    ProductDraft,
+    VariantDraft,
+)
+from inventory.services.expiry import (
     release_all,
-    release_cart,
     release_expired,
     release_hold,
-    release_order,
+)
+from inventory.services.holds import (
+    extend,
+    move_holds,
+    release,
+    release_cart,
     reserve,
+)
+from inventory.services.products import (
+    Upserted,
+    sanitise,
+    upsert_product,
+    upsert_products,
+)
+from inventory.services.sales import (
+    assign,
+    confirm,
+    reacquire,
+    release_order,
     restock,
+)
+from inventory.services.stock import (
+    Counted,
+    StockCount,
+    adjust,
+    count_stock,
+    create_stock_level,
+    receive,
+    update_stock_level,
+    upsert_warehouse,
 )
 
 __all__ = [
+    "BundleDraft",
+    "CategoryDraft",
+    "Counted",
     "Demand",
     "Hold",
     "HoldLimits",
+    "ImageDraft",
+    "ProductDraft",
     "Shortage",
+    "StockCount",
+    "Upserted",
+    "VariantDraft",
+    "adjust",
+    "announce_edit",
     "assign",
     "confirm",
+    "count_stock",
+    "create_product",
+    "create_stock_level",
+    "discontinue",
     "extend",
+    "free_slug",
     "move_holds",
     "reacquire",
+    "receive",
+    "refusal",
+    "relate",
     "release",
     "release_all",
     "release_cart",
@@ -40,4 +98,12 @@ __all__ = [
     "release_order",
     "reserve",
     "restock",
+    "sanitise",
+    "update_product",
+    "update_stock_level",
+    "upsert_bundle",
+    "upsert_categories",
+    "upsert_product",
+    "upsert_products",
+    "upsert_warehouse",
 ]

@@ -437,12 +437,12 @@ def expiries(lapsed: Iterable[HeldUnits]) -> list[HoldExpired]:
         )
     return [
         HoldExpired(
-            aggregate_id=cart_id or order_id,
+            aggregate_id=aggregate_id,
             line_ids=list(dict.fromkeys(line_ids)),
             order_id=str(order_id) if order_id else None,
         )
         for (cart_id, order_id), line_ids in lines.items()
-        if cart_id or order_id
+        if (aggregate_id := cart_id or order_id)
     ]
 
 

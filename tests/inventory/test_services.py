@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -16,7 +14,7 @@ from config.platform.actor import Actor
 from config.platform.models import OutboxEvent, new_id
 from inventory import selectors
 from inventory import services as inventory
-from inventory.errors import HoldFailed, HoldLimitExceeded, InsufficientStock
+from inventory.errors import HoldLimitExceeded, InsufficientStock
 from inventory.models import Reservation, StockLevel, StockMovement, Variant
 from inventory.services import Demand, Hold, HoldLimits, Shortage
 from tests.factories import default_warehouse, make_stock, make_variant, make_warehouse

@@ -1,0 +1,247 @@
+"""The catalogue by hand: single products, categories, relations and bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.utils.text import slugify
+
+from config.platform import audit, outbox
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, ValidationFailed
+from inventory.errors import CategoryNotFound, ProductNotFound, SlugTaken
+from inventory.events import ProductDiscontinuedEvent, ProductUpdated
+from inventory.models import Bundle, BundleItem, Category, Product, ProductRelation, Variant
+from inventory.services.drafts import SLUG, BundleDraft, CategoryDraft, ProductDraft, texts_fit
+from inventory.services.products import Upserted, sanitise, search_terms, upsert_product
+
+
+@transaction.atomic
+def create_product(*, actor: Actor, draft: ProductDraft, now: datetime) -> Upserted:
+    """
+    Create a product that is not there yet; without a slug, one is made from the name.
+
+    :raises SlugTaken: if there is a product of that slug
+    :raises ValidationFailed, SkuTaken, CategoryNotFound, WarehouseNotFound: as `upsert_product`
+    """
+    if draft.slug:
+        if Product.objects.filter(company_id=actor.company_id, slug=draft.slug).exists():
+            raise SlugTaken(extra={"slug": draft.slug[:255]})
+    else:
+        draft = replace(draft, slug=free_slug(company_id=actor.company_id, name=draft.name or ""))
+    result = upsert_product(actor=actor, draft=draft, now=now)
+    audit.record(
+        actor=actor,
+        action="product.created",
+        object_type="product",
+        object_id=result.product_id,
+        after={"slug": result.slug, "skus": sorted(result.variant_ids)},
+        now=now,
+    )
+    return result
+
+
+@transaction.atomic
+def update_product(
+    *, actor: Actor, product_id: UUID, draft: ProductDraft, now: datetime
+) -> Upserted:
+    """
+    Change a product; its slug stays, because links lead there.
+
+    :raises ProductNotFound: if the company has no such product
+    :raises ValidationFailed, SkuTaken, CategoryNotFound, WarehouseNotFound: as `upsert_product`
+    """
+    product = Product.objects.filter(company_id=actor.company_id, id=product_id).first()
+    if product is None:
+        raise ProductNotFound
+    result = upsert_product(actor=actor, draft=replace(draft, slug=product.slug), now=now)
+    if result.is_changed:
+        audit.record(
+            actor=actor,
+            action="product.updated",
+            object_type="product",
+            object_id=product_id,
+            after={
+                "skus": sorted({*result.new_skus, *result.changed_skus, *result.withdrawn_skus})
+            },
+            now=now,
+        )
+    return result
+
+
+@transaction.atomic
+def discontinue(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
+    """
+    Stop selling a product. It stays visible in carts and orders, marked unavailable. Repeating changes nothing.
+
+    :raises ProductNotFound: if the company has no such product
+    """
+    product = (
+        Product.objects.filter(company_id=actor.company_id, id=product_id).for_update().first()
+    )
+    if product is None:
+        raise ProductNotFound
+    if product.status == Product.Status.DISCONTINUED:
+        return product
+    before, product.status = product.status, Product.Status.DISCONTINUED
+    product.save(update_fields=["status", "updated_at"])
+    audit.record(
+        actor=actor,
+        action="product.discontinued",
+        object_type="product",
+        object_id=product.id,
+        before={"status": before},
+        after={"status": product.status},
+        now=now,
+    )
+    outbox.publish(
+        ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug), actor=actor, now=now
+    )
+    return product
+
+
+@transaction.atomic
+def announce_edit(*, actor: Actor, product_ids: Iterable[UUID], now: datetime) -> None:
+    """
+    Bring the search terms of products up to date and tell that they changed; for forms that save rows themselves.
+    """
+    edited = Product.objects.filter(company_id=actor.company_id, id__in=list(product_ids))
+    products: list[Product] = list(edited.for_update().prefetch_related("variants"))
+    for product in products:
+        product.search_terms = search_terms(product.variants.all())
+    Product.objects.bulk_update(products, ["search_terms"])
+    outbox.publish(
+        *(
+            ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug)
+            if product.status == Product.Status.DISCONTINUED
+            else ProductUpdated(aggregate_id=product.id, slug=product.slug)
+            for product in products
+        ),
+        actor=actor,
+        now=now,
+    )
+
+
+def free_slug(*, company_id: UUID, name: str) -> str:
+    """Return a slug made from a name that no product of the company has."""
+    base = slugify(name)[:240].strip("-_") or "product"
+    taken = set(
+        Product.objects.filter(company_id=company_id, slug__startswith=base).values_list(
+            "slug", flat=True
+        )
+    )
+    if base not in taken:
+        return base
+    number = 2
+    while f"{base}-{number}" in taken:
+        number += 1
+    return f"{base}-{number}"
+
+
+# --- around products ------------------------------------------------------------------------
+
+
+@transaction.atomic
+def upsert_categories(
+    *, actor: Actor, drafts: Sequence[CategoryDraft], now: datetime
+) -> dict[str, Category]:
+    """
+    Create or change categories by their slugs; return them by slug. A parent comes before its children.
+
+    :raises CategoryNotFound: if a parent does not exist
+    """
+    known = {
+        category.slug: category for category in Category.objects.filter(company_id=actor.company_id)
+    }
+    found = {}
+    for draft in drafts:
+        parent = known.get(draft.parent) if draft.parent else None
+        if draft.parent and (parent is None or draft.parent == draft.slug):
+            raise CategoryNotFound(extra={"category": draft.parent})
+        category = known.get(draft.slug) or Category(company_id=actor.company_id, slug=draft.slug)
+        for name in ("name", "description", "image", "position", "is_active"):
+            setattr(category, name, getattr(draft, name))
+        category.parent = parent
+        category.save()
+        known[draft.slug] = found[draft.slug] = category
+    return found
+
+
+@transaction.atomic
+def relate(
+    *, actor: Actor, relations: Mapping[tuple[str, str], Sequence[str]], now: datetime
+) -> int:
+    """
+    Set what goes with what: {(slug, kind): slugs, most fitting first}; replaces those of that kind.
+
+    Slugs that name no product are left out. Return how many relations there are now.
+    """
+    slugs = {slug for slug, _ in relations} | {slug for many in relations.values() for slug in many}
+    ids = dict(
+        Product.objects.filter(company_id=actor.company_id, slug__in=slugs).values_list(
+            "slug", "id"
+        )
+    )
+    rows = []
+    for (slug, kind), others in relations.items():
+        if slug not in ids:
+            continue
+        ProductRelation.objects.filter(product_id=ids[slug], kind=kind).delete()
+        fitting = [other for other in dict.fromkeys(others) if other in ids and other != slug]
+        rows += [
+            ProductRelation(
+                product_id=ids[slug], related_id=ids[other], kind=kind, weight=len(fitting) - place
+            )
+            for place, other in enumerate(fitting)
+        ]
+    ProductRelation.objects.bulk_create(rows)
+    return len(rows)
+
+
+@transaction.atomic
+def upsert_bundle(*, actor: Actor, draft: BundleDraft, now: datetime) -> Bundle:
+    """
+    Create or change a bundle by its slug, with exactly these items. Its price is set by `pricing`.
+
+    :raises ValidationFailed: if it has no items, or a quantity is out of range
+    :raises ProductNotFound: if a SKU names no variant
+    """
+    errors = texts_fit(draft, "", slug=255, name=500, image=1000)
+    if not SLUG.fullmatch(draft.slug):
+        errors.append(FieldError("slug", "invalid", "Letters, digits, hyphens and underscores."))
+    if not draft.items or any(not 1 <= quantity <= 100 for quantity in draft.items.values()):
+        errors.append(FieldError("items", "invalid", "At least one item, 1 to 100 of each."))
+    if errors:
+        raise ValidationFailed(errors=errors)
+    variants = {
+        variant.sku: variant
+        for variant in Variant.objects.filter(company_id=actor.company_id, sku__in=draft.items)
+    }
+    for sku in draft.items:
+        if sku not in variants:
+            raise ProductNotFound(f"There is no {sku}.", extra={"sku": sku})
+    bundle, _ = Bundle.objects.update_or_create(
+        company_id=actor.company_id,
+        slug=draft.slug,
+        defaults={
+            "name": draft.name,
+            "description": sanitise(draft.description),
+            "image": draft.image,
+            "is_active": draft.is_active,
+        },
+    )
+    bundle.items.exclude(variant__in=variants.values()).delete()
+    BundleItem.objects.bulk_create(
+        [
+            BundleItem(bundle=bundle, variant=variants[sku], quantity=quantity)
+            for sku, quantity in draft.items.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["bundle", "variant"],
+        update_fields=["quantity"],
+    )
+    return bundle

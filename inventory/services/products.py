@@ -1,0 +1,394 @@
+"""Products with their variants, pictures and counted stock, written one or thousands at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import nh3
+from django.db import IntegrityError, transaction
+
+from config.platform import outbox
+from config.platform.actor import Actor
+from config.platform.errors import ApplicationError, FieldError, ValidationFailed
+from config.platform.events import Event
+from config.platform.models import new_id
+from inventory.errors import CategoryNotFound, SkuTaken, SlugTaken
+from inventory.events import ProductDiscontinuedEvent, ProductUpdated
+from inventory.models import Category, Product, ProductImage, Variant
+from inventory.services.drafts import ImageDraft, ProductDraft, VariantDraft, check
+from inventory.services.stock import StockCount, add_missing_levels, count_stock, warehouses_by_code
+
+_BATCH = 500
+# What a text may show. Pictures of other sites would tell them who reads ours.
+_TAGS = nh3.ALLOWED_TAGS - {"img", "map", "area"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upserted:
+    """What became of a draft. `variant_ids` names the variants of the draft by SKU; prices can be set for them."""
+
+    product_id: UUID
+    slug: str
+    is_new: bool
+    is_changed: bool
+    variant_ids: dict[str, UUID]
+    new_skus: tuple[str, ...] = ()
+    changed_skus: tuple[str, ...] = ()
+    withdrawn_skus: tuple[str, ...] = ()
+
+
+def upsert_products(
+    *, actor: Actor, drafts: Sequence[ProductDraft], now: datetime, reference: str = ""
+) -> list[Upserted | ApplicationError]:
+    """
+    Create or change products by their slugs, with variants, pictures, categories and counted stock.
+
+    All or nothing per product: each draft is answered by what became of it or by its refusal, and the others are
+    written. A constant number of statements for up to some hundred products; publishes one ProductUpdated for each
+    product that changed, and writes one movement for each shelf.
+    """
+    if len(drafts) > _BATCH:
+        return [
+            result
+            for start in range(0, len(drafts), _BATCH)
+            for result in upsert_products(
+                actor=actor, drafts=drafts[start : start + _BATCH], now=now, reference=reference
+            )
+        ]
+    results: list[Upserted | ApplicationError | None] = [None] * len(drafts)
+    slugs: set[str] = set()
+    skus: set[str] = set()
+    sound = []
+    for index, draft in enumerate(drafts):
+        errors = check(draft)
+        if errors:
+            results[index] = ValidationFailed(errors=errors)
+        elif draft.slug in slugs or skus & {variant.sku for variant in draft.variants}:
+            # Two drafts of one batch touch the same row: the later one goes second, on what the first one left.
+            sound.append((index, draft, True))
+        else:
+            slugs.add(draft.slug)
+            skus |= {variant.sku for variant in draft.variants}
+            sound.append((index, draft, False))
+    together = [(index, draft) for index, draft, again in sound if not again]
+    try:
+        with transaction.atomic():
+            written = _write_batch(actor, [draft for _, draft in together], now, reference)
+        for (index, _), result in zip(together, written, strict=True):
+            results[index] = result
+    except (IntegrityError, ApplicationError):
+        # Somebody else took a slug or a SKU meanwhile: find out whose draft it was.
+        for index, draft in together:
+            results[index] = _write_alone(actor, draft, now, reference)
+    for index, draft, again in sound:
+        if again:
+            results[index] = _write_alone(actor, draft, now, reference)
+    return [result for result in results if result is not None]
+
+
+def upsert_product(
+    *, actor: Actor, draft: ProductDraft, now: datetime, reference: str = ""
+) -> Upserted:
+    """
+    Create or change one product by its slug: see `upsert_products`.
+
+    :raises ValidationFailed: if the draft is malformed
+    :raises SkuTaken: if another product has one of its SKUs
+    :raises CategoryNotFound: if its category does not exist and has no name to be created by
+    :raises WarehouseNotFound: if stock is counted in a warehouse that does not exist
+    """
+    [result] = upsert_products(actor=actor, drafts=[draft], now=now, reference=reference)
+    if isinstance(result, ApplicationError):
+        raise result
+    return result
+
+
+def sanitise(html: str) -> str:
+    """Return the HTML with nothing in it that runs, loads or restyles."""
+    return nh3.clean(html, tags=_TAGS, link_rel="noopener nofollow")
+
+
+# --- parts ----------------------------------------------------------------------------------
+
+
+def _write_alone(
+    actor: Actor, draft: ProductDraft, now: datetime, reference: str
+) -> Upserted | ApplicationError:
+    try:
+        with transaction.atomic():
+            return _write_batch(actor, [draft], now, reference)[0]
+    except ApplicationError as refusal:
+        return refusal
+    except IntegrityError as clash:
+        return SlugTaken() if "slug" in str(clash) else SkuTaken()
+
+
+_PRODUCT_FIELDS = (
+    "name", "description", "vendor", "tags", "option_names", "status", "tax_class", "metadata", "category_id",
+    "search_terms",
+)  # fmt: skip
+_VARIANT_FIELDS = (
+    "options", "position", "barcode", "weight_grams", "requires_shipping", "is_taxable", "inventory_policy", "image",
+    "is_active",
+)  # fmt: skip
+
+
+def _write_batch(
+    actor: Actor, drafts: Sequence[ProductDraft], now: datetime, reference: str
+) -> list[Upserted | ApplicationError]:
+    """Write drafts that are well formed and share no slug and no SKU. Refused ones are left out, with all of theirs."""
+    company_id = actor.company_id
+    categories = _categories(company_id, drafts)
+    products = {
+        product.slug: product
+        for product in Product.objects.filter(
+            company_id=company_id, slug__in=[draft.slug for draft in drafts]
+        ).for_update()
+    }
+    skus = [variant.sku for draft in drafts for variant in draft.variants]
+    by_product: dict[UUID, list[Variant]] = {}
+    by_sku: dict[str, Variant] = {}
+    known = Variant.objects.filter(company_id=company_id)
+    for variant in known.filter(sku__in=skus).union(
+        known.filter(product__in=[product.id for product in products.values()])
+    ):
+        by_product.setdefault(variant.product_id, []).append(variant)
+        by_sku[variant.sku] = variant
+
+    results: list[Upserted | ApplicationError] = []
+    saved_products: list[Product] = []
+    saved_variants: list[Variant] = []
+    levels: dict[UUID, int] = {}
+    counts: list[StockCount] = []
+    fresh: set[UUID] = set()
+    pictured: dict[UUID, Sequence[ImageDraft]] = {}
+    events: list[Event] = []
+    for draft in drafts:
+        product = products.get(draft.slug)
+        is_new = product is None
+        refusal = _conflict(draft, product, by_sku, categories)
+        if refusal is not None:
+            results.append(refusal)
+            continue
+        if product is None:
+            product = Product(id=new_id(), company_id=company_id, slug=draft.slug)
+        before = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
+        was_sold = product.status != Product.Status.DISCONTINUED
+        _fill_product(product, draft, categories)
+        variants = by_product.get(product.id, [])
+        new_skus: list[str] = []
+        changed_skus: list[str] = []
+        for position, wanted in enumerate(draft.variants):
+            known_variant = by_sku.get(wanted.sku)
+            if known_variant is None:
+                variant = Variant(
+                    id=new_id(), company_id=company_id, product_id=product.id, sku=wanted.sku
+                )
+                variants.append(variant)
+                fresh.add(variant.id)
+                new_skus.append(wanted.sku)
+                former = None
+            else:
+                variant = known_variant
+                former = {name: getattr(variant, name) for name in _VARIANT_FIELDS}
+            _fill_variant(
+                variant, wanted, position if draft.withdraw_others or former is None else None
+            )
+            if former is None or former != {
+                name: getattr(variant, name) for name in _VARIANT_FIELDS
+            }:
+                saved_variants.append(variant)
+                if former is not None:
+                    changed_skus.append(wanted.sku)
+            if wanted.reorder_level is not None:
+                levels[variant.id] = wanted.reorder_level
+            counts += [
+                StockCount(variant.id, units, code) for code, units in (wanted.stock or {}).items()
+            ]
+        named = {wanted.sku for wanted in draft.variants}
+        withdrawn = [
+            variant
+            for variant in variants
+            if draft.withdraw_others and variant.is_active and variant.sku not in named
+        ]
+        for variant in withdrawn:
+            variant.is_active = False
+            saved_variants.append(variant)
+        product.search_terms = search_terms(variants)
+        is_changed = is_new or before != {name: getattr(product, name) for name in _PRODUCT_FIELDS}
+        if is_changed:
+            saved_products.append(product)
+        if draft.images is not None:
+            pictured[product.id] = draft.images
+        results.append(
+            Upserted(
+                product.id,
+                product.slug,
+                is_new,
+                bool(is_changed or new_skus or changed_skus or withdrawn),
+                {variant.sku: variant.id for variant in variants if variant.sku in named},
+                tuple(new_skus),
+                tuple(changed_skus),
+                tuple(variant.sku for variant in withdrawn),
+            )
+        )
+        if was_sold and product.status == Product.Status.DISCONTINUED and not is_new:
+            events.append(ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug))
+
+    _save(Product, saved_products, [*_PRODUCT_FIELDS, "updated_at"])
+    _save(Variant, saved_variants, list(_VARIANT_FIELDS))
+    repictured = _save_images(pictured)
+    told = {event.aggregate_id for event in events}
+    for place, result in enumerate(results):
+        if isinstance(result, Upserted):
+            if result.product_id in repictured and not result.is_changed:
+                result = results[place] = replace(result, is_changed=True)
+            if result.is_changed and result.product_id not in told:
+                events.append(ProductUpdated(aggregate_id=result.product_id, slug=result.slug))
+    _open_shelves(actor, fresh, counts, levels)
+    count_stock(actor=actor, counts=counts, reference=reference, now=now)
+    outbox.publish(*events, actor=actor, now=now)
+    return results
+
+
+def _conflict(
+    draft: ProductDraft,
+    product: Product | None,
+    by_sku: Mapping[str, Variant],
+    categories: Mapping[str, Category],
+) -> ApplicationError | None:
+    if product is None and not draft.name:
+        return ValidationFailed(
+            errors=[FieldError("name", "required", "A new product needs a name.")]
+        )
+    if draft.category and draft.category not in categories:
+        return CategoryNotFound(extra={"category": draft.category})
+    taken = [
+        variant.sku
+        for variant in draft.variants
+        if variant.sku in by_sku
+        and (product is None or by_sku[variant.sku].product_id != product.id)
+    ]
+    if taken:
+        return SkuTaken(
+            f"Another product has the SKU {taken[0]}.",
+            errors=[FieldError("variants", "SKU_TAKEN", f"{sku} is taken.") for sku in taken],
+            extra={"skus": taken},
+        )
+    return None
+
+
+def _fill_product(
+    product: Product, draft: ProductDraft, categories: Mapping[str, Category]
+) -> None:
+    for name in ("name", "vendor", "status", "tax_class"):
+        value = getattr(draft, name)
+        if value is not None:
+            setattr(product, name, value)
+    if draft.description is not None:
+        product.description = sanitise(draft.description)
+    if draft.tags is not None:
+        product.tags = list(dict.fromkeys(draft.tags))
+    if draft.option_names is not None:
+        product.option_names = list(draft.option_names)
+    if draft.metadata is not None:
+        product.metadata = dict(draft.metadata)
+    if draft.category is not None:
+        product.category_id = categories[draft.category].id if draft.category else None
+
+
+def _fill_variant(variant: Variant, draft: VariantDraft, position: int | None) -> None:
+    for name in (
+        "barcode", "weight_grams", "requires_shipping", "is_taxable", "inventory_policy", "image", "is_active",
+    ):  # fmt: skip
+        value = getattr(draft, name)
+        if value is not None:
+            setattr(variant, name, value)
+    if draft.options is not None:
+        variant.options = dict(draft.options)
+    if position is not None:
+        variant.position = position
+
+
+def search_terms(variants: Iterable[Variant]) -> str:
+    """Return the words of a product's variants that people search for: SKUs and option values."""
+    words: dict[str, None] = {}
+    for variant in variants:
+        if variant.is_active:
+            words[variant.sku] = None
+            words.update(dict.fromkeys(str(value) for value in variant.options.values()))
+    return " ".join(words)[:20_000]
+
+
+def _save(model: type[Any], rows: Sequence[Any], fields: Sequence[str]) -> None:
+    """Insert what is new and update what is there, in one statement."""
+    names = [name.removesuffix("_id") for name in fields]
+    model.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["id"], update_fields=names
+    )
+
+
+def _save_images(pictured: Mapping[UUID, Sequence[ImageDraft]]) -> set[UUID]:
+    """Make the pictures of these products exactly those given; return the products that changed."""
+    if not pictured:
+        return set()
+    there: dict[UUID, list[tuple[str, str]]] = {}
+    rows = ProductImage.objects.filter(product_id__in=pictured).order_by(
+        "product_id", "position", "id"
+    )
+    for product_id, url, alt in rows.values_list("product_id", "url", "alt"):
+        there.setdefault(product_id, []).append((url, alt))
+    wanted = {
+        product_id: list({image.url: (image.url, image.alt) for image in images}.values())
+        for product_id, images in pictured.items()
+    }
+    changed = {
+        product_id for product_id, images in wanted.items() if images != there.get(product_id, [])
+    }
+    if any(there.get(product_id) for product_id in changed):
+        ProductImage.objects.filter(product_id__in=changed).delete()
+    ProductImage.objects.bulk_create(
+        [
+            ProductImage(product_id=product_id, url=url, alt=alt, position=position)
+            for product_id in changed
+            for position, (url, alt) in enumerate(wanted[product_id])
+        ]
+    )
+    return changed
+
+
+def _open_shelves(
+    actor: Actor, fresh: set[UUID], counts: Sequence[StockCount], reorder_levels: Mapping[UUID, int]
+) -> None:
+    """Give new variants their stock records, so that each is counted somewhere, if only with nothing."""
+    if not fresh:
+        return
+    warehouses = warehouses_by_code(
+        company_id=actor.company_id, codes={"", *(count.warehouse for count in counts)}
+    )
+    pairs = {(count.variant_id, warehouses[count.warehouse]) for count in counts}
+    pairs |= {
+        (variant_id, warehouses[""]) for variant_id in fresh - {variant for variant, _ in pairs}
+    }
+    add_missing_levels(actor=actor, pairs=pairs, reorder_levels=reorder_levels)
+
+
+def _categories(company_id: UUID, drafts: Sequence[ProductDraft]) -> dict[str, Category]:
+    wanted = {draft.category: draft.category_name for draft in drafts if draft.category}
+    if not wanted:
+        return {}
+    mine = Category.objects.filter(company_id=company_id, slug__in=wanted)
+    known = {category.slug: category for category in mine}
+    missing = [
+        Category(company_id=company_id, slug=slug, name=name)
+        for slug, name in sorted(wanted.items())
+        if slug not in known and name
+    ]
+    if missing:
+        Category.objects.bulk_create(missing, ignore_conflicts=True)
+        known = {category.slug: category for category in mine.all()}
+    return known

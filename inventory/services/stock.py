@@ -1,0 +1,515 @@
+"""What lies on the shelves: receiving, counting, correcting, and the warehouses themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from config.platform import audit, outbox
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, ValidationFailed
+from config.platform.events import Event
+from inventory import selectors
+from inventory.errors import (
+    ProductNotFound,
+    StockBelowHolds,
+    StockLevelExists,
+    StockLevelNotFound,
+    WarehouseNotFound,
+)
+from inventory.events import StockChanged
+from inventory.models import StockLevel, StockMovement, Variant, Warehouse
+from inventory.services.books import ACTIVE, Books, Level
+
+MOST_UNITS = 1_000_000_000
+
+# What a person may enter by hand, and which way it moves stock: sales are made by orders.
+_SIGNS: Mapping[str, tuple[int, ...]] = {
+    StockMovement.Type.PURCHASE: (1,),
+    StockMovement.Type.RETURN: (1,),
+    StockMovement.Type.DAMAGE: (-1,),
+    StockMovement.Type.ADJUSTMENT: (1, -1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StockCount:
+    """So many units were counted on the shelf, held ones among them; without a code in the default warehouse."""
+
+    variant_id: UUID
+    quantity: int
+    warehouse: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """`changed` stock levels moved; `kept` names SKUs of which fewer were counted than are promised."""
+
+    changed: int
+    kept: tuple[str, ...]
+
+
+@transaction.atomic
+def adjust(
+    *,
+    actor: Actor,
+    stock_level_id: UUID,
+    quantity: int,
+    type: str = StockMovement.Type.ADJUSTMENT,
+    reference: str = "",
+    notes: str = "",
+    now: datetime,
+) -> StockLevel:
+    """
+    Change what lies on a shelf by a signed number of units, with one movement and an audit entry.
+
+    Units that arrive first fill what is owed beyond stock, oldest promise first. Locks the variant's stock.
+
+    :raises ValidationFailed: if the quantity is 0, out of range, or of the wrong sign for the type
+    :raises StockLevelNotFound: if the company has no such record
+    :raises StockBelowHolds: if fewer units are free than are taken away; nothing is written
+    """
+    _check_adjustment(quantity, type)
+    books = Books.open(
+        company_id=actor.company_id,
+        variants="IN (SELECT i.variant_id FROM inventory i WHERE i.id = %(level)s)",
+        holds=_OWED if quantity > 0 else "",
+        level=stock_level_id,
+        now=now,
+    )
+    level = books.levels.get(stock_level_id)
+    if level is None:
+        raise StockLevelNotFound
+    before = _figures(level)
+    if level.available + quantity < 0:
+        raise StockBelowHolds(
+            f"{level.available} of {level.sku} are free, {level.reserved} are promised.",
+            extra={"sku": level.sku, "available": level.available, "reserved": level.reserved},
+        )
+    if level.total + quantity > MOST_UNITS:
+        raise _refused("quantity", "max_value", f"A shelf holds at most {MOST_UNITS} units.")
+    level.available += quantity
+    books.move(level, type, quantity, actor=actor, now=now, reference=reference, notes=notes)
+    fill_backorders(books, level, actor=actor, now=now)
+    audit.record(
+        actor=actor,
+        action="stock.adjusted",
+        object_type="stock_level",
+        object_id=level.id,
+        before=before,
+        after=_figures(level),
+        reason=" · ".join(part for part in (str(type), reference, notes) if part),
+        now=now,
+    )
+    _write(books, {level.variant_id}, actor=actor, now=now)
+    return selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id)
+
+
+def receive(
+    *,
+    actor: Actor,
+    stock_level_id: UUID,
+    quantity: int,
+    reference: str = "",
+    notes: str = "",
+    now: datetime,
+) -> StockLevel:
+    """
+    Put goods that were bought on the shelf: `adjust` with a PURCHASE movement.
+
+    :raises ValidationFailed: if the quantity is not at least 1
+    :raises StockLevelNotFound: if the company has no such record
+    """
+    return adjust(
+        actor=actor,
+        stock_level_id=stock_level_id,
+        quantity=quantity,
+        type=StockMovement.Type.PURCHASE,
+        reference=reference,
+        notes=notes,
+        now=now,
+    )
+
+
+_OWED = """
+    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED') AND r.stock_level_id = %(level)s
+    ORDER BY r.id
+"""
+
+
+def fill_backorders(books: Books, level: Level, *, actor: Actor, now: datetime) -> None:
+    """Give free units of a level to those who were promised some beyond stock; the books must hold what is owed."""
+    for owed in books.holds.values():
+        if owed.stock_level_id != level.id or not owed.backordered:
+            continue
+        units = min(level.available, owed.backordered)
+        if units <= 0:
+            break
+        level.available -= units
+        level.backordered -= units
+        owed.quantity += units
+        owed.backordered -= units
+        owed.is_touched = True
+        if owed.status == ACTIVE:
+            level.reserved += units
+        else:
+            books.move(
+                level,
+                StockMovement.Type.SALE,
+                -units,
+                actor=actor,
+                now=now,
+                order_line_id=owed.order_line_id,
+                notes="backorder filled",
+            )
+
+
+@transaction.atomic
+def count_stock(
+    *,
+    actor: Actor,
+    counts: Sequence[StockCount],
+    reference: str = "",
+    notes: str = "",
+    now: datetime,
+) -> Counted:
+    """
+    Set shelves to what was counted, with one ADJUSTMENT movement for each that changes.
+
+    Creates stock records that are missing. What is promised stays promised: a count below it sets the shelf to the
+    held units. A constant number of statements for any number of counts.
+
+    :raises WarehouseNotFound: if a code names none
+    :raises ValidationFailed: if a quantity is out of range
+    """
+    if not counts:
+        return Counted(0, ())
+    for count in counts:
+        if not 0 <= count.quantity <= MOST_UNITS:
+            raise _refused("quantity", "invalid", f"A count is a number from 0 to {MOST_UNITS}.")
+    warehouses = warehouses_by_code(
+        company_id=actor.company_id, codes={count.warehouse for count in counts}
+    )
+    wanted = {(count.variant_id, warehouses[count.warehouse]): count.quantity for count in counts}
+    add_missing_levels(actor=actor, pairs=set(wanted), reorder_levels={})
+    books = Books.open(
+        company_id=actor.company_id,
+        holds=_ALL_OWED,
+        variant_ids=list({variant_id for variant_id, _ in wanted}),
+        now=now,
+    )
+    codes = {(level.variant_id, level.warehouse): level for level in books.levels.values()}
+    moved, kept = [], []
+    for (variant_id, warehouse), quantity in wanted.items():
+        level = codes.get((variant_id, warehouse.code))
+        if level is None:
+            raise ProductNotFound(extra={"variantId": str(variant_id)})
+        if quantity < level.reserved:
+            kept.append(level.sku)
+        change = max(quantity, level.reserved) - level.total
+        if not change:
+            continue
+        level.available += change
+        books.move(
+            level,
+            StockMovement.Type.ADJUSTMENT,
+            change,
+            actor=actor,
+            now=now,
+            reference=reference,
+            notes=notes or "counted",
+        )
+        fill_backorders(books, level, actor=actor, now=now)
+        moved.append(level)
+    _write(books, {level.variant_id for level in moved}, actor=actor, now=now)
+    return Counted(len(moved), tuple(kept))
+
+
+_ALL_OWED = """
+    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED')
+    AND r.stock_level_id IN (SELECT i.id FROM inventory i WHERE i.variant_id = ANY(%(variant_ids)s))
+    ORDER BY r.id
+"""
+
+
+def add_missing_levels(
+    *,
+    actor: Actor,
+    pairs: set[tuple[UUID, Warehouse]],
+    reorder_levels: Mapping[UUID, int],
+) -> int:
+    """Give each (variant, warehouse) that has none an empty stock record: two statements; return how many."""
+    variant_ids = {variant_id for variant_id, _ in pairs}
+    there = set(
+        StockLevel.objects.filter(variant_id__in=variant_ids)
+        .order_by()
+        .values_list("variant_id", "warehouse_id")
+    )
+    missing = [
+        StockLevel(
+            company_id=actor.company_id,
+            variant_id=variant_id,
+            warehouse=warehouse,
+            reorder_level=reorder_levels.get(variant_id, settings.DEFAULT_REORDER_LEVEL),
+            reorder_quantity=settings.DEFAULT_REORDER_QUANTITY,
+            is_low=True,  # it begins low: nothing fell
+        )
+        for variant_id, warehouse in sorted(pairs, key=lambda pair: (pair[0], pair[1].id))
+        if (variant_id, warehouse.id) not in there
+    ]
+    StockLevel.objects.bulk_create(missing, ignore_conflicts=True)
+    return len(missing)
+
+
+@transaction.atomic
+def create_stock_level(
+    *,
+    actor: Actor,
+    variant_id: UUID,
+    warehouse: str = "",
+    available: int = 0,
+    reorder_level: int | None = None,
+    reorder_quantity: int | None = None,
+    backorder_limit: int | None = None,
+    reference: str = "",
+    notes: str = "",
+    now: datetime,
+) -> StockLevel:
+    """
+    Open a stock record for a variant in a warehouse (the default one without a code), with what lies there.
+
+    :raises ProductNotFound: if the company has no such variant
+    :raises WarehouseNotFound: if the code names no warehouse
+    :raises StockLevelExists: if there is one already
+    :raises ValidationFailed: if a number is out of range
+    """
+    _check_figures(
+        available=available,
+        reorder_level=reorder_level,
+        reorder_quantity=reorder_quantity,
+        backorder_limit=backorder_limit,
+    )
+    if not Variant.objects.filter(id=variant_id, company_id=actor.company_id).exists():
+        raise ProductNotFound
+    place = warehouses_by_code(company_id=actor.company_id, codes={warehouse})[warehouse]
+    if StockLevel.objects.filter(variant_id=variant_id, warehouse=place).exists():
+        raise StockLevelExists
+    try:
+        with transaction.atomic():
+            level = StockLevel.objects.create(
+                company_id=actor.company_id,
+                variant_id=variant_id,
+                warehouse=place,
+                reorder_level=settings.DEFAULT_REORDER_LEVEL
+                if reorder_level is None
+                else reorder_level,
+                reorder_quantity=(
+                    settings.DEFAULT_REORDER_QUANTITY
+                    if reorder_quantity is None
+                    else reorder_quantity
+                ),
+                backorder_limit=backorder_limit,
+                is_low=True,
+            )
+    except IntegrityError:
+        raise StockLevelExists from None
+    if available:
+        return adjust(
+            actor=actor,
+            stock_level_id=level.id,
+            quantity=available,
+            type=StockMovement.Type.PURCHASE,
+            reference=reference,
+            notes=notes or "opening stock",
+            now=now,
+        )
+    return selectors.find_stock_level(actor=actor, stock_level_id=level.id)
+
+
+@transaction.atomic
+def update_stock_level(
+    *,
+    actor: Actor,
+    stock_level_id: UUID,
+    reorder_level: int | None = None,
+    reorder_quantity: int | None = None,
+    backorder_limit: int | None = None,
+    unlimited_backorder: bool = False,
+    now: datetime,
+) -> StockLevel:
+    """
+    Change when a record counts as low, how much to order then, and how far it may be oversold. Units are not touched.
+
+    None leaves a figure as it is; `unlimited_backorder` takes the limit away.
+
+    :raises StockLevelNotFound: if the company has no such record
+    :raises ValidationFailed: if a number is out of range, or more is owed already than the limit
+    """
+    _check_figures(
+        reorder_level=reorder_level,
+        reorder_quantity=reorder_quantity,
+        backorder_limit=backorder_limit,
+    )
+    level = (
+        StockLevel.objects.filter(company_id=actor.company_id, id=stock_level_id)
+        .for_update()
+        .first()
+    )
+    if level is None:
+        raise StockLevelNotFound
+    names = ("reorder_level", "reorder_quantity", "backorder_limit")
+    before = {name: getattr(level, name) for name in names}
+    if backorder_limit is not None and backorder_limit < level.backordered:
+        raise _refused("backorderLimit", "min_value", f"{level.backordered} are owed already.")
+    for name, value in (
+        ("reorder_level", reorder_level),
+        ("reorder_quantity", reorder_quantity),
+        ("backorder_limit", backorder_limit),
+    ):
+        if value is not None:
+            setattr(level, name, value)
+    if unlimited_backorder:
+        level.backorder_limit = None
+    # A new reorder level is not a fall of stock: it is noted, not announced.
+    level.is_low = level.available <= level.reorder_level
+    level.save(update_fields=[*names, "is_low", "updated_at"])
+    audit.record(
+        actor=actor,
+        action="stock.updated",
+        object_type="stock_level",
+        object_id=level.id,
+        before=before,
+        after={name: getattr(level, name) for name in names},
+        now=now,
+    )
+    return selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id)
+
+
+# --- warehouses -------------------------------------------------------------------------------
+
+
+def warehouses_by_code(*, company_id: UUID, codes: set[str]) -> dict[str, Warehouse]:
+    """
+    Return the warehouses of these codes; "" is the default one, which is founded where there is none yet.
+
+    :raises WarehouseNotFound: if a code names none
+    """
+    known = {
+        warehouse.code: warehouse for warehouse in Warehouse.objects.filter(company_id=company_id)
+    }
+    if "" in codes:
+        default = next((warehouse for warehouse in known.values() if warehouse.is_default), None)
+        known[""] = (
+            default
+            or Warehouse.objects.get_or_create(
+                company_id=company_id,
+                is_default=True,
+                defaults={"code": "MAIN", "name": "Main warehouse", "priority": 1},
+            )[0]
+        )
+    for code in sorted(codes - known.keys()):
+        raise WarehouseNotFound(
+            f"There is no warehouse {code[:40]}.", extra={"warehouse": code[:40]}
+        )
+    return {code: known[code] for code in codes}
+
+
+@transaction.atomic
+def upsert_warehouse(
+    *,
+    actor: Actor,
+    code: str,
+    name: str,
+    priority: int = 100,
+    address: Mapping[str, Any] | None = None,
+    is_default: bool = False,
+    is_active: bool = True,
+    now: datetime,
+) -> Warehouse:
+    """Found or change a warehouse, by its code. Making it the default takes that from another."""
+    if is_default:
+        Warehouse.objects.filter(company_id=actor.company_id, is_default=True).exclude(
+            code=code
+        ).update(is_default=False)
+    warehouse, is_new = Warehouse.objects.update_or_create(
+        company_id=actor.company_id,
+        code=code,
+        defaults={
+            "name": name,
+            "priority": priority,
+            "address": dict(address or {}),
+            "is_default": is_default,
+            "is_active": is_active,
+        },
+    )
+    audit.record(
+        actor=actor,
+        action="warehouse.founded" if is_new else "warehouse.updated",
+        object_type="warehouse",
+        object_id=warehouse.id,
+        after={"code": code, "name": name, "is_active": is_active},
+        now=now,
+    )
+    return warehouse
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+def _write(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime) -> None:
+    """Write the books and announce the availability of these variants, whether or not it became or was zero."""
+    events: list[Event] = [
+        event
+        for event in books.write(company_id=actor.company_id, now=now)
+        if not (isinstance(event, StockChanged) and event.aggregate_id in variant_ids)
+    ]
+    events += [books.stock_changed(variant_id) for variant_id in variant_ids]
+    outbox.publish(*events, actor=actor, now=now)
+
+
+def _figures(level: Level) -> dict[str, int]:
+    return {
+        "available": level.available,
+        "reserved": level.reserved,
+        "total": level.total,
+        "backordered": level.backordered,
+    }
+
+
+def _check_adjustment(quantity: int, type: str) -> None:
+    signs = _SIGNS.get(type)
+    if signs is None:
+        raise _refused("type", "invalid_choice", f"{type} is not entered by hand.")
+    if not quantity or abs(quantity) > MOST_UNITS:
+        raise _refused("quantity", "invalid", f"A number other than 0, up to {MOST_UNITS}.")
+    if (1 if quantity > 0 else -1) not in signs:
+        raise _refused(
+            "quantity",
+            "invalid",
+            f"{type} needs a {'positive' if signs[0] > 0 else 'negative'} number.",
+        )
+
+
+def _check_figures(**figures: int | None) -> None:
+    errors = [
+        FieldError(_camel(name), "invalid", f"A number from 0 to {MOST_UNITS}.")
+        for name, value in figures.items()
+        if value is not None and not 0 <= value <= MOST_UNITS
+    ]
+    if errors:
+        raise ValidationFailed(errors=errors)
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+def _refused(field: str, code: str, message: str) -> ValidationFailed:
+    return ValidationFailed(message, errors=[FieldError(field, code, message)])

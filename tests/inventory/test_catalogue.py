@@ -1,0 +1,397 @@
+"""Products from drafts, one and thousands at a time; categories, relations, bundles."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from config.platform.actor import Actor
+from config.platform.errors import ValidationFailed
+from config.platform.models import AuditEntry, OutboxEvent, new_id
+from inventory import selectors
+from inventory import services as inventory
+from inventory.errors import CategoryNotFound, SkuTaken, SlugTaken
+from inventory.models import Product, ProductImage, StockLevel, StockMovement, Variant
+from inventory.services import (
+    BundleDraft,
+    CategoryDraft,
+    Demand,
+    ImageDraft,
+    ProductDraft,
+    Upserted,
+    VariantDraft,
+)
+from tests.factories import make_company, make_product, make_variant, make_warehouse
+
+pytestmark = pytest.mark.django_db
+
+
+def a_mug(**changes: Any) -> ProductDraft:
+    return ProductDraft(
+        **{
+            "slug": "mug",
+            "name": "Harbour mug",
+            "description": "<p>Keeps <b>tea</b> hot.</p><script>alert(1)</script><img src=//x.example/p>",
+            "vendor": "Gull Island",
+            "tags": ["enamel"],
+            "option_names": ["Colour"],
+            "category": "galley",
+            "category_name": "Galley",
+            "images": [ImageDraft("demo/mug.svg", "A mug")],
+            "variants": [
+                VariantDraft(
+                    sku="MUG-RED", options={"Colour": "Red"}, stock={"": 5}, reorder_level=2
+                ),
+                VariantDraft(sku="MUG-INK", options={"Colour": "Ink"}, inventory_policy="continue"),
+            ],
+            **changes,
+        }
+    )
+
+
+def names() -> list[str]:
+    return list(OutboxEvent.objects.order_by("id").values_list("name", flat=True))
+
+
+def test_upsert_creates_a_product_with_all_that_belongs_to_it(system: Actor, now: datetime) -> None:
+    result = inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+
+    product = Product.objects.get()
+    assert result == Upserted(
+        product.id,
+        "mug",
+        True,
+        True,
+        {variant.sku: variant.id for variant in product.variants.all()},
+        ("MUG-RED", "MUG-INK"),
+    )
+    assert product.description == "<p>Keeps <b>tea</b> hot.</p>"
+    assert product.category is not None
+    assert product.category.name == "Galley"
+    assert list(product.images.values_list("url", "alt")) == [("demo/mug.svg", "A mug")]
+    assert list(
+        StockLevel.objects.order_by("variant__position").values_list(
+            "variant__sku", "warehouse__code", "available", "total", "reorder_level", "is_low"
+        )
+    ) == [("MUG-RED", "MAIN", 5, 5, 2, False), ("MUG-INK", "MAIN", 0, 0, 10, True)]
+    assert list(StockMovement.objects.values_list("type", "quantity", "balance")) == [
+        ("ADJUSTMENT", 5, 5)
+    ]
+    assert sorted(names()) == ["inventory.stock_changed", "product.updated"]
+
+
+def test_upsert_again_changes_nothing_and_says_so(system: Actor, now: datetime) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+    before = list(Product.objects.values()), list(Variant.objects.values()), names()
+
+    result = inventory.upsert_product(actor=system, draft=a_mug(), now=now + timedelta(hours=1))
+
+    assert (result.is_new, result.is_changed, result.new_skus, result.changed_skus) == (
+        False,
+        False,
+        (),
+        (),
+    )
+    assert (list(Product.objects.values()), list(Variant.objects.values()), names()) == before
+    assert StockMovement.objects.count() == 1
+
+
+def test_upsert_changes_what_is_given_and_leaves_the_rest(system: Actor, now: datetime) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+
+    result = inventory.upsert_product(
+        actor=system,
+        draft=ProductDraft(
+            slug="mug",
+            name="Harbour cup",
+            images=[ImageDraft("demo/cup.svg")],
+            variants=[VariantDraft(sku="MUG-RED", weight_grams=240, stock={"": 3})],
+        ),
+        now=now,
+    )
+
+    assert (result.is_new, result.changed_skus) == (False, ("MUG-RED",))
+    product = Product.objects.get()
+    assert (product.name, product.vendor, product.tags) == (
+        "Harbour cup",
+        "Gull Island",
+        ["enamel"],
+    )
+    assert list(ProductImage.objects.values_list("url", flat=True)) == ["demo/cup.svg"]
+    red = Variant.objects.get(sku="MUG-RED")
+    assert (red.weight_grams, red.options) == (240, {"Colour": "Red"})
+    assert Variant.objects.get(sku="MUG-INK").is_active
+    assert list(StockMovement.objects.order_by("id").values_list("quantity", "balance")) == [
+        (5, 5),
+        (-2, 3),
+    ]
+
+
+def test_upsert_withdraws_variants_a_complete_draft_does_not_name(
+    system: Actor, now: datetime
+) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+
+    result = inventory.upsert_product(
+        actor=system,
+        draft=ProductDraft(
+            slug="mug", variants=[VariantDraft(sku="MUG-INK")], withdraw_others=True
+        ),
+        now=now,
+    )
+
+    assert result.withdrawn_skus == ("MUG-RED",)
+    assert list(Variant.objects.filter(is_active=True).values_list("sku", flat=True)) == ["MUG-INK"]
+
+
+def test_upsert_is_all_or_nothing_per_product(system: Actor, now: datetime) -> None:
+    make_variant(sku="TAKEN")
+    drafts = [
+        a_mug(),
+        ProductDraft(
+            slug="thief",
+            name="Thief",
+            variants=[VariantDraft(sku="TAKEN"), VariantDraft(sku="OWN")],
+        ),
+        ProductDraft(slug="no name", name="", variants=[VariantDraft(sku="", weight_grams=-1)]),
+        ProductDraft(slug="lost", name="Lost", category="nowhere"),
+        ProductDraft(slug="twice", name="Twice", variants=[VariantDraft(sku="MUG-RED")]),
+        ProductDraft(slug="cup", name="Cup", variants=[VariantDraft(sku="CUP")]),
+    ]
+
+    results = inventory.upsert_products(actor=system, drafts=drafts, now=now)
+
+    assert [type(result) for result in results] == [
+        Upserted, SkuTaken, ValidationFailed, CategoryNotFound, SkuTaken, Upserted,
+    ]  # fmt: skip
+    refused = results[2]
+    assert isinstance(refused, ValidationFailed)
+    assert sorted(error.field for error in refused.errors) == [
+        "name", "slug", "variants.0.sku", "variants.0.weightGrams",
+    ]  # fmt: skip
+    assert set(Variant.objects.values_list("sku", flat=True)) == {
+        "TAKEN",
+        "MUG-RED",
+        "MUG-INK",
+        "CUP",
+    }
+    assert not Product.objects.filter(slug__in=["thief", "lost", "twice"]).exists()
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+def test_upsert_refuses_text_that_cannot_be_stored(system: Actor, now: datetime, text: str) -> None:
+    for draft in (
+        a_mug(name=text),
+        a_mug(tags=[text]),
+        a_mug(variants=[VariantDraft(sku=text)]),
+        a_mug(variants=[VariantDraft(sku="A", options={"Colour": text})]),
+    ):
+        with pytest.raises(ValidationFailed):
+            inventory.upsert_product(actor=system, draft=draft, now=now)
+    assert not Product.objects.exists()
+
+
+def test_upsert_counts_in_the_warehouses_it_names(system: Actor, now: datetime) -> None:
+    make_warehouse(code="NORTH")
+    draft = ProductDraft(
+        slug="mug", name="Mug", variants=[VariantDraft(sku="MUG", stock={"NORTH": 4})]
+    )
+
+    inventory.upsert_product(actor=system, draft=draft, now=now)
+
+    assert list(StockLevel.objects.values_list("warehouse__code", "total")) == [("NORTH", 4)]
+
+
+@pytest.mark.parametrize("products", [5, 100])
+def test_upsert_needs_the_same_statements_for_any_number_of_products(
+    system: Actor, now: datetime, products: int
+) -> None:
+    drafts = [
+        ProductDraft(
+            slug=f"p{number}",
+            name=f"Product {number}",
+            category="all",
+            category_name="All",
+            images=[ImageDraft(f"demo/{number}.svg")],
+            variants=[VariantDraft(sku=f"P{number}-{size}", stock={"": 7}) for size in "SML"],
+        )
+        for number in range(products)
+    ]
+
+    with CaptureQueriesContext(connection) as queries:
+        inventory.upsert_products(actor=system, drafts=drafts, now=now)
+
+    assert len(queries) <= 30
+    assert StockMovement.objects.count() == 3 * products
+
+
+@pytest.mark.slow
+def test_upsert_of_3700_variants_takes_seconds(system: Actor, now: datetime) -> None:
+    drafts = [
+        ProductDraft(
+            slug=f"p{number}",
+            name=f"Product {number}",
+            description="<p>Lorem ipsum</p>" * 20,
+            category=f"c{number % 7}",
+            category_name=f"Category {number % 7}",
+            images=[ImageDraft(f"https://cdn.example/{number}.jpg")],
+            variants=[
+                VariantDraft(sku=f"P{number}-{size}", options={"Size": str(size)}, stock={"": 7})
+                for size in range(5)
+            ],
+        )
+        for number in range(740)
+    ]
+    started = time.perf_counter()
+
+    results = inventory.upsert_products(actor=system, drafts=drafts, now=now)
+    first = time.perf_counter() - started
+    again = inventory.upsert_products(actor=system, drafts=drafts, now=now)
+
+    assert all(isinstance(result, Upserted) and result.is_new for result in results)
+    assert not any(result.is_changed for result in again if isinstance(result, Upserted))
+    assert StockMovement.objects.count() == 3_700
+    assert first < 8
+
+
+def test_create_makes_a_free_slug_and_refuses_a_taken_one(staff: Actor, now: datetime) -> None:
+    make_product(slug="harbour-mug")
+
+    result = inventory.create_product(
+        actor=staff, draft=ProductDraft(slug="", name="Harbour Mug"), now=now
+    )
+    with pytest.raises(SlugTaken):
+        inventory.create_product(
+            actor=staff, draft=ProductDraft(slug="harbour-mug", name="X"), now=now
+        )
+
+    assert result.slug == "harbour-mug-2"
+    assert AuditEntry.objects.get().action == "product.created"
+
+
+def test_discontinue_tells_once_and_keeps_the_product_visible(
+    staff: Actor, actor_guest: Actor, now: datetime
+) -> None:
+    product = make_product(slug="old")
+
+    inventory.discontinue(actor=staff, product_id=product.id, now=now)
+    inventory.discontinue(actor=staff, product_id=product.id, now=now)
+
+    assert names() == ["product.discontinued"]
+    assert selectors.find_product(actor=actor_guest, ref="old").status == "discontinued"
+
+
+def test_count_keeps_what_is_promised(system: Actor, actor_guest: Actor, now: datetime) -> None:
+    variant = make_variant(available=5, sku="HELD")
+    inventory.reserve(
+        actor=actor_guest,
+        cart_id=new_id(),
+        demands=[Demand(new_id(), variant.id, 4)],
+        expires_at=now + timedelta(minutes=15),
+        now=now,
+    )
+
+    counted = inventory.count_stock(
+        actor=system, counts=[inventory.StockCount(variant.id, 2)], now=now
+    )
+
+    assert counted == inventory.Counted(1, ("HELD",))
+    level = StockLevel.objects.get()
+    assert (level.available, level.reserved, level.total) == (0, 4, 4)
+    assert StockMovement.objects.order_by("id").last().quantity == -1  # type: ignore[union-attr]
+
+
+def test_search_finds_stems_accents_and_skus(system: Actor, now: datetime) -> None:
+    inventory.upsert_product(
+        actor=system,
+        draft=ProductDraft(
+            slug="tasse",
+            name="Café mugs",
+            variants=[VariantDraft(sku="BIKE-RED-54", options={"Colour": "Kelp"})],
+        ),
+        now=now,
+    )
+
+    for words in ("mug", "cafe mug", "bike-red-54", "kelp", "BIKE-RED-54"):
+        assert Product.objects.filter(search=selectors.search_query(words)).exists(), words
+    assert not Product.objects.filter(search=selectors.search_query("kettle")).exists()
+
+
+def test_categories_know_their_branch_and_path(system: Actor, now: datetime) -> None:
+    found = inventory.upsert_categories(
+        actor=system,
+        drafts=[
+            CategoryDraft(slug="home", name="Home"),
+            CategoryDraft(slug="galley", name="Galley", parent="home"),
+            CategoryDraft(slug="pots", name="Pots", parent="galley"),
+        ],
+        now=now,
+    )
+    ids = {slug: category.id for slug, category in found.items()}
+
+    branch = selectors.category_branch(company_id=system.company_id, category_id=ids["galley"])
+    paths = selectors.category_paths(company_id=system.company_id)
+
+    assert set(branch) == {ids["galley"], ids["pots"]}
+    assert paths[ids["pots"]] == (ids["pots"], ids["galley"], ids["home"])
+
+
+def test_relate_replaces_one_kind_in_the_order_given(system: Actor, now: datetime) -> None:
+    mug, kettle, plate = (make_product(slug=slug) for slug in ("mug", "kettle", "plate"))
+
+    inventory.relate(actor=system, relations={("mug", "cross_sell"): ["kettle"]}, now=now)
+    inventory.relate(
+        actor=system, relations={("mug", "cross_sell"): ["plate", "kettle", "mug", "no"]}, now=now
+    )
+
+    assert [relation.related_id for relation in mug.relations.all()] == [plate.id, kettle.id]
+
+
+def test_bundle_has_exactly_its_items(system: Actor, now: datetime) -> None:
+    first, second = make_variant(sku="A"), make_variant(sku="B")
+    inventory.upsert_bundle(
+        actor=system, draft=BundleDraft(slug="box", name="Box", items={"A": 1, "B": 2}), now=now
+    )
+
+    bundle = inventory.upsert_bundle(
+        actor=system, draft=BundleDraft(slug="box", name="Box", items={"B": 3}), now=now
+    )
+
+    assert [(item.variant_id, item.quantity) for item in bundle.items.all()] == [(second.id, 3)]
+    assert first.id != second.id
+
+
+# --- finding ----------------------------------------------------------------------------------
+
+
+def test_find_variants_answers_each_reference_in_one_statement(
+    actor_guest: Actor, staff: Actor
+) -> None:
+    only = make_variant(sku="ONLY")
+    several = make_product()
+    make_variant(product=several, sku="S1")
+    make_variant(product=several, sku="S2")
+    gone = make_variant(product=make_product(status="discontinued"), sku="GONE")
+    draft = make_variant(product=make_product(status="draft"), sku="DRAFT")
+    foreign = make_variant(company=make_company(), sku="FOREIGN", available=None)
+    ref = selectors.VariantRef
+    refs = [
+        ref(sku="ONLY"), ref(variant_id=only.id), ref(product_id=only.product_id), ref(product_id=several.id),
+        ref(sku="GONE"), ref(sku="DRAFT"), ref(variant_id=foreign.id), ref(sku="NO"), ref(),
+        ref(sku="ONLY", variant_id=gone.id),
+    ]  # fmt: skip
+
+    with CaptureQueriesContext(connection) as queries:
+        found = selectors.find_variants(actor=actor_guest, refs=refs)
+
+    assert len(queries) == 1
+    assert [getattr(answer, "code", getattr(answer, "sku", None)) for answer in found] == [
+        "ONLY", "ONLY", "ONLY", "VARIANT_INVALID", "PRODUCT_DISCONTINUED", "PRODUCT_NOT_FOUND", "PRODUCT_NOT_FOUND",
+        "PRODUCT_NOT_FOUND", "PRODUCT_NOT_FOUND", "VARIANT_INVALID",
+    ]  # fmt: skip
+    assert selectors.find_variant(actor=staff, sku="DRAFT") == draft
