@@ -68,6 +68,26 @@ class ItemNotFound(ApplicationError):
     message = "There is no such line in your cart."
 
 
+class NothingToUndo(ApplicationError):
+    code = "CART_CONFLICT"
+    http_status = 409
+    title = "There is nothing to undo"
+    message = "No merge of the last 24 hours can be undone."
+
+
+class NotAbandoned(ApplicationError):
+    code = "INVALID_STATUS_TRANSITION"
+    http_status = 409
+    title = "This cart is not abandoned"
+    message = "This cart is not abandoned."
+
+
+class NobodyToRemind(ApplicationError):
+    code = "VALIDATION_ERROR"
+    title = "Nobody can be reminded"
+    message = "We know no address for this cart, or its owner wants no reminders."
+
+
 class RecoveryTokenInvalid(ApplicationError):
     code = "RECOVERY_TOKEN_INVALID"
     title = "This link does not work"

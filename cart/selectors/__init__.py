@@ -1,6 +1,15 @@
 """What the cart can tell."""
 
-from cart.selectors.carts import Summary, find, history, item_count, past, summary, view
+from cart.selectors.carts import (
+    Summary,
+    find,
+    history,
+    item_count,
+    latest_head,
+    past,
+    summary,
+    view,
+)
 from cart.selectors.views import CartView, HoldView, LineView, Problem, Totals, Warning
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "find",
     "history",
     "item_count",
+    "latest_head",
     "past",
     "summary",
     "view",

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from cart.errors import CartNotFound
 from cart.models import Cart, CartEvent
-from cart.selectors.state import find_head, load_lines
+from cart.selectors.state import Head, find_head, find_latest, load_lines
 from cart.selectors.views import CartView, Judged, basket_of, judge, key_of, present, stored_quote
 from config.platform.actor import Actor
 from pricing import services as pricing
@@ -114,3 +114,12 @@ def find(*, actor: Actor, cart_id: UUID) -> Cart:
     if cart is None:
         raise CartNotFound
     return cart
+
+
+def latest_head(*, actor: Actor) -> Head:
+    """
+    Return the caller's latest cart, whatever its status.
+
+    :raises CartNotFound: if they never had one
+    """
+    return find_latest(actor=actor)

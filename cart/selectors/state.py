@@ -172,6 +172,7 @@ _HEAD = f"""
 _LOCK = " FOR NO KEY UPDATE OF cart"
 _BY_USER = "cart.user_id = %s"
 _BY_SESSION = "session.token_hash = %s AND session.status <> 'ended' AND cart.user_id IS NULL"
+_LATEST = " ORDER BY cart.created_at DESC, cart.id DESC LIMIT 1"
 _IS_OPEN = " AND cart.status IN ('ACTIVE', 'ABANDONED')"
 
 
@@ -256,8 +257,7 @@ def find_head(
         params = [actor.company_id, owner[1]]
         head = _one(owner[0] + _IS_OPEN, params, suffix)
         if head is None:
-            latest = " ORDER BY cart.created_at DESC, cart.id DESC LIMIT 1"
-            head = _one(owner[0], params, latest)
+            head = _one(owner[0] + _LATEST, params)
             if head is not None and head.is_open:
                 # The cart we waited for was closed meanwhile, and this one has taken its place.
                 return find_head(actor=actor, now=now, cart_id=head.id, lock=lock)
@@ -268,6 +268,21 @@ def find_head(
     if head.status == Cart.Status.MERGED:
         raise CartMerged
     if not head.is_open and not (cart_id is not None and actor.sees_everything and not lock):
+        raise CartNotFound
+    return head
+
+
+def find_latest(*, actor: Actor) -> Head:
+    """
+    Return the caller's latest cart, whatever its status.
+
+    :raises CartNotFound: if they never had one
+    """
+    owner = _owner(actor)
+    head = None
+    if owner is not None:
+        head = _one(owner[0] + _LATEST, [actor.company_id, owner[1]])
+    if head is None:
         raise CartNotFound
     return head
 

@@ -13,6 +13,9 @@ from cart.services.carts import (
     touch,
     update,
 )
+from cart.services.codes import apply_code, remove_code
+from cart.services.history import Brought, re_add, reopen, restore_version
+from cart.services.holds import hold, release_hold
 from cart.services.lines import (
     NewItem,
     add_line,
@@ -22,11 +25,15 @@ from cart.services.lines import (
     move_line,
     remove_line,
 )
+from cart.services.merge import Merged, merge, merge_at_sign_in, preview_merge, undo_merge
 
 __all__ = [
+    "Brought",
+    "Merged",
     "NewItem",
     "Opened",
     "add_line",
+    "apply_code",
     "basket",
     "change_line",
     "clear",
@@ -34,12 +41,22 @@ __all__ = [
     "create",
     "duplicate_line",
     "ensure",
+    "hold",
     "lock",
+    "merge",
+    "merge_at_sign_in",
     "move_line",
     "policy",
+    "preview_merge",
+    "re_add",
+    "release_hold",
+    "remove_code",
     "remove_line",
+    "reopen",
+    "restore_version",
     "set_destination",
     "set_email",
     "touch",
+    "undo_merge",
     "update",
 ]

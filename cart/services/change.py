@@ -215,6 +215,17 @@ class Change:
             raise self._refusal(fatal, at_checkout=every_line)
         return shortages
 
+    def let_go(self, line: Line) -> None:
+        """Note that what a line held is free again."""
+        units = line.held(self.now) - (line.hold.backordered if line.hold is not None else 0)
+        line.hold, line.promised_price = None, None
+        self._take({line.variant_id: -max(units, 0)})
+
+    def _take(self, taken: dict[UUID, int]) -> None:
+        for line in self.lines:
+            if units := taken.get(line.variant_id):
+                line.facts = dataclasses.replace(line.facts, free=max(line.facts.free - units, 0))
+
     def _wants_renewal(self, line: Line) -> bool:
         hold, policy = line.hold, self.head.policy
         if hold is None or hold.expires_at is None or hold.started_at is None:
@@ -257,9 +268,7 @@ class Change:
                 if line.id not in self._dirty:
                     self.edit(line, hold=False)
                 line.promised_price = line.facts.price
-        for line in self.lines:
-            if units := taken.get(line.variant_id):
-                line.facts = dataclasses.replace(line.facts, free=max(line.facts.free - units, 0))
+        self._take(taken)
         return shortages
 
     def _look(self, lines: list[Line]) -> list[Shortage]:

@@ -1,0 +1,186 @@
+"""Going back: a version of this cart, a cart of the past, an order that was given up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from cart import selectors
+from cart.errors import CartExpired, CartMerged, CartNotFound
+from cart.events import ItemsChanged
+from cart.models import Cart, CartEvent, CartLine
+from cart.selectors.state import ACTIVE, Line, load_lines
+from cart.selectors.views import CartView
+from cart.services import texts
+from cart.services.carts import ensure_for_write
+from cart.services.change import Change, new_line, open_cart, snapshot
+from cart.services.transfer import Row, bring, render, settle_short, sources_of, unbuyable
+from config.platform.actor import Actor, ActorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A cart after lines were brought in, and what became of each."""
+
+    view: CartView
+    report: list[dict[str, Any]]
+
+
+@transaction.atomic
+def re_add(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought:
+    """
+    Put what was in a cart of the past into the caller's cart, at today's prices.
+
+    :raises CartNotFound: if it is not theirs
+    """
+    cart = selectors.find(actor=actor, cart_id=cart_id)
+    return _bring_lines(actor=actor, cart=cart, event="cart.re_added", now=now)
+
+
+@transaction.atomic
+def reopen(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought | None:
+    """
+    Put the lines of an order that was not paid back into its owner's cart ("pay or edit").
+
+    None where a guest has no cart to put them into any more.
+
+    :raises CartNotFound: if the caller may not see the cart
+    """
+    cart: Cart | None = (
+        Cart.objects.for_actor(actor).select_related("session").filter(id=cart_id).first()
+    )
+    if cart is None:
+        raise CartNotFound
+    owner = owner_of(cart, actor)
+    try:
+        return _bring_lines(actor=owner, cart=cart, event="cart.reopened", now=now)
+    except (CartNotFound, CartExpired, CartMerged):
+        return None
+
+
+def owner_of(cart: Cart, actor: Actor) -> Actor:
+    """Return the customer a cart belongs to, for work that others do on it."""
+    session = cart.session
+    return Actor(
+        kind=ActorKind.USER if cart.user_id else ActorKind.GUEST,
+        company_id=cart.company_id,
+        user_id=cart.user_id,
+        session_hash=None if session is None else bytes(session.token_hash),
+        request_id=actor.request_id,
+        source=actor.source,
+    )
+
+
+def _bring_lines(*, actor: Actor, cart: Cart, event: str, now: datetime) -> Brought:
+    lines = list(
+        CartLine.objects.filter(cart=cart, list=ACTIVE)
+        .select_related("variant", "product")
+        .order_by("added_at", "id")
+    )
+    sources = sources_of(lines)
+    change = ensure_for_write(
+        actor=actor, now=now, variant_ids={source.variant_id for source in sources}
+    )
+    if change.head.id == cart.id or not sources:
+        return Brought(change.view(), [])
+    rows = bring(change, sources)
+    change.announce(ItemsChanged, line_ids=[str(row.item_id) for row in rows if row.item_id])
+    view = change.commit(event, summary=f"{len(rows)}")
+    return Brought(view, render(rows, view.currency))
+
+
+@transaction.atomic
+def restore_version(
+    *,
+    actor: Actor,
+    version: int,
+    now: datetime,
+    cart_id: UUID | None = None,
+    expected: int | None = None,
+) -> Brought:
+    """
+    Bring the lines and codes back to what they were at an earlier version, at today's prices and stock.
+
+    Works from the log: what happened since is undone, newest first. What is no longer sold stays out, what is short
+    is lowered.
+
+    :raises CartNotFound: if the cart never had this version
+    """
+    change = open_cart(actor=actor, now=now, cart_id=cart_id, expected=expected)
+    if not 1 <= version <= change.head.version:
+        raise CartNotFound("The cart never had this version.")
+    lines, codes = _at_version(change, version)
+    current = {str(line.id): line for line in change.lines}
+    same = {id for id, kept in lines.items() if id in current and snapshot(current[id]) == kept}
+    gone = [line for id, line in current.items() if id not in same]
+    for line in gone:
+        change.remove(line)
+    wanted = {id: kept for id, kept in lines.items() if id not in same}
+    rows = _insert_kept(change, wanted, gone)
+    change.head.codes = codes
+    change.announce(ItemsChanged, line_ids=[str(row.item_id) for row in rows if row.item_id])
+    view = change.commit("cart.version_restored", summary=str(version))
+    return Brought(view, render(rows, view.currency))
+
+
+def _at_version(change: Change, version: int) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    lines = {str(line.id): snapshot(line) for line in change.lines}
+    codes = change.head.codes
+    events = CartEvent.objects.filter(cart_id=change.head.id, version__gt=version)
+    for changes in events.order_by("-version", "-id").values_list("changes", flat=True):
+        for line_id, (before, _after) in changes.get("lines", {}).items():
+            if before is None:
+                lines.pop(line_id, None)
+            else:
+                lines[line_id] = before
+        codes = changes.get("codes", [codes])[0]
+    return lines, codes
+
+
+def _insert_kept(change: Change, wanted: dict[str, dict[str, Any]], gone: list[Line]) -> list[Row]:
+    """Insert lines as the log keeps them; their variants are read where the cart does not know them."""
+    facts = {line.variant_id: line.facts for line in gone}
+    ids = {UUID(kept["variantId"]) for kept in wanted.values()}
+    if ids:
+        _lines, found = load_lines(head=change.head, now=change.now, variant_ids=ids)
+        facts |= {known.variant_id: known for known in found}
+    rows, placed = [], {}
+    for line_id, kept in sorted(wanted.items(), key=lambda item: item[1]["addedAt"]):
+        known = facts.get(UUID(kept["variantId"]))
+        row = Row(
+            sku=kept["sku"],
+            name=known.name if known else kept["sku"],
+            action="kept",
+            quantity=kept["quantity"],
+            requested=kept["quantity"],
+        )
+        rows.append(row)
+        reason = unbuyable(change, known)
+        if known is None or (reason is not None and kept["list"] == ACTIVE):
+            row.action, row.quantity, row.reason = "dropped", 0, reason or "PRODUCT_NOT_FOUND"
+            continue
+        customization = kept.get("customization", {})
+        line = new_line(
+            facts=known,
+            list_=kept["list"],
+            quantity=kept["quantity"],
+            now=change.now,
+            note=kept.get("note", ""),
+            customization=customization,
+            customization_hash=texts.hash_of(customization),
+            metadata=kept.get("metadata", {}),
+            bundle_id=UUID(kept["bundleId"]) if kept.get("bundleId") else None,
+            group_id=UUID(kept["groupId"]) if kept.get("groupId") else None,
+            copy=kept.get("copy", 0),
+        )
+        line.added_at = datetime.fromisoformat(kept["addedAt"])
+        change.insert(line)
+        row.item_id, row.unit_price = line.id, known.price
+        if line.list == ACTIVE:
+            placed[line.id] = row
+    settle_short(change, placed, {})
+    return rows
