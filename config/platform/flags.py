@@ -61,6 +61,23 @@ def switch(*, actor: Actor, name: str, enabled: bool, now: datetime) -> FeatureF
     return flag
 
 
+@transaction.atomic
+def restore_default(*, actor: Actor, name: str, now: datetime) -> None:
+    """Take an override away, with an audit entry; the environment's default holds again."""
+    for flag in FeatureFlag.objects.select_for_update().filter(name=name):
+        audit.record(
+            actor=actor,
+            action="feature.restored",
+            object_type="feature",
+            object_id=name,
+            before={"enabled": flag.enabled},
+            after={"enabled": settings.FEATURES.get(name)},
+            now=now,
+        )
+        flag.delete()
+    transaction.on_commit(forget)
+
+
 def forget() -> None:
     """Read the overrides again at the next question."""
     global _read_at

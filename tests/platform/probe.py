@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
 from django.db import OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
@@ -154,6 +155,7 @@ api = [
 urlpatterns = [
     path("api/v1/", include(api)),
     path("api/", include(api)),
+    path("admin/", admin.site.urls),
     path("", include("config.platform.urls")),
     path("page/", show),
     path("form/", form),
