@@ -12,7 +12,8 @@ from django.db import transaction
 from cart import services as carts
 from cart.errors import CartEmpty, CartNotFound
 from cart.events import CheckoutStarted
-from cart.models import Cart, CartLine
+from cart.models import Cart
+from cart.selectors.state import Head, find_head
 from checkout import selectors
 from checkout.errors import CheckoutExpired, CheckoutNotFound
 from checkout.models import Checkout
@@ -38,7 +39,7 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
     checkout, then the stock.
 
     :raises FeatureDisabled: for a guest, if guest checkout is switched off
-    :raises CartNotFound: if the guest token belongs to no cart
+    :raises CartNotFound, CartExpired, CartMerged: if the guest token opens no cart
     :raises CartEmpty: if there is nothing to buy
     :raises ValidationFailed: if the e-mail address is malformed
     :raises HoldFailed: listing every line that cannot be held; nothing is written
@@ -46,19 +47,17 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
     if actor.user_id is None:
         flags.require("ORDER_ENABLE_GUEST_CHECKOUT")
     email = addresses.check_email(email)
-    cart = _open_cart(actor)
-    if not CartLine.objects.filter(cart=cart, list=CartLine.List.ACTIVE).exists():
-        raise CartEmpty
+    cart = _open_cart(actor, now=now)
     hold(actor=actor, cart_id=cart.id, now=now)
     checkout: Checkout | None = (
-        Checkout.objects.filter(cart=cart, status=Checkout.Status.OPEN).for_update().first()
+        Checkout.objects.filter(cart_id=cart.id, status=Checkout.Status.OPEN).for_update().first()
     )
     is_new = checkout is None
     if checkout is None:
         checkout = Checkout(
             id=new_id(),
             company_id=cart.company_id,
-            cart=cart,
+            cart_id=cart.id,
             user_id=actor.user_id,
             session_hash=None if actor.user_id else actor.session_hash,
             email=actor.email or cart.email,
@@ -73,7 +72,7 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
         outbox.publish(
             CheckoutStarted(
                 aggregate_id=cart.id,
-                cart_version=cart.version,
+                cart_version=cart.version + 1,  # taking the holds was a change
                 user_id=str(cart.user_id) if cart.user_id else None,
             ),
             actor=actor,
@@ -218,15 +217,13 @@ def remember(checkout: Checkout, priced: Priced) -> None:
     checkout.quote_id = quote.id
 
 
-def _open_cart(actor: Actor) -> Cart:
-    cart: Cart | None = (
-        Cart.objects.for_actor(actor).filter(status__in=Cart.OPEN).for_update().last()
-        if actor.is_known
-        else None
-    )
-    if cart is None:
-        raise CartEmpty if actor.user_id is not None else CartNotFound
-    return cart
+def _open_cart(actor: Actor, *, now: datetime) -> Head:
+    try:
+        return find_head(actor=actor, now=now, lock=True)
+    except CartNotFound:
+        if actor.user_id is None:
+            raise
+        raise CartEmpty from None
 
 
 def _reprice(checkout: Checkout, *, now: datetime, renew: bool = True) -> Priced:
