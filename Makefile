@@ -70,7 +70,7 @@ coverage: .venv/.tests ## all tests with coverage, report in htmlcov/
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 bench: .venv/.tests ## measure the shop's hot paths in its production serving
-	@$(ENGINES) run --durable -- $(PY) manage.py bench $(ARGS)
+	@$(ENGINES) run --durable -- $(PY) -m tests.bench $(ARGS)
 
 # --- checks -----------------------------------------------------------------------------------
 .PHONY: check lint format format-check types imports migrations deploy-check schema

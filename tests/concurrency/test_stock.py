@@ -1,0 +1,264 @@
+"""
+Many at once on the same shelf, in threads with connections of their own.
+
+Each race has a control that runs the same buyers without the lock: if the control does not fail, the race proves
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from config.platform import invariants
+from config.platform.actor import Actor, ActorKind
+from config.platform.models import new_id
+from inventory import services as inventory
+from inventory.errors import HoldFailed, InsufficientStock
+from inventory.models import Company, Reservation, StockLevel, StockMovement, Variant
+from inventory.services import Demand, Shortage, books
+from tests.factories import make_variant
+from tests.threads import together
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+QUARTER = timedelta(minutes=15)
+BUYERS, UNITS = 200, 50
+
+
+def guest(company: Company) -> Actor:
+    return Actor(kind=ActorKind.GUEST, company_id=company.id, session_hash=new_id().bytes * 2)
+
+
+def sound() -> bool:
+    """Return whether everything that must be true of stock is."""
+    checks = invariants.select(invariants.all_checks(), only=["I01", "I02", "I03", "I04"])
+    return all(result.holds for result in invariants.run(checks))
+
+
+def buy(actor: Actor, variant: Variant, now: datetime, quantity: int = 1) -> bool:
+    """Hold, order and pay, each in a transaction of its own; return whether the buyer got the units."""
+    cart_id, line_id, order_id, order_line_id = (new_id() for _ in range(4))
+    demand = Demand(line_id, variant.id, quantity)
+    try:
+        inventory.reserve(
+            actor=actor, cart_id=cart_id, demands=[demand], expires_at=now + QUARTER, now=now
+        )
+        inventory.assign(
+            actor=actor,
+            cart_id=cart_id,
+            order_id=order_id,
+            line_map={line_id: order_line_id},
+            demands=[demand],
+            expires_at=now + QUARTER,
+            now=now,
+        )
+        inventory.confirm(
+            actor=actor,
+            order_id=order_id,
+            demands=[Demand(order_line_id, variant.id, quantity)],
+            now=now,
+        )
+    except (InsufficientStock, HoldFailed):
+        return False
+    return True
+
+
+def rush(company: Company, variant: Variant, now: datetime) -> int:
+    """Let 200 buyers come at once, 20 at a time; return how many were served."""
+    each = BUYERS // 20
+    return sum(
+        sum(served)
+        for served in together(
+            20, lambda index: [buy(guest(company), variant, now) for _ in range(each)]
+        )
+    )
+
+
+def test_200_buyers_of_50_units_get_exactly_50(company: Company, now: datetime) -> None:
+    variant = make_variant(available=UNITS)
+
+    assert rush(company, variant, now) == UNITS
+
+    level = StockLevel.objects.get()
+    assert (level.available, level.reserved, level.total) == (0, 0, 0)
+    sold = StockMovement.objects.filter(type="SALE").aggregate(units=Sum("quantity"))["units"]
+    assert sold == -UNITS
+    assert sound()
+
+
+def test_the_same_without_the_lock_oversells(
+    company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlocked = books._LOCK.replace("FOR NO KEY UPDATE OF s", "")
+    assert unlocked != books._LOCK
+    monkeypatch.setattr(books, "_LOCK", unlocked)
+    variant = make_variant(available=UNITS)
+
+    served = rush(company, variant, now)
+
+    assert served > UNITS or not sound()
+
+
+def test_two_lines_sharing_a_variant_never_get_more_than_there_is(
+    company: Company, now: datetime
+) -> None:
+    variant = make_variant(available=9)
+
+    def hold(index: int) -> int:
+        answers = inventory.reserve(
+            actor=guest(company),
+            cart_id=new_id(),
+            demands=[Demand(new_id(), variant.id, 2), Demand(new_id(), variant.id, 3)],
+            expires_at=now + QUARTER,
+            now=now,
+            all_or_none=False,
+        )
+        return sum(0 if isinstance(answer, Shortage) else answer.quantity for answer in answers)
+
+    held = sum(together(12, hold))
+
+    level = StockLevel.objects.get()
+    assert (level.reserved, held) == (held, 9 - level.available)
+    assert level.available < 2  # nobody was refused what was there
+    assert sound()
+
+
+def test_opposite_orders_do_not_deadlock(company: Company, now: datetime) -> None:
+    variants = [make_variant(available=10_000) for _ in range(4)]
+
+    def hold(index: int) -> int:
+        mine = variants if index % 2 else variants[::-1]
+        for _ in range(25):
+            inventory.reserve(
+                actor=guest(company),
+                cart_id=new_id(),
+                demands=[Demand(new_id(), variant.id, 1) for variant in mine],
+                expires_at=now + QUARTER,
+                now=now,
+            )
+        return 25
+
+    assert sum(together(8, hold)) == 200
+    assert [level.reserved for level in StockLevel.objects.all()] == [200] * 4
+    assert sound()
+
+
+def test_opposite_orders_without_our_order_do_deadlock(company: Company, now: datetime) -> None:
+    """The control: the same locks taken one by one in the order of the lines."""
+    variants = [make_variant(available=10) for _ in range(2)]
+
+    def lock(index: int) -> int:
+        deadlocks = 0
+        for _ in range(20):
+            try:
+                with transaction.atomic(), connection.cursor() as cursor:
+                    for variant in variants if index % 2 else variants[::-1]:
+                        cursor.execute(
+                            "SELECT id FROM inventory WHERE variant_id = %s FOR NO KEY UPDATE",
+                            [variant.id],
+                        )
+                        cursor.execute("SELECT pg_sleep(0.02)")
+            except Exception as failure:  # noqa: BLE001
+                assert "deadlock" in str(failure)
+                deadlocks += 1
+                return deadlocks
+        return deadlocks
+
+    assert sum(together(2, lock)) >= 1
+
+
+def test_sweep_and_sale_take_each_overdue_unit_once(company: Company, now: datetime) -> None:
+    variant = make_variant(available=20)
+    for _ in range(20):
+        inventory.reserve(
+            actor=guest(company),
+            cart_id=new_id(),
+            demands=[Demand(new_id(), variant.id, 1)],
+            expires_at=now + QUARTER,
+            now=now,
+        )
+    later = now + QUARTER
+
+    def race(index: int) -> int:
+        if index < 3:
+            return sum(inventory.release_expired(now=later, limit=5) for _ in range(6))
+        return sum(buy(guest(company), variant, later) for _ in range(5))
+
+    answers = together(9, race)
+
+    assert sum(answers[3:]) == 20
+    level = StockLevel.objects.get()
+    assert (level.available, level.reserved, level.total) == (0, 0, 0)
+    assert Reservation.objects.filter(status="EXPIRED").count() == 20
+    assert sound()
+
+
+def test_late_payments_and_the_sweep_end_as_sale_or_refusal_never_both(
+    company: Company, now: datetime
+) -> None:
+    variant = make_variant(available=10)
+    orders: list[Callable[[], Any]] = []
+    late = now + timedelta(hours=1)
+    for _ in range(10):
+        actor, cart_id, line_id, order_id, order_line_id = (
+            guest(company),
+            *(new_id() for _ in range(4)),
+        )
+        demand = Demand(line_id, variant.id, 1)
+        inventory.assign(
+            actor=actor,
+            cart_id=cart_id,
+            order_id=order_id,
+            line_map={line_id: order_line_id},
+            demands=[demand],
+            expires_at=now + QUARTER,
+            now=now,
+        )
+        orders.append(
+            lambda actor=actor, order_id=order_id, line=order_line_id: inventory.confirm(
+                actor=actor, order_id=order_id, demands=[Demand(line, variant.id, 1)], now=late
+            )
+        )
+
+    def race(index: int) -> str:
+        if index == 0:
+            return str(inventory.release_expired(now=late))
+        if index == 1:
+            return "bought" if buy(guest(company), variant, late, quantity=3) else "refused"
+        try:
+            orders[index - 2]()
+        except HoldFailed:
+            return "refused"
+        return "paid"
+
+    answers = together(12, race)
+
+    bought = 3 if answers[1] == "bought" else 0
+    assert answers[2:].count("paid") + bought <= 10
+    level = StockLevel.objects.get()
+    assert level.total == 10 - answers[2:].count("paid") - bought
+    assert sound()
+
+
+def test_ten_adjustments_at_once_all_count(company: Company, now: datetime) -> None:
+    make_variant(available=100)
+    level = StockLevel.objects.get()
+
+    def adjust(index: int) -> None:
+        inventory.adjust(
+            actor=Actor.system(company.id),
+            stock_level_id=level.id,
+            quantity=-1 if index % 2 else 2,
+            now=now,
+        )
+
+    together(10, adjust)
+
+    assert StockLevel.objects.get().total == 105
+    assert sound()

@@ -1,0 +1,18 @@
+"""Takes the row lock out of the stock books of this process."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class UnsafeConfig(AppConfig):
+    name = "tests.concurrency.unsafe"
+    label = "unsafe"
+
+    def ready(self) -> None:
+        from inventory.services import books
+
+        locking = books._LOCK
+        books._LOCK = locking.replace("FOR NO KEY UPDATE OF s", "")
+        if books._LOCK == locking:
+            raise RuntimeError("the lock was not found: the control would prove nothing")
