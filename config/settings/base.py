@@ -89,6 +89,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "inventory.middleware.CompanyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -238,6 +239,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "notifications.tasks.send_messages",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
+    },
+    "release expired holds": {
+        "task": "inventory.tasks.release_expired_holds",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
     },
     "prune platform tables": {
         "task": "config.platform.tasks.prune",
