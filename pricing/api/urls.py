@@ -1,5 +1,32 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from pricing.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("products", views.ProductsView.as_view()),
+    path("products/search", views.ProductSearchView.as_view()),
+    path("products/bundles", views.BundlesView.as_view()),
+    path("products/validate", views.ValidateView.as_view()),
+    path("products/validate/bulk", views.ValidateBulkView.as_view()),
+    path("products/pricing/calculate-cart-value", views.CartValueView.as_view()),
+    path("products/<str:ref>", views.ProductView.as_view()),
+    path("products/<str:ref>/pricing", views.ProductPricingView.as_view()),
+    path("products/<str:ref>/recommendations", views.RecommendationsView.as_view()),
+    path("products/<str:ref>/alternatives", views.AlternativesView.as_view()),
+    path("products/<str:ref>/upsells", views.UpsellsView.as_view()),
+    path("promotions", views.PromotionsView.as_view()),
+    path("promotions/active", views.ActivePromotionsView.as_view()),
+    path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
+    path("tax-rates", views.TaxRatesView.as_view()),
+    path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
+    path("shipping-zones", views.ShippingZonesView.as_view()),
+    path("shipping-zones/<str:zone_id>", views.ShippingZoneView.as_view()),
+    path("shipping-rules", views.ShippingRulesView.as_view()),
+    path("shipping-rules/<str:shipping_rule_id>", views.ShippingRuleView.as_view()),
+    path("checkout/discount/validate", views.DiscountValidateView.as_view()),
+    path("checkout/tax/calculate", views.TaxCalculateView.as_view()),
+    path("checkout/shipping/options", views.ShippingOptionsView.as_view()),
+    path("checkout/shipping/calculate", views.ShippingCalculateView.as_view()),
+]

@@ -21,6 +21,7 @@ from pricing.engine.quote import (
     Totals,
 )
 from pricing.engine.terms import (
+    ABOUT_THE_BASKET,
     ANYWHERE,
     BUNDLE,
     BUY_X_GET_Y,
@@ -55,6 +56,7 @@ from pricing.engine.terms import (
 )
 
 __all__ = [
+    "ABOUT_THE_BASKET",
     "ANYWHERE",
     "BUNDLE",
     "BUY_X_GET_Y",

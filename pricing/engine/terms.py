@@ -36,6 +36,11 @@ NOT_COMBINABLE = "not_combinable"
 USED_UP = "used_up"
 NO_EFFECT = "no_effect"
 
+# What another cart could mend: it says nothing against the code itself.
+ABOUT_THE_BASKET = frozenset(
+    {MINIMUM_NOT_MET, NO_MATCHING_ITEMS, NO_SHIPPING, NO_EFFECT, NOT_COMBINABLE}
+)
+
 REASONS: Mapping[str, str] = {
     UNKNOWN: "There is no such code.",
     NOT_STARTED: "This code is not valid yet.",

@@ -9,6 +9,8 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from config.platform.actor import Actor
+from inventory import selectors as inventory
+from inventory.models import Product
 from pricing.errors import (
     PromotionNotFound,
     ShippingRuleNotFound,
@@ -50,6 +52,28 @@ def advertised_promotions(*, actor: Actor, now: datetime) -> QuerySet[Promotion]
         .prefetch_related("coupons", "products", "categories")
         .order_by("-priority", "id")
     )
+
+
+def promotions_on(
+    *, actor: Actor, product_id: UUID, currency: str, now: datetime
+) -> list[Promotion]:
+    """Return the advertised promotions that run now and may touch this product in this currency."""
+    category_id = (
+        Product.objects.values_list("category_id", flat=True).filter(id=product_id).first()
+    )
+    parents = inventory.category_paths(company_id=actor.company_id)
+    above = set(parents.get(category_id, ())) if category_id else set()
+    fitting = []
+    for promotion in advertised_promotions(actor=actor, now=now):
+        products = {product.id for product in promotion.products.all()}
+        categories = {category.id for category in promotion.categories.all()}
+        about_all = not products and not categories
+        if (about_all or product_id in products or categories & above) and promotion.currency in {
+            "",
+            currency,
+        }:
+            fitting.append(promotion)
+    return fitting
 
 
 def find_promotion(*, actor: Actor, promotion_id: UUID) -> Promotion:

@@ -1,6 +1,7 @@
 """What pricing does for others."""
 
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
+from pricing.services.products import create_product, update_product
 from pricing.services.promotions import change_promotion, create_promotion, delete_promotion
 from pricing.services.quotes import check_code, normalise_code, quote, redeem, return_uses
 from pricing.services.revision import bump
@@ -22,6 +23,7 @@ __all__ = [
     "change_tax_rate",
     "change_zone",
     "check_code",
+    "create_product",
     "create_promotion",
     "create_shipping_rule",
     "create_tax_rate",
@@ -37,4 +39,5 @@ __all__ = [
     "set_bundle_price",
     "set_price",
     "set_prices",
+    "update_product",
 ]

@@ -33,7 +33,7 @@ _COLUMNS = [
 @transaction.atomic
 def create_promotion(*, actor: Actor, terms: PromotionTerms, now: datetime) -> Promotion:
     """
-    Start a promotion on these terms.
+    Start a promotion on these terms. An amount without a currency is one in the company's own.
 
     :raises ValidationFailed: if the terms contradict themselves, a target is unknown or a code is taken
     """
@@ -183,6 +183,10 @@ def _as_json(terms: PromotionTerms) -> dict[str, Any]:
 def _checked(
     actor: Actor, terms: PromotionTerms, *, promotion_id: UUID | None = None
 ) -> PromotionTerms:
+    if terms.kind == Promotion.Kind.FIXED_AMOUNT and not terms.currency:
+        terms = dataclasses.replace(
+            terms, currency=selectors.home_currency(company_id=actor.company_id)
+        )
     errors = [*_amount_errors(terms), *_detail_errors(terms)]
     if terms.starts_at and terms.ends_at and terms.ends_at <= terms.starts_at:
         errors.append(FieldError("endsAt", "invalid", "It ends before it begins."))
@@ -223,8 +227,6 @@ def _amount_errors(terms: PromotionTerms) -> Iterable[FieldError]:
         yield FieldError("value", "min_value", "A discount is not negative.")
     if terms.kind == Promotion.Kind.PERCENTAGE and terms.value > 100:
         yield FieldError("value", "max_value", "At most 100 percent.")
-    if terms.kind == Promotion.Kind.FIXED_AMOUNT and not terms.currency:
-        yield FieldError("currency", "required", "An amount needs its currency.")
     for name, amount in (
         ("minimumOrder", terms.minimum_order),
         ("maximumDiscount", terms.maximum_discount),

@@ -1,0 +1,596 @@
+"""The catalogue for everybody, and the rules of its prices for staff."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.platform.actor import Actor
+from config.platform.errors import NotFound
+from config.platform.http import Anyone, ApiView, Input, Staff, actor_of, etag_response, page
+from config.platform.http.rendering import encode
+from inventory import selectors as inventory_selectors
+from inventory import services as inventory
+from inventory.models import ProductRelation
+from pricing import engine, selectors, services
+from pricing.api import serializers
+from pricing.errors import DiscountExpired, DiscountInvalid, DiscountLimitReached
+from pricing.terms import ShippingRuleTerms, TaxRateTerms, ZoneTerms
+
+PUBLIC = "public, max-age=30, stale-while-revalidate=60"
+_LIST = [
+    OpenApiParameter("limit", OpenApiTypes.INT, description="Up to 100."),
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="From `next` or `previous`."),
+]
+
+
+class PublicRead(ApiView):
+    """Reads for everybody and writes for staff. What customers get may be kept by caches, what staff get may not."""
+
+    permission_classes = [Anyone]
+
+    def get_permissions(self) -> list[BasePermission]:
+        return [Anyone()] if self.request.method in {"GET", "HEAD"} else [Staff()]
+
+    def public(self, request: Request, content: Any) -> Response:
+        """Return the content with its ETag, or 304 for who has it already."""
+        body = encode(content)
+        response = etag_response(request, hashlib.sha256(body).hexdigest()[:32], lambda: content)
+        # Staff and signed-in callers see exact stock or more; a shared cache must not pass it on.
+        actor = actor_of(request)
+        response.headers["Cache-Control"] = "private, no-cache" if actor.user_id else PUBLIC
+        return response
+
+
+def _currency(request: Request, given: dict[str, Any]) -> str:
+    return selectors.shown_currency(actor=actor_of(request), currency=given.get("currency"))
+
+
+class ProductList(PublicRead):
+    """Base of the lists of products."""
+
+    def found(self, request: Request, given: dict[str, Any]) -> Response:
+        actor = actor_of(request)
+        currency = _currency(request, given)
+        search = selectors.Search(
+            **{name: value for name, value in given.items() if name != "currency"}
+        )
+        rows, order = selectors.search_products(actor=actor, currency=currency, search=search)
+
+        def render(row: Any) -> dict[str, Any]:
+            return serializers.product_json(
+                selectors.product_view(row, actor=actor, currency=currency)
+            )
+
+        return self.public(request, page(rows, request, order=order, render=render))
+
+
+@extend_schema(tags=["products"])
+class ProductsView(ProductList):
+    @extend_schema(
+        parameters=[serializers.SearchQuery, *_LIST], responses=serializers.ProductListOutput
+    )
+    def get(self, request: Request) -> Response:
+        """List the products on sale, newest first."""
+        return self.found(request, serializers.SearchQuery.read_query(request))
+
+    @extend_schema(request=serializers.ProductInput, responses={201: serializers.ProductOutput})
+    def post(self, request: Request) -> Response:
+        """Create a product with its variants, prices and counted stock. Staff only."""
+        draft, prices = serializers.product_draft(serializers.ProductInput.read(request))
+        made = services.create_product(
+            actor=actor_of(request), draft=draft, prices=prices, now=timezone.now()
+        )
+        return Response(_product(request, str(made.product_id)), status=201)
+
+
+@extend_schema(tags=["products"])
+class ProductSearchView(ProductList):
+    @extend_schema(
+        parameters=[serializers.SearchQuery, *_LIST], responses=serializers.ProductListOutput
+    )
+    def get(self, request: Request) -> Response:
+        """Search by words, category, price and stock."""
+        return self.found(request, serializers.SearchQuery.read_query(request))
+
+
+def _product(request: Request, ref: str) -> dict[str, Any]:
+    currency = _currency(request, serializers.CurrencyQuery.read_query(request))
+    view = selectors.product_detail(actor=actor_of(request), ref=ref, currency=currency)
+    return serializers.product_json(view)
+
+
+@extend_schema(tags=["products"])
+class ProductView(PublicRead):
+    @extend_schema(parameters=[serializers.CurrencyQuery], responses=serializers.ProductOutput)
+    def get(self, request: Request, ref: str) -> Response:
+        """Return a product by id or slug. One that is no longer sold says so under `status`."""
+        return self.public(request, _product(request, ref))
+
+    @extend_schema(request=serializers.ProductChangeInput, responses=serializers.ProductOutput)
+    def patch(self, request: Request, ref: str) -> Response:
+        """Change a product; variants and prices that are not named stay. Staff only."""
+        actor = actor_of(request)
+        draft, prices = serializers.product_draft(serializers.ProductChangeInput.read(request))
+        product = inventory_selectors.find_product(actor=actor, ref=ref)
+        services.update_product(
+            actor=actor, product_id=product.id, draft=draft, prices=prices, now=timezone.now()
+        )
+        return Response(_product(request, str(product.id)))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, ref: str) -> Response:
+        """Stop selling a product; carts and orders keep showing it. Staff only."""
+        actor = actor_of(request)
+        product = inventory_selectors.find_product(actor=actor, ref=ref)
+        inventory.discontinue(actor=actor, product_id=product.id, now=timezone.now())
+        return Response(status=204)
+
+
+@extend_schema(tags=["products"])
+class ProductPricingView(PublicRead):
+    @extend_schema(
+        parameters=[serializers.CurrencyQuery], responses=serializers.ProductPricingOutput
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """Return the current prices of a product's variants, and the promotions that customers are told about."""
+        actor = actor_of(request)
+        currency = _currency(request, serializers.CurrencyQuery.read_query(request))
+        view = selectors.product_detail(actor=actor, ref=ref, currency=currency)
+        running = selectors.promotions_on(
+            actor=actor, product_id=view.id, currency=currency, now=timezone.now()
+        )
+        return self.public(request, serializers.pricing_json(view, running))
+
+
+class RelatedView(PublicRead):
+    """Base of what is shown beside a product; the kinds in the order of their weight."""
+
+    kinds: ClassVar[Sequence[str]] = ()
+
+    @extend_schema(
+        tags=["products"],
+        parameters=[serializers.CurrencyQuery, *_LIST],
+        responses=serializers.ProductListOutput,
+    )
+    def get(self, request: Request, ref: str) -> Response:
+        """List related products that are on sale, the most fitting first."""
+        actor = actor_of(request)
+        currency = _currency(request, serializers.CurrencyQuery.read_query(request))
+        views = selectors.related_products(
+            actor=actor, ref=ref, kinds=self.kinds, currency=currency
+        )
+        return self.public(request, page(views, request, render=serializers.product_json))
+
+
+class RecommendationsView(RelatedView):
+    kinds = [
+        ProductRelation.Kind.CROSS_SELL,
+        ProductRelation.Kind.UP_SELL,
+        ProductRelation.Kind.ALTERNATIVE,
+    ]
+
+
+class AlternativesView(RelatedView):
+    kinds = [ProductRelation.Kind.ALTERNATIVE]
+
+
+class UpsellsView(RelatedView):
+    kinds = [ProductRelation.Kind.UP_SELL, ProductRelation.Kind.CROSS_SELL]
+
+
+@extend_schema(tags=["products"])
+class BundlesView(PublicRead):
+    @extend_schema(
+        parameters=[serializers.CurrencyQuery, *_LIST], responses=serializers.BundleListOutput
+    )
+    def get(self, request: Request) -> Response:
+        """List the bundles on sale."""
+        actor = actor_of(request)
+        currency = _currency(request, serializers.CurrencyQuery.read_query(request))
+        views = selectors.bundles(actor=actor, currency=currency)
+        return self.public(request, page(views, request, render=serializers.bundle_json))
+
+
+# --- questions: they write nothing ----------------------------------------------------------------
+
+
+class Question(ApiView):
+    """A POST that changes nothing, open to everybody."""
+
+    permission_classes = [Anyone]
+
+
+@extend_schema(tags=["products"])
+class ValidateView(Question):
+    @extend_schema(request=serializers.ValidateInput, responses=serializers.OfferOutput)
+    def post(self, request: Request) -> Response:
+        """Say whether a variant may go into a cart in this quantity, and why not."""
+        given = serializers.ValidateInput.read(request)
+        currency = _currency(request, given)
+        [offer] = selectors.offers(
+            actor=actor_of(request), wanted=serializers.wanted([given]), currency=currency
+        )
+        return Response(serializers.offer_json(offer, currency))
+
+
+@extend_schema(tags=["products"])
+class ValidateBulkView(Question):
+    limits = {"post": "bulk"}
+
+    @extend_schema(request=serializers.ItemsInput, responses=serializers.OffersOutput)
+    def post(self, request: Request) -> Response:
+        """The same for many lines, each judged by itself."""
+        given = serializers.ItemsInput.read(request)
+        currency = _currency(request, given)
+        offers = selectors.offers(
+            actor=actor_of(request), wanted=serializers.wanted(given["items"]), currency=currency
+        )
+        return Response(
+            {
+                "valid": all(offer.is_valid for offer in offers),
+                "results": [serializers.offer_json(offer, currency) for offer in offers],
+            }
+        )
+
+
+def _quote(request: Request, given: dict[str, Any], **asked: Any) -> engine.Quote:
+    actor = actor_of(request)
+    basket = selectors.basket_of(
+        actor=actor,
+        wanted=serializers.wanted(given["items"]),
+        currency=_currency(request, given),
+        **asked,
+    )
+    return services.quote(actor=actor, basket=basket, now=timezone.now())
+
+
+@extend_schema(tags=["products"])
+class CartValueView(Question):
+    @extend_schema(request=serializers.ItemsInput, responses=serializers.CartValueOutput)
+    def post(self, request: Request) -> Response:
+        """Return what these lines come to at current prices, with automatic promotions."""
+        return Response(
+            serializers.value_json(_quote(request, serializers.ItemsInput.read(request)))
+        )
+
+
+@extend_schema(tags=["checkout"])
+class DiscountValidateView(Question):
+    limits = {"post": "apply_discount"}
+
+    @extend_schema(request=serializers.DiscountInput, responses=serializers.DiscountOutput)
+    def post(self, request: Request) -> Response:
+        """
+        Say whether a code would take effect, without applying it.
+
+        Without `items` only the code itself is judged: that it exists, its time and its limits.
+        """
+        given = serializers.DiscountInput.read(request)
+        actor = actor_of(request)
+        currency = _currency(request, given)
+        basket = selectors.basket_of(
+            actor=actor, wanted=serializers.wanted(given.get("items", ())), currency=currency
+        )
+        answer: dict[str, Any] = {
+            "valid": True, "code": given["code"], "reason": None, "errorCode": None, "message": None,
+            "amount": None, "currency": currency,
+        }  # fmt: skip
+        now = timezone.now()
+        try:
+            answer["code"] = code = services.check_code(
+                actor=actor, code=given["code"], basket=basket, now=now
+            )
+        except (DiscountInvalid, DiscountExpired, DiscountLimitReached) as refused:
+            answer["code"] = refused.extra.get("code", given["code"])
+            if given.get("items") or refused.extra["reason"] not in engine.ABOUT_THE_BASKET:
+                answer |= {
+                    "valid": False,
+                    "reason": refused.extra["reason"],
+                    "errorCode": refused.code,
+                    "message": refused.detail,
+                }
+            return Response(answer)
+        quote = services.quote(
+            actor=actor, basket=dataclasses.replace(basket, codes=(code,)), now=now
+        )
+        answer["amount"] = quote.format(
+            sum(
+                (item.amount for item in quote.discounts if item.code == code),
+                quote.totals.subtotal * 0,
+            )
+        )
+        return Response(answer)
+
+
+@extend_schema(tags=["checkout"])
+class TaxCalculateView(Question):
+    @extend_schema(request=serializers.EstimateInput, responses=serializers.TaxesOutput)
+    def post(self, request: Request) -> Response:
+        """Return the taxes on these items at a place, each rate with its base."""
+        return Response(serializers.taxes_json(_estimate(request)))
+
+
+@extend_schema(tags=["checkout"])
+class ShippingCalculateView(Question):
+    @extend_schema(request=serializers.EstimateInput, responses=serializers.ShippingOutput)
+    def post(self, request: Request) -> Response:
+        """Return the ways to ship these items to a place, cheapest first."""
+        return Response(serializers.shipping_json(_estimate(request)))
+
+
+@extend_schema(tags=["checkout"])
+class ShippingOptionsView(Question):
+    @extend_schema(parameters=[serializers.ShippingQuery], responses=serializers.ShippingOutput)
+    def get(self, request: Request) -> Response:
+        """Return the ways to ship the items named in the query to a place, cheapest first."""
+        given = serializers.ShippingQuery.read_query(request)
+        given["items"] = serializers.items_of_query(given["items"])
+        return Response(
+            serializers.shipping_json(_quote(request, given, destination=serializers.place(given)))
+        )
+
+    @extend_schema(request=serializers.EstimateInput, responses=serializers.ShippingOutput)
+    def post(self, request: Request) -> Response:
+        """The same with the items in the body."""
+        return Response(serializers.shipping_json(_estimate(request)))
+
+
+def _estimate(request: Request) -> engine.Quote:
+    given = serializers.EstimateInput.read(request)
+    return _quote(
+        request,
+        given,
+        destination=serializers.place(given),
+        codes=_codes(given.get("codes", ())),
+        shipping_option=given.get("shipping_option"),
+    )
+
+
+def _codes(codes: Sequence[str]) -> list[str]:
+    return [services.normalise_code(code) for code in codes]
+
+
+# --- rules, staff -----------------------------------------------------------------------------------
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound() from None
+
+
+class StaffView(ApiView):
+    permission_classes = [Staff]
+
+
+@extend_schema(tags=["promotions"])
+class PromotionsView(StaffView):
+    @extend_schema(parameters=_LIST, responses=serializers.PromotionListOutput)
+    def get(self, request: Request) -> Response:
+        """List the promotions, newest first. Staff only."""
+        rows = selectors.promotions(actor=actor_of(request))
+        return Response(
+            page(rows, request, order=("-created_at", "-id"), render=serializers.promotion_json)
+        )
+
+    @extend_schema(request=serializers.PromotionInput, responses={201: serializers.PromotionOutput})
+    def post(self, request: Request) -> Response:
+        """Start a promotion; with a code it is brought in by that, without one it applies by itself. Staff only."""
+        actor = actor_of(request)
+        terms = serializers.new_promotion(serializers.PromotionInput.read(request))
+        made = services.create_promotion(actor=actor, terms=terms, now=timezone.now())
+        return Response(_promotion(actor, made.id), status=201)
+
+
+def _promotion(actor: Actor, promotion_id: UUID) -> dict[str, Any]:
+    return serializers.promotion_json(
+        selectors.find_promotion(actor=actor, promotion_id=promotion_id)
+    )
+
+
+@extend_schema(tags=["promotions"])
+class ActivePromotionsView(PublicRead):
+    @extend_schema(parameters=_LIST, responses=serializers.AdvertisedListOutput)
+    def get(self, request: Request) -> Response:
+        """List the promotions that run now and that customers are told about."""
+        rows = list(selectors.advertised_promotions(actor=actor_of(request), now=timezone.now()))
+        return self.public(request, page(rows, request, render=serializers.advertised_json))
+
+
+@extend_schema(tags=["promotions"])
+class PromotionView(StaffView):
+    @extend_schema(responses=serializers.PromotionOutput)
+    def get(self, request: Request, promotion_id: str) -> Response:
+        """Return a promotion. Staff only."""
+        return Response(_promotion(actor_of(request), _id(promotion_id)))
+
+    @extend_schema(request=serializers.PromotionChangeInput, responses=serializers.PromotionOutput)
+    def patch(self, request: Request, promotion_id: str) -> Response:
+        """Change what is sent; the rest stays. Staff only."""
+        actor = actor_of(request)
+        changes = serializers.promotion_changes(serializers.PromotionChangeInput.read(request))
+        promotion = selectors.find_promotion(actor=actor, promotion_id=_id(promotion_id))
+        terms = dataclasses.replace(selectors.promotion_terms(promotion), **changes)
+        services.change_promotion(
+            actor=actor, promotion_id=promotion.id, terms=terms, now=timezone.now()
+        )
+        return Response(_promotion(actor, promotion.id))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, promotion_id: str) -> Response:
+        """End a promotion for good; past orders keep it. Staff only."""
+        services.delete_promotion(
+            actor=actor_of(request), promotion_id=_id(promotion_id), now=timezone.now()
+        )
+        return Response(status=204)
+
+
+@extend_schema(tags=["taxes"])
+class TaxRatesView(StaffView):
+    @extend_schema(parameters=_LIST, responses=serializers.TaxRateListOutput)
+    def get(self, request: Request) -> Response:
+        """List the tax rates, by place. Staff only."""
+        rows = selectors.tax_rates(actor=actor_of(request))
+        order = ("country", "state", "postal_pattern", "name", "id")
+        return Response(page(rows, request, order=order, render=serializers.tax_rate_json))
+
+    @extend_schema(request=serializers.TaxRateInput, responses={201: serializers.TaxRateOutput})
+    def post(self, request: Request) -> Response:
+        """Enter a tax rate. Staff only."""
+        changes = serializers.rule_changes(serializers.TaxRateInput.read(request))
+        rate = services.create_tax_rate(
+            actor=actor_of(request), terms=TaxRateTerms(**changes), now=timezone.now()
+        )
+        return Response(serializers.tax_rate_json(rate), status=201)
+
+
+@extend_schema(tags=["taxes"])
+class TaxRateView(StaffView):
+    @extend_schema(responses=serializers.TaxRateOutput)
+    def get(self, request: Request, tax_rate_id: str) -> Response:
+        """Return a tax rate. Staff only."""
+        rate = selectors.find_tax_rate(actor=actor_of(request), tax_rate_id=_id(tax_rate_id))
+        return Response(serializers.tax_rate_json(rate))
+
+    @extend_schema(request=serializers.TaxRateChangeInput, responses=serializers.TaxRateOutput)
+    def patch(self, request: Request, tax_rate_id: str) -> Response:
+        """Change what is sent; placed orders keep what they were charged. Staff only."""
+        actor = actor_of(request)
+        rate = selectors.find_tax_rate(actor=actor, tax_rate_id=_id(tax_rate_id))
+        terms = _changed(request, rate, TaxRateTerms, serializers.TaxRateChangeInput)
+        changed = services.change_tax_rate(
+            actor=actor, tax_rate_id=rate.id, terms=terms, now=timezone.now()
+        )
+        return Response(serializers.tax_rate_json(changed))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, tax_rate_id: str) -> Response:
+        """Remove a tax rate. Staff only."""
+        services.delete_tax_rate(
+            actor=actor_of(request), tax_rate_id=_id(tax_rate_id), now=timezone.now()
+        )
+        return Response(status=204)
+
+
+def _changed(request: Request, row: Any, terms: Any, form: type[Input]) -> Any:
+    changes = serializers.rule_changes(form.read(request))
+    return dataclasses.replace(serializers.terms_from(row, terms), **changes)
+
+
+@extend_schema(tags=["shipping"])
+class ShippingZonesView(StaffView):
+    @extend_schema(parameters=_LIST, responses=serializers.ZoneListOutput)
+    def get(self, request: Request) -> Response:
+        """List the shipping zones, by name. Staff only."""
+        rows = selectors.shipping_zones(actor=actor_of(request))
+        return Response(page(rows, request, order=("name", "id"), render=serializers.zone_json))
+
+    @extend_schema(request=serializers.ZoneInput, responses={201: serializers.ZoneOutput})
+    def post(self, request: Request) -> Response:
+        """Enter a zone. Staff only."""
+        changes = serializers.rule_changes(serializers.ZoneInput.read(request))
+        zone = services.create_zone(
+            actor=actor_of(request), terms=ZoneTerms(**changes), now=timezone.now()
+        )
+        return Response(serializers.zone_json(zone), status=201)
+
+
+@extend_schema(tags=["shipping"])
+class ShippingZoneView(StaffView):
+    @extend_schema(responses=serializers.ZoneOutput)
+    def get(self, request: Request, zone_id: str) -> Response:
+        """Return a zone. Staff only."""
+        zone = selectors.find_shipping_zone(actor=actor_of(request), zone_id=_id(zone_id))
+        return Response(serializers.zone_json(zone))
+
+    @extend_schema(request=serializers.ZoneChangeInput, responses=serializers.ZoneOutput)
+    def patch(self, request: Request, zone_id: str) -> Response:
+        """Change what is sent. Staff only."""
+        actor = actor_of(request)
+        zone = selectors.find_shipping_zone(actor=actor, zone_id=_id(zone_id))
+        terms = _changed(request, zone, ZoneTerms, serializers.ZoneChangeInput)
+        changed = services.change_zone(
+            actor=actor, zone_id=zone.id, terms=terms, now=timezone.now()
+        )
+        return Response(serializers.zone_json(changed))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, zone_id: str) -> Response:
+        """Remove a zone with the ways to ship there. Staff only."""
+        services.delete_zone(actor=actor_of(request), zone_id=_id(zone_id), now=timezone.now())
+        return Response(status=204)
+
+
+@extend_schema(tags=["shipping"])
+class ShippingRulesView(StaffView):
+    @extend_schema(parameters=_LIST, responses=serializers.ShippingRuleListOutput)
+    def get(self, request: Request) -> Response:
+        """List the ways to ship. Staff only."""
+        rows = selectors.shipping_rules(actor=actor_of(request))
+        return Response(
+            page(
+                rows,
+                request,
+                order=("code", "currency", "id"),
+                render=serializers.shipping_rule_json,
+            )
+        )
+
+    @extend_schema(
+        request=serializers.ShippingRuleInput, responses={201: serializers.ShippingRuleOutput}
+    )
+    def post(self, request: Request) -> Response:
+        """Enter a way to ship to a zone. Staff only."""
+        actor = actor_of(request)
+        changes = serializers.rule_changes(serializers.ShippingRuleInput.read(request))
+        made = services.create_shipping_rule(
+            actor=actor, terms=ShippingRuleTerms(**changes), now=timezone.now()
+        )
+        return Response(_shipping_rule(actor, made.id), status=201)
+
+
+def _shipping_rule(actor: Actor, shipping_rule_id: UUID) -> dict[str, Any]:
+    return serializers.shipping_rule_json(
+        selectors.find_shipping_rule(actor=actor, shipping_rule_id=shipping_rule_id)
+    )
+
+
+@extend_schema(tags=["shipping"])
+class ShippingRuleView(StaffView):
+    @extend_schema(responses=serializers.ShippingRuleOutput)
+    def get(self, request: Request, shipping_rule_id: str) -> Response:
+        """Return a way to ship. Staff only."""
+        return Response(_shipping_rule(actor_of(request), _id(shipping_rule_id)))
+
+    @extend_schema(
+        request=serializers.ShippingRuleChangeInput, responses=serializers.ShippingRuleOutput
+    )
+    def patch(self, request: Request, shipping_rule_id: str) -> Response:
+        """Change what is sent; placed orders keep what they were charged. Staff only."""
+        actor = actor_of(request)
+        rule = selectors.find_shipping_rule(actor=actor, shipping_rule_id=_id(shipping_rule_id))
+        terms = _changed(request, rule, ShippingRuleTerms, serializers.ShippingRuleChangeInput)
+        services.change_shipping_rule(
+            actor=actor, shipping_rule_id=rule.id, terms=terms, now=timezone.now()
+        )
+        return Response(_shipping_rule(actor, rule.id))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, shipping_rule_id: str) -> Response:
+        """Remove a way to ship. Staff only."""
+        services.delete_shipping_rule(
+            actor=actor_of(request), shipping_rule_id=_id(shipping_rule_id), now=timezone.now()
+        )
+        return Response(status=204)

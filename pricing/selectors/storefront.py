@@ -1,0 +1,128 @@
+"""What every page of the shop shows around its own content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from itertools import zip_longest
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db.models import F, Min, Window
+from django.db.models.functions import RowNumber
+
+from config.platform.actor import Actor
+from inventory.models import Category, Company, Product
+from pricing.models import Price, PriceChange, ShippingZone
+from pricing.selectors.catalogue import ProductView, priced_products, product_view
+
+REMEMBERED_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Aisle:
+    """A category as the navigation shows it."""
+
+    id: UUID
+    slug: str
+    name: str
+    description: str
+    image: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storefront:
+    """A company's name, the currencies it sells in (its own first), and its aisles."""
+
+    name: str
+    currency: str
+    currencies: tuple[str, ...]
+    categories: tuple[Aisle, ...]
+
+
+def storefront(*, company_id: UUID) -> Storefront:
+    """Return what surrounds each page; remembered for a minute, because each page asks and it rarely changes."""
+    key = f"storefront:{company_id}"
+    found: Storefront | None = cache.get(key)
+    if found is None:
+        found = _read(company_id)
+        cache.set(key, found, REMEMBERED_SECONDS)
+    return found
+
+
+def _read(company_id: UUID) -> Storefront:
+    company = Company.objects.get(id=company_id)
+    sold = set(
+        Price.objects.filter(variant__company_id=company_id)
+        .order_by()
+        .values_list("currency", flat=True)
+        .distinct()
+    )
+    aisles = Category.objects.filter(company_id=company_id, is_active=True, parent=None).order_by(
+        "position", "name"
+    )
+    return Storefront(
+        name=company.name,
+        currency=company.currency,
+        currencies=(company.currency, *sorted(sold - {company.currency})),
+        categories=tuple(
+            Aisle(row.id, row.slug, row.name, row.description, row.image, f"/category/{row.slug}/")
+            for row in aisles
+        ),
+    )
+
+
+def featured_products(*, actor: Actor, currency: str, limit: int = 8) -> list[ProductView]:
+    """Return products for a first look: the first ones of each aisle, in turns; five statements."""
+    in_aisle = Window(
+        RowNumber(), partition_by=F("category_id"), order_by=[F("created_at").asc(), F("id").asc()]
+    )
+    first_ones = (
+        Product.objects.filter(
+            company_id=actor.company_id, status=Product.Status.ACTIVE, category__is_active=True
+        )
+        .annotate(place=in_aisle)
+        .filter(place__lte=limit)
+    )
+    chosen = (
+        priced_products(actor=actor, currency=currency)
+        .filter(id__in=[row.id for row in first_ones])
+        .order_by("category__position", "created_at", "id")
+    )
+    by_aisle: dict[UUID | None, list[ProductView]] = {}
+    for row in chosen:
+        view = product_view(row, actor=actor, currency=currency)
+        if view.in_stock:
+            by_aisle.setdefault(row.category_id, []).append(view)
+    turns = zip_longest(*by_aisle.values())
+    return [view for turn in turns for view in turn if view is not None][:limit]
+
+
+def lowest_prior_price(
+    *, variant_id: UUID, currency: str, period: timedelta = timedelta(days=30)
+) -> Decimal | None:
+    """Return the lowest price in the 30 days before the present one began; None if it never had another."""
+    changes = PriceChange.objects.filter(variant=variant_id, currency=currency)
+    latest = changes.order_by("-changed_at", "-id").values_list("changed_at", flat=True).first()
+    if latest is None:
+        return None
+    # Each change knows the price it ended, so those of the period cover every price that was in force in it.
+    lowest: Decimal | None = changes.filter(
+        changed_at__gt=latest - period, old_amount__isnull=False
+    ).aggregate(lowest=Min("old_amount"))["lowest"]
+    return lowest
+
+
+def shipped_to(*, company_id: UUID) -> frozenset[str]:
+    """Return the countries of the company's shipping zones, as two letters; empty where it ships anywhere."""
+    zones = ShippingZone.objects.filter(company_id=company_id, is_active=True).values_list(
+        "countries", flat=True
+    )
+    codes: set[str] = set()
+    for countries in zones:
+        if not countries or "*" in countries:
+            return frozenset()
+        codes.update(countries)
+    return frozenset(codes)
