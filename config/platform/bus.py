@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 from django.conf import settings
-from kombu import Connection, Exchange
+from kombu.connection import Connection
+from kombu.entity import Exchange
 
 from config.platform.http.rendering import encode
 from config.platform.models import OutboxEvent
@@ -73,8 +74,9 @@ def _send(messages: Sequence[tuple[str, bytes]]) -> None:
                 )
             pipeline.execute()
         return
-    with Connection(url, connect_timeout=timeout) as connection:
-        producer = connection.Producer(exchange=Exchange(STREAM, type="topic", durable=True))
+    with Connection(url, connect_timeout=timeout) as connection:  # type: ignore[no-untyped-call]
+        exchange = Exchange(STREAM, type="topic", durable=True)  # type: ignore[no-untyped-call]
+        producer = connection.Producer(exchange=exchange)
         for name, content in messages:
             producer.publish(
                 json.loads(content), routing_key=name, serializer="json", timeout=timeout

@@ -180,7 +180,8 @@ def _run(check: Check, grace: timedelta) -> Result:
     started = time.perf_counter()
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(check.sql, {"grace": grace})
+            parameters: Any = {"grace": grace}
+            cursor.execute(check.sql, parameters)
             names = [column[0] for column in cursor.description or ()]
             found = cursor.fetchmany(SHOWN_ROWS)
             count = len(found)

@@ -135,7 +135,7 @@ def publish(*events: Event, actor: Actor, now: datetime) -> None:
             actor=actor.label,
             request_id=actor.request_id,
         )
-        has_consumers = bool(consumers_of(type(event)))
+        has_consumers = bool(consumers_of(type(event)))  # type: ignore[arg-type]
         waiting = waiting or has_consumers
         rows.append(
             OutboxEvent(
@@ -152,7 +152,7 @@ def publish(*events: Event, actor: Actor, now: datetime) -> None:
 
 def _after_commit(announced: list[tuple[Event, Envelope]], waiting: bool) -> None:
     for event, envelope in announced:
-        for run in _live_for(type(event)):
+        for run in _live_for(type(event)):  # type: ignore[arg-type]
             try:
                 run(event, envelope)
             except Exception:
@@ -224,7 +224,7 @@ def restore(row: OutboxEvent) -> tuple[Event, Envelope] | None:
         return None
     known = {field.name for field in fields(found)}
     payload = {key: value for key, value in row.payload.items() if key in known}
-    for key in _uuid_fields(found) & payload.keys():
+    for key in _uuid_fields(found) & payload.keys():  # type: ignore[arg-type]
         if isinstance(payload[key], str):
             payload[key] = UUID(payload[key])
     envelope = Envelope(**{field.name: getattr(row, field.name) for field in fields(Envelope)})

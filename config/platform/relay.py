@@ -69,7 +69,7 @@ def _consume(row: OutboxEvent, now: datetime) -> list[tuple[str, str]]:
     event, envelope = restored
     failures = []
     with structlog.contextvars.bound_contextvars(request_id=row.request_id, event_id=str(row.id)):
-        for consumer in outbox.consumers_of(type(event)):
+        for consumer in outbox.consumers_of(type(event)):  # type: ignore[arg-type]
             try:
                 with transaction.atomic():
                     if _take(consumer.name, row.id, now):

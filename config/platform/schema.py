@@ -53,7 +53,7 @@ IDEMPOTENCY_KEY = {
 }
 
 
-class ApiScheme(OpenApiAuthenticationExtension):
+class ApiScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "config.platform.http.authentication.ApiAuthentication"
     name = ["bearer", "guest"]
 

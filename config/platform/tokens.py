@@ -8,8 +8,8 @@ closes the whole sign-in (somebody else has a copy), and log-out ends the access
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -44,7 +44,7 @@ def issue(*, user: User, now: datetime) -> TokenPair:
         refresh_id=refresh_id,
         created_at=now,
         refreshed_at=now,
-        expires_at=now + settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"],
+        expires_at=now + _lifetime("REFRESH"),
     )
     return _pair(user, session, now)
 
@@ -72,7 +72,7 @@ def refresh(*, token: str, now: datetime) -> TokenPair:
         if session is not None and not reused and _is_good(session, claims, now):
             session.refresh_id = new_id()
             session.refreshed_at = now
-            session.expires_at = now + settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+            session.expires_at = now + _lifetime("REFRESH")
             session.save(update_fields=["refresh_id", "refreshed_at", "expires_at"])
             return _pair(session.user, session, now)
     raise AuthRequired("This refresh token is not valid any more. Sign in again.")
@@ -136,26 +136,28 @@ def _password_mark(user: User) -> str:
 
 
 def _pair(user: User, session: LoginSession, now: datetime) -> TokenPair:
-    lifetime = settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"]
     access, renewal = AccessToken(), RefreshToken()
-    for token, length in (
-        (access, lifetime),
-        (renewal, settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]),
-    ):
+    for token, lifetime in ((access, _lifetime("ACCESS")), (renewal, _lifetime("REFRESH"))):
         token.set_iat(at_time=now)
-        token.set_exp(from_time=now, lifetime=length)
+        token.set_exp(from_time=now, lifetime=lifetime)
         token["sub"] = str(user.pk)
         token["sid"] = str(session.id)
         token["pwd"] = _password_mark(user)
     renewal["jti"] = str(session.refresh_id)
     access["email"] = user.email
     access["roles"] = ["admin"] if user.is_staff else ["customer"]
-    return TokenPair(str(access), str(renewal), int(lifetime.total_seconds()))
+    return TokenPair(str(access), str(renewal), int(_lifetime("ACCESS").total_seconds()))
+
+
+def _lifetime(kind: str) -> timedelta:
+    found = settings.SIMPLE_JWT[f"{kind}_TOKEN_LIFETIME"]
+    assert isinstance(found, timedelta)
+    return found
 
 
 def _read(kind: type[Token], token: str) -> dict[str, Any]:
     try:
-        return dict(kind(token).payload)
+        return dict(kind(cast(Any, token)).payload)
     except ExpiredTokenError:
         raise TokenExpired from None
     except (TokenError, ValueError, TypeError):

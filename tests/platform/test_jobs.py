@@ -14,7 +14,7 @@ from config.platform.errors import FeatureDisabled, NotFound
 from config.platform.models import AuditEntry, FeatureFlag, JobRun
 from tests.threads import together
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.platform.probe")]
 
 
 # --- job runs -----------------------------------------------------------------------------------

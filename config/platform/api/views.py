@@ -75,7 +75,8 @@ class LogoutView(ApiView):
         if token := given.get("refresh_token"):
             session_id = tokens.session_of(token)
         elif request.auth:
-            session_id = request.auth["sid"]
+            claims: Any = request.auth
+            session_id = claims["sid"]
         else:
             raise AuthRequired
         tokens.revoke(session_id=session_id, now=timezone.now())

@@ -111,7 +111,8 @@ class Input(serializers.Serializer):
             )
         except serializers.ValidationError as error:
             if refused:
-                missing = {key: value for key, value in error.detail.items() if key not in refused}
+                detail: Any = error.detail
+                missing = {key: value for key, value in detail.items() if key not in refused}
                 raise serializers.ValidationError({**missing, **refused}) from None
             raise
         if refused:

@@ -28,6 +28,10 @@ _BY_STATUS: dict[int, type[errors.ApplicationError]] = {
 }
 
 
+# Answered before anything else is asked: other middleware needs the database, liveness must not.
+LIVENESS = ("/api/health", "/api/v1/health")
+
+
 class RequestMiddleware:
     """Stands first in MIDDLEWARE, so that even the answers of other middleware carry the request id."""
 
@@ -45,7 +49,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         try:
-            response = self._refused(request) or self.get_response(request)
+            response = self._early(request) or self.get_response(request)
             if is_api(request) and response.status_code in _BY_STATUS and not _is_ours(response):
                 # Django's own answer to an unknown path, a forbidden host or a crash outside a view.
                 response = problems.problem(request, _BY_STATUS[response.status_code]())
@@ -64,7 +68,9 @@ class RequestMiddleware:
         )
         return problems.problem(request, error) if error else None
 
-    def _refused(self, request: HttpRequest) -> HttpResponse | None:
+    def _early(self, request: HttpRequest) -> HttpResponse | None:
+        if request.path in LIVENESS and request.method in ("GET", "HEAD"):
+            return HttpResponse(b'{"status":"ok"}', content_type="application/json")
         if "\x00" in request.path:
             return problems.problem(request, errors.NotFound())
         query = request.META.get("QUERY_STRING", "")
@@ -76,9 +82,15 @@ class RequestMiddleware:
 
     def _tell(self, request: Any, response: HttpResponseBase, seconds: float) -> None:
         match = getattr(request, "resolver_match", None)
-        route = f"/{match.route}" if match else "unmatched"
+        route = (
+            f"/{match.route}"
+            if match
+            else request.path
+            if request.path in LIVENESS
+            else "unmatched"
+        )
         metrics.count_request(request.method or "", route, response.status_code, seconds)
-        if "health" in route:
+        if "health" in request.path:
             return
         actor = getattr(request, "_actor", None)
         logger.info(

@@ -95,7 +95,7 @@ def application_error(failure: BaseException) -> ApplicationError:
         case Http404() | rest.NotFound() | core.ObjectDoesNotExist():
             return errors.NotFound()
         case rest.Throttled():
-            return errors.RateLimited(retry_after=int(failure.wait or 1))
+            return errors.RateLimited(retry_after=int(getattr(failure, "wait", None) or 1))
         case OperationalError() | InterfaceError() if sqlstate(failure) in CONFLICTS:
             return errors.Conflict(retry_after=1)
         case OperationalError() | InterfaceError() | redis.RedisError():

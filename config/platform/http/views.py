@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from rest_framework import viewsets
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -69,8 +71,8 @@ class ApiMixin:
     `cache_control` is for public answers; all others are `no-store`.
     """
 
-    authentication_classes: ClassVar = [ApiAuthentication]
-    permission_classes: ClassVar = [Known]
+    authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [ApiAuthentication]
+    permission_classes: ClassVar[list[type[BasePermission]]] = [Known]
     parser_classes: ClassVar = [StrictJSONParser]
     renderer_classes: ClassVar = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
@@ -138,7 +140,7 @@ class ApiMixin:
             return None
         idempotency.check_form(key)
         digest = idempotency.fingerprint(
-            method=request.method, path=request._request.get_full_path(), body=request.data
+            method=request.method or "", path=request._request.get_full_path(), body=request.data
         )
         return idempotency.begin(
             actor=actor_of(request), key=key, digest=digest, now=timezone.now()
