@@ -78,7 +78,9 @@ class ProductList(PublicRead):
 @extend_schema(tags=["products"])
 class ProductsView(ProductList):
     @extend_schema(
-        parameters=[serializers.SearchQuery, *_LIST], responses=serializers.ProductListOutput
+        operation_id="products_list",
+        parameters=[serializers.SearchQuery, *_LIST],
+        responses=serializers.ProductListOutput,
     )
     def get(self, request: Request) -> Response:
         """List the products on sale, newest first."""
@@ -97,7 +99,9 @@ class ProductsView(ProductList):
 @extend_schema(tags=["products"])
 class ProductSearchView(ProductList):
     @extend_schema(
-        parameters=[serializers.SearchQuery, *_LIST], responses=serializers.ProductListOutput
+        operation_id="products_search",
+        parameters=[serializers.SearchQuery, *_LIST],
+        responses=serializers.ProductListOutput,
     )
     def get(self, request: Request) -> Response:
         """Search by words, category, price and stock."""
@@ -192,7 +196,9 @@ class UpsellsView(RelatedView):
 @extend_schema(tags=["products"])
 class BundlesView(PublicRead):
     @extend_schema(
-        parameters=[serializers.CurrencyQuery, *_LIST], responses=serializers.BundleListOutput
+        operation_id="bundles_list",
+        parameters=[serializers.CurrencyQuery, *_LIST],
+        responses=serializers.BundleListOutput,
     )
     def get(self, request: Request) -> Response:
         """List the bundles on sale."""
@@ -377,7 +383,9 @@ class StaffView(ApiView):
 
 @extend_schema(tags=["promotions"])
 class PromotionsView(StaffView):
-    @extend_schema(parameters=_LIST, responses=serializers.PromotionListOutput)
+    @extend_schema(
+        operation_id="promotions_list", parameters=_LIST, responses=serializers.PromotionListOutput
+    )
     def get(self, request: Request) -> Response:
         """List the promotions, newest first. Staff only."""
         rows = selectors.promotions(actor=actor_of(request))
@@ -402,7 +410,11 @@ def _promotion(actor: Actor, promotion_id: UUID) -> dict[str, Any]:
 
 @extend_schema(tags=["promotions"])
 class ActivePromotionsView(PublicRead):
-    @extend_schema(parameters=_LIST, responses=serializers.AdvertisedListOutput)
+    @extend_schema(
+        operation_id="promotions_active_list",
+        parameters=_LIST,
+        responses=serializers.AdvertisedListOutput,
+    )
     def get(self, request: Request) -> Response:
         """List the promotions that run now and that customers are told about."""
         rows = list(selectors.advertised_promotions(actor=actor_of(request), now=timezone.now()))
@@ -439,7 +451,9 @@ class PromotionView(StaffView):
 
 @extend_schema(tags=["taxes"])
 class TaxRatesView(StaffView):
-    @extend_schema(parameters=_LIST, responses=serializers.TaxRateListOutput)
+    @extend_schema(
+        operation_id="tax_rates_list", parameters=_LIST, responses=serializers.TaxRateListOutput
+    )
     def get(self, request: Request) -> Response:
         """List the tax rates, by place. Staff only."""
         rows = selectors.tax_rates(actor=actor_of(request))
@@ -491,7 +505,9 @@ def _changed(request: Request, row: Any, terms: Any, form: type[Input]) -> Any:
 
 @extend_schema(tags=["shipping"])
 class ShippingZonesView(StaffView):
-    @extend_schema(parameters=_LIST, responses=serializers.ZoneListOutput)
+    @extend_schema(
+        operation_id="shipping_zones_list", parameters=_LIST, responses=serializers.ZoneListOutput
+    )
     def get(self, request: Request) -> Response:
         """List the shipping zones, by name. Staff only."""
         rows = selectors.shipping_zones(actor=actor_of(request))
@@ -535,7 +551,11 @@ class ShippingZoneView(StaffView):
 
 @extend_schema(tags=["shipping"])
 class ShippingRulesView(StaffView):
-    @extend_schema(parameters=_LIST, responses=serializers.ShippingRuleListOutput)
+    @extend_schema(
+        operation_id="shipping_rules_list",
+        parameters=_LIST,
+        responses=serializers.ShippingRuleListOutput,
+    )
     def get(self, request: Request) -> Response:
         """List the ways to ship. Staff only."""
         rows = selectors.shipping_rules(actor=actor_of(request))
