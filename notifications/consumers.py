@@ -27,6 +27,7 @@ from cart.rendering import render_cart
 from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
+from config.platform.http.rendering import encode
 from notifications import push
 from notifications.credentials import Credentials, actor_of_socket, still_valid
 
@@ -202,7 +203,7 @@ class CartConsumer(AsyncWebsocketConsumer):
         self.joined.add(group)
 
     async def _reply(self, body: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(body, separators=(",", ":")))
+        await self.send(text_data=encode(body).decode())
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)

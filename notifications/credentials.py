@@ -43,7 +43,7 @@ class Credentials:
         return cls(
             guest_token=_signed(cookies.get(GUEST_COOKIE, "")),
             session_key=cookies.get(settings.SESSION_COOKIE_NAME, ""),
-            by_cookie=True,
+            by_cookie=bool(cookies),
         )
 
 
