@@ -1,5 +1,6 @@
 """What pricing does for others."""
 
+from pricing.services.imports import ImportReport, import_products
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.products import create_product, update_product
 from pricing.services.promotions import change_promotion, create_promotion, delete_promotion
@@ -16,6 +17,7 @@ from pricing.services.shipping import (
 from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_rate
 
 __all__ = [
+    "ImportReport",
     "NewPrice",
     "bump",
     "change_promotion",
@@ -32,6 +34,7 @@ __all__ = [
     "delete_shipping_rule",
     "delete_tax_rate",
     "delete_zone",
+    "import_products",
     "normalise_code",
     "quote",
     "redeem",

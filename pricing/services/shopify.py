@@ -1,0 +1,324 @@
+"""Reads product files in Shopify's export format: rows in, one product after the other out."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TextIO
+
+from django.utils.text import slugify
+
+from inventory.models import Product, Variant
+from inventory.services import ImageDraft, ProductDraft, VariantDraft
+from pricing.errors import ImportUnreadable
+from pricing.money import parse_amount
+from pricing.services.prices import HIGHEST
+
+_Warn = Callable[[int, str, str], None]
+
+REQUIRED = (
+    "Handle",
+    "Title",
+    "Option1 Name",
+    "Option1 Value",
+    "Variant SKU",
+    "Variant Inventory Qty",
+    "Variant Price",
+)
+LARGEST_FIELD = 2_000_000
+MOST_UNITS = 10_000_000
+_SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
+_WHOLE = re.compile(r"-?[0-9]{1,12}(\.0+)?", re.ASCII)
+_VARIANT_COLUMNS = (
+    "Option1 Value", "Option2 Value", "Option3 Value", "Variant SKU", "Variant Price", "Variant Inventory Qty",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something to tell about a file: `level` is "error" (left out) or "warning" (taken, but look)."""
+
+    file: str
+    line: int
+    handle: str
+    level: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PricedVariant:
+    """A variant of the file with its price; an empty SKU is one that the file lacks."""
+
+    draft: VariantDraft
+    price: Decimal
+    compare_at: Decimal | None
+    line: int
+
+
+@dataclass(slots=True)
+class ReadProduct:
+    """One product of a file; `errors` say why it must be left out as a whole."""
+
+    file: str
+    handle: str
+    line: int
+    draft: ProductDraft | None = None
+    variants: list[PricedVariant] = field(default_factory=list)
+    errors: list[Note] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
+
+
+def check_readable(path: Path) -> int:
+    """
+    Return the size of a file in bytes, after reading it once from end to end.
+
+    Before anything is written it must be clear that all of it is text, and that it has the columns we need.
+
+    :raises ImportUnreadable: if the file is missing, is not UTF-8 or lacks columns
+    """
+    if not path.is_file():
+        raise ImportUnreadable(f"There is no file {path}.")
+    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+    at = 0
+    try:
+        with path.open("rb") as content:
+            while chunk := content.read(1 << 20):
+                decode(chunk)
+                at += len(chunk)
+            decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise ImportUnreadable(
+            f"{path.name} is not UTF-8 (near byte {at + error.start}). Save it as “CSV UTF-8” and try again."
+        ) from None
+    except OSError as error:
+        raise ImportUnreadable(f"{path} cannot be read: {error.strerror}.") from None
+    with path.open(encoding="utf-8-sig", newline="") as text:
+        csv.field_size_limit(LARGEST_FIELD)
+        try:
+            columns = next(csv.reader(text), [])
+        except csv.Error as error:
+            raise ImportUnreadable(f"{path.name} is not a CSV file: {error}.") from None
+    missing = [name for name in REQUIRED if name not in (column.strip() for column in columns)]
+    if missing:
+        raise ImportUnreadable(
+            f"{path.name} is not a product export of Shopify: it lacks {', '.join(missing)}."
+        )
+    return at
+
+
+def read_products(path: Path, *, currency: str) -> Iterator[tuple[ReadProduct, int]]:
+    """
+    Yield the products of a file as their rows pass by, each with the position in bytes reached so far.
+
+    Rows of one product stand together. A row that no product can be found for is yielded as a product without a
+    draft. Reading holds one product in memory at a time.
+    """
+    with path.open("rb") as raw, codecs.getreader("utf-8-sig")(raw) as text:
+        rows: list[tuple[int, dict[str, str]]] = []
+        for line, row, problem in _rows(text):
+            if problem:
+                yield _broken(path.name, line, problem), raw.tell()
+                continue
+            handle = row["Handle"]
+            if rows and handle != rows[0][1]["Handle"]:
+                yield _product(path.name, rows, currency), raw.tell()
+                rows = []
+            if handle:
+                rows.append((line, row))
+            elif any(row.values()):
+                yield _broken(path.name, line, "This row has no handle."), raw.tell()
+        if rows:
+            yield _product(path.name, rows, currency), raw.tell()
+
+
+def _rows(text: TextIO | codecs.StreamReader) -> Iterator[tuple[int, dict[str, str], str]]:
+    """Yield (line on which the row begins, row, what is wrong with it as a row)."""
+    csv.field_size_limit(LARGEST_FIELD)
+    reader = csv.reader(text, strict=False)
+    columns = [column.strip() for column in next(reader, [])]
+    before = reader.line_num
+    while True:
+        line = before + 1
+        try:
+            values = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            before = reader.line_num
+            yield line, {}, f"This row cannot be read: {error}."
+            continue
+        before = reader.line_num
+        if not values:
+            continue
+        if len(values) > len(columns) and any(values[len(columns) :]):
+            row = dict(zip(columns, values, strict=False))
+            handle = row.get("Handle", "").strip() or "row"
+            yield (
+                line,
+                row,
+                f"{handle}: this row has {len(values)} values for {len(columns)} columns.",
+            )
+            continue
+        padded = values + [""] * (len(columns) - len(values))
+        yield line, {name: value.strip() for name, value in zip(columns, padded, strict=False)}, ""
+
+
+def _broken(file: str, line: int, message: str) -> ReadProduct:
+    return ReadProduct(file, "", line, errors=[Note(file, line, "", "error", "bad_row", message)])
+
+
+def _product(file: str, rows: list[tuple[int, dict[str, str]]], currency: str) -> ReadProduct:
+    line, first = rows[0]
+    handle = first["Handle"]
+    product = ReadProduct(file, handle, line)
+
+    def error(at: int, code: str, message: str) -> None:
+        product.errors.append(Note(file, at, handle, "error", code, message))
+
+    def warn(at: int, code: str, message: str) -> None:
+        product.warnings.append(Note(file, at, handle, "warning", code, message))
+
+    slug = handle
+    if not _SLUG.fullmatch(slug):
+        slug = slugify(handle)[:255]
+        if slug:
+            warn(
+                line,
+                "handle_changed",
+                f"{handle!r} cannot be part of an address; it becomes {slug}.",
+            )
+        else:
+            error(line, "bad_handle", f"{handle!r} cannot be part of an address.")
+    option_names = [
+        name
+        for number in (1, 2, 3)
+        if (
+            name := next(
+                (row[key] for _, row in rows if row.get(key := f"Option{number} Name")), ""
+            )
+        )
+    ]
+    variant_rows = [
+        (at, row) for at, row in rows if any(row.get(name) for name in _VARIANT_COLUMNS)
+    ]
+    if not variant_rows:
+        error(line, "no_variants", "No row of this product has a price.")
+    if option_names == ["Title"] and len(variant_rows) == 1:
+        option_names = []  # Shopify's way to say that there is nothing to choose
+    for at, row in variant_rows:
+        try:
+            product.variants.append(_variant(at, row, option_names, currency, warn))
+        except _BadValue as bad:
+            error(at, bad.code, str(bad))
+    images: dict[str, ImageDraft] = {}
+    for _, row in rows:
+        if source := row.get("Image Src"):
+            images.setdefault(source, ImageDraft(source, row.get("Image Alt Text", "")[:500]))
+    kind = next((row["Type"] for _, row in rows if row.get("Type")), "")
+    tags = [tag.strip()[:100] for tag in first.get("Tags", "").split(",")]
+    published = first.get("Published", "").lower()
+    if published not in {"true", "false", ""}:
+        error(
+            line, "bad_published", f"Published is {first['Published']!r}; true or false is needed."
+        )
+    product.draft = ProductDraft(
+        slug=slug,
+        name=first["Title"] or None,
+        description=first.get("Body (HTML)", ""),
+        vendor=first.get("Vendor", ""),
+        tags=list(dict.fromkeys(tag for tag in tags if tag)),
+        option_names=option_names,
+        status=Product.Status.DRAFT if published == "false" else Product.Status.ACTIVE,
+        category=(slugify(kind)[:120] or None) if kind else None,
+        category_name=kind[:200],
+        images=list(images.values()),
+        variants=[variant.draft for variant in product.variants],
+    )
+    return product
+
+
+class _BadValue(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def _variant(
+    line: int, row: Mapping[str, str], option_names: list[str], currency: str, warn: _Warn
+) -> PricedVariant:
+    price = _amount(row, "Variant Price", currency)
+    if price is None:
+        raise _BadValue("no_price", "This variant has no price.")
+    compare_at = _amount(row, "Variant Compare At Price", currency)
+    units = _whole(row, "Variant Inventory Qty", least=-MOST_UNITS, most=MOST_UNITS)
+    if units is not None and units < 0:
+        warn(line, "negative_stock", f"{units} in stock becomes 0.")
+        units = 0
+    policy = row.get("Variant Inventory Policy", "").lower() or Variant.Policy.DENY
+    if policy not in Variant.Policy.values:
+        raise _BadValue(
+            "bad_policy", f"Variant Inventory Policy is {policy!r}; deny or continue is needed."
+        )
+    options = {
+        name: value
+        for number, name in enumerate(option_names, 1)
+        if (value := row.get(f"Option{number} Value", ""))
+    }
+    draft = VariantDraft(
+        sku=row["Variant SKU"],
+        options=options,
+        barcode=row.get("Variant Barcode", "").lstrip("'"),
+        weight_grams=_whole(row, "Variant Grams", least=0, most=2_000_000_000),
+        requires_shipping=_switch(row, "Variant Requires Shipping"),
+        is_taxable=_switch(row, "Variant Taxable"),
+        inventory_policy=policy,
+        image=row.get("Variant Image", ""),
+        stock=None if units is None else {"": units},
+    )
+    if len(draft.sku) > 250:
+        raise _BadValue("bad_sku", "The SKU is longer than 250 characters.")
+    return PricedVariant(draft, price, compare_at or None, line)
+
+
+def _amount(row: Mapping[str, str], column: str, currency: str) -> Decimal | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        amount = parse_amount(text, currency)
+    except ValueError as error:
+        raise _BadValue("bad_price", f"{column}: {error}") from None
+    if not 0 <= amount <= HIGHEST:
+        raise _BadValue("bad_price", f"{column} is {text}.")
+    return amount
+
+
+def _whole(row: Mapping[str, str], column: str, *, least: int, most: int) -> int | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    if not _WHOLE.fullmatch(text) or not least <= int(Decimal(text)) <= most:
+        raise _BadValue("bad_number", f"{column} is {text[:40]!r}; a whole number is needed.")
+    return int(Decimal(text))
+
+
+def _switch(row: Mapping[str, str], column: str) -> bool | None:
+    text = row.get(column, "").lower()
+    if text not in {"", "true", "false"}:
+        raise _BadValue("bad_switch", f"{column} is {text[:40]!r}; true or false is needed.")
+    return text == "true" if text else None
+
+
+def with_skus(product: ReadProduct, skus: list[str]) -> ProductDraft:
+    """Return the draft of a product whose variants have these SKUs, in the order of the file."""
+    assert product.draft is not None
+    variants = [
+        replace(variant.draft, sku=sku) for variant, sku in zip(product.variants, skus, strict=True)
+    ]
+    return replace(product.draft, variants=variants)
