@@ -128,7 +128,9 @@ class Product(models.Model):
                 name="keep_search",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert
-                | pgtrigger.UpdateOf("name", "vendor", "tags", "description", "search_terms"),
+                | pgtrigger.UpdateOf(  # type: ignore[no-untyped-call]
+                    "name", "vendor", "tags", "description", "search_terms"
+                ),
                 func="""
                     NEW.search :=
                         setweight(to_tsvector('english', unaccent(NEW.name)), 'A')

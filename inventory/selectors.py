@@ -419,6 +419,50 @@ def availability(
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Sufficiency:
+    """Whether so many units could be had; `code` says why not, where it is not for want of stock."""
+
+    sku: str
+    quantity: int
+    sufficient: bool
+    available: int
+    code: str | None = None
+
+
+def check_stock(
+    *, actor: Actor, items: Sequence[tuple[VariantRef, int]], now: datetime
+) -> list[Sufficiency]:
+    """
+    Return for each (variant, quantity) whether it could be had: two statements for any number of them (INV-47).
+
+    Demand for one variant is summed in order. Customers are told of at most ten units.
+    """
+    found = find_variants(actor=actor, refs=[ref for ref, _ in items])
+    stock = availability(
+        variant_ids=[variant.id for variant in found if isinstance(variant, Variant)], now=now
+    )
+    asked: dict[UUID, int] = {}
+    answers = []
+    for (ref, quantity), variant in zip(items, found, strict=True):
+        if isinstance(variant, ApplicationError):
+            answers.append(
+                Sufficiency(ref.sku or str(ref.variant_id), quantity, False, 0, variant.code)
+            )
+            continue
+        asked[variant.id] = asked.get(variant.id, 0) + quantity
+        there = stock[variant.id]
+        answers.append(
+            Sufficiency(
+                variant.sku,
+                quantity,
+                there.allows(asked[variant.id]),
+                there.available if actor.sees_everything else there.shown,
+            )
+        )
+    return answers
+
+
 # --- holds ------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,26 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from inventory.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("inventory", views.StockViewSet.as_view({"get": "list", "post": "create"})),
+    path("inventory/product/<uuid:product_id>", views.ProductStockRecordsView.as_view()),
+    path(
+        "inventory/<uuid:stock_level_id>",
+        views.StockViewSet.as_view({"get": "retrieve", "put": "update", "patch": "update"}),
+    ),
+    path("inventory/<uuid:stock_level_id>/adjust", views.StockViewSet.as_view({"post": "adjust"})),
+    path(
+        "inventory/<uuid:stock_level_id>/transactions",
+        views.StockViewSet.as_view({"get": "transactions"}),
+    ),
+    path("products/inventory/check", views.StockCheckView.as_view()),
+    path("products/inventory/reserve", views.StockReserveView.as_view()),
+    path("products/inventory/release", views.StockReleaseView.as_view()),
+    path("products/inventory/low-stock", views.StockViewSet.as_view({"get": "low_stock"})),
+    path("products/health", views.CatalogueHealthView.as_view()),
+    path("products/<str:ref>/inventory", views.ProductStockView.as_view()),
+    path("categories", views.CategoriesView.as_view()),
+]

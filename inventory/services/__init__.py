@@ -36,7 +36,9 @@ from inventory.services.holds import (
     move_holds,
     release,
     release_cart,
+    release_directly,
     reserve,
+    reserve_directly,
 )
 from inventory.services.products import (
     Upserted,
@@ -93,10 +95,12 @@ __all__ = [
     "release",
     "release_all",
     "release_cart",
+    "release_directly",
     "release_expired",
     "release_hold",
     "release_order",
     "reserve",
+    "reserve_directly",
     "restock",
     "sanitise",
     "update_product",

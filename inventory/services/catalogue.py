@@ -245,3 +245,11 @@ def upsert_bundle(*, actor: Actor, draft: BundleDraft, now: datetime) -> Bundle:
         update_fields=["quantity"],
     )
     return bundle
+
+
+def _locked(actor: Actor, product_id: UUID) -> Product:
+    rows = Product.objects.filter(company_id=actor.company_id, id=product_id)
+    product = rows.for_update().first()
+    if not isinstance(product, Product):
+        raise ProductNotFound
+    return product

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from config.platform import flags, outbox
 from config.platform.actor import Actor
+from config.platform.errors import ApplicationError
+from config.platform.models import new_id
 from inventory import selectors
 from inventory.errors import HoldLimitExceeded, InsufficientStock
-from inventory.selectors import Hold
+from inventory.selectors import Hold, VariantRef
 from inventory.services.books import CANCELLED, Books, HeldUnits
 from inventory.services.demands import (
     OF_LINES,
@@ -40,7 +42,7 @@ _HELD_ELSEWHERE = """
 def reserve(
     *,
     actor: Actor,
-    cart_id: UUID,
+    cart_id: UUID | None,
     demands: Sequence[Demand],
     expires_at: datetime,
     now: datetime,
@@ -123,6 +125,52 @@ def reserve(
         raise refusal(InsufficientStock, short, lines)
     outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
     return ordered
+
+
+@transaction.atomic
+def reserve_directly(
+    *,
+    actor: Actor,
+    items: Sequence[tuple[VariantRef, int]],
+    expires_at: datetime,
+    limits: HoldLimits,
+    now: datetime,
+) -> list[tuple[str, Hold]]:
+    """
+    Hold units for the caller outside any cart, all or none; return each SKU with its hold (`line_id` names it).
+
+    :raises ProductNotFound, ProductDiscontinued, VariantInvalid: if something is not sold
+    :raises InsufficientStock, HoldLimitExceeded: as `reserve`
+    """
+    found = []
+    for variant in selectors.find_variants(actor=actor, refs=[ref for ref, _ in items]):
+        if isinstance(variant, ApplicationError):
+            raise variant
+        found.append(variant)
+    demands = [
+        Demand(new_id(), variant.id, quantity)
+        for variant, (_, quantity) in zip(found, items, strict=True)
+    ]
+    held = reserve(
+        actor=actor, cart_id=None, demands=demands, expires_at=expires_at, now=now, limits=limits
+    )
+    return [
+        (variant.sku, hold)
+        for variant, hold in zip(found, held, strict=True)
+        if isinstance(hold, Hold)
+    ]
+
+
+@joined
+def release_directly(*, actor: Actor, hold_ids: Iterable[UUID], now: datetime) -> int:
+    """Let go what the caller holds outside any cart; what is not theirs is passed over. Return how many."""
+    return close_all(
+        f"{OF_LINES} AND r.cart_id IS NULL AND r.holder = %(holder)s",
+        actor=actor,
+        now=now,
+        lines=list(hold_ids),
+        holder=actor.identity,
+    )
 
 
 @joined

@@ -1,0 +1,189 @@
+"""The shape of stock on the wire (api.md §3 and §7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from config.platform.http import Input, Output
+from inventory.models import StockLevel, StockMovement
+from inventory.selectors import SHOWN_AT_MOST
+
+MOST_UNITS = 1_000_000_000
+
+
+class StockRecordInput(Input):
+    """A new record: the variant by SKU, id or product, and what lies there."""
+
+    sku = serializers.CharField(max_length=255, required=False)
+    variant_id = serializers.UUIDField(required=False)
+    product_id = serializers.UUIDField(required=False)
+    warehouse = serializers.CharField(max_length=40, required=False, default="")
+    available = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, default=0)
+    reorder_level = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, required=False)
+    reorder_quantity = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, required=False)
+    backorder_limit = serializers.IntegerField(
+        min_value=0, max_value=MOST_UNITS, required=False, allow_null=True
+    )
+    reference = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    notes = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.keys() & {"sku", "variant_id", "product_id"}:
+            raise serializers.ValidationError(
+                {"sku": ["Send sku, variantId or productId."]}, code="required"
+            )
+        return attrs
+
+
+class StockRecordChangeInput(Input):
+    reorder_level = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, required=False)
+    reorder_quantity = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, required=False)
+    backorder_limit = serializers.IntegerField(
+        min_value=0, max_value=MOST_UNITS, required=False, allow_null=True
+    )
+
+
+class AdjustmentInput(Input):
+    """A signed number of units, why, and by which paper."""
+
+    quantity = serializers.IntegerField(min_value=-MOST_UNITS, max_value=MOST_UNITS)
+    type = serializers.ChoiceField(
+        choices=["PURCHASE", "RETURN", "DAMAGE", "ADJUSTMENT"], default="ADJUSTMENT"
+    )
+    reference = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    notes = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class StockItemInput(Input):
+    sku = serializers.CharField(max_length=255, required=False)
+    variant_id = serializers.UUIDField(required=False)
+    quantity = serializers.IntegerField(min_value=1, max_value=100_000, default=1)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.keys() & {"sku", "variant_id"}:
+            raise serializers.ValidationError({"sku": ["Send sku or variantId."]}, code="required")
+        return attrs
+
+
+class StockItemsInput(Input):
+    items = StockItemInput(many=True, allow_empty=False, max_length=100)
+
+
+class ReleaseInput(Input):
+    hold_ids = serializers.ListField(
+        child=serializers.UUIDField(), allow_empty=False, max_length=100
+    )
+
+
+class StockRecordOutput(Output):
+    """What staff see of a record."""
+
+    id = serializers.UUIDField()
+    variant_id = serializers.UUIDField()
+    product_id = serializers.UUIDField(source="variant.product_id")
+    sku = serializers.CharField(source="variant.sku")
+    warehouse = serializers.CharField(source="warehouse.code")
+    available = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    total = serializers.IntegerField()
+    backordered = serializers.IntegerField()
+    backorder_limit = serializers.IntegerField(allow_null=True)
+    inventory_policy = serializers.CharField(source="variant.inventory_policy")
+    reorder_level = serializers.IntegerField()
+    reorder_quantity = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class PublicStockRecordOutput(Output):
+    """What customers see of a record: not more than ten units."""
+
+    id = serializers.UUIDField()
+    variant_id = serializers.UUIDField()
+    product_id = serializers.UUIDField(source="variant.product_id")
+    sku = serializers.CharField(source="variant.sku")
+    warehouse = serializers.CharField(source="warehouse.code")
+    available = serializers.SerializerMethodField()
+    inventory_policy = serializers.CharField(source="variant.inventory_policy")
+
+    def get_available(self, level: StockLevel) -> int:
+        return min(level.available, SHOWN_AT_MOST)
+
+
+class MovementOutput(Output):
+    id = serializers.UUIDField()
+    type = serializers.ChoiceField(choices=StockMovement.Type.choices)
+    quantity = serializers.IntegerField()
+    balance = serializers.IntegerField()
+    order_line_id = serializers.UUIDField(allow_null=True)
+    reference = serializers.CharField()
+    notes = serializers.CharField()
+    actor = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    created_at = serializers.DateTimeField()
+
+
+class SufficiencyOutput(Output):
+    sku = serializers.CharField()
+    quantity = serializers.IntegerField()
+    sufficient = serializers.BooleanField()
+    available = serializers.IntegerField()
+    code = serializers.CharField(allow_null=True)
+
+
+class CheckOutput(Output):
+    results = SufficiencyOutput(many=True)
+
+
+class HeldItemOutput(Output):
+    hold_id = serializers.UUIDField()
+    sku = serializers.CharField()
+    quantity = serializers.IntegerField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class HeldOutput(Output):
+    expires_at = serializers.DateTimeField(allow_null=True)
+    results = HeldItemOutput(many=True)
+
+
+class ReleasedOutput(Output):
+    released = serializers.IntegerField()
+
+
+class VariantStockOutput(Output):
+    id = serializers.UUIDField()
+    sku = serializers.CharField()
+    available = serializers.IntegerField()
+    in_stock = serializers.BooleanField()
+    on_backorder = serializers.BooleanField()
+
+
+class ProductStockOutput(Output):
+    product_id = serializers.UUIDField()
+    available = serializers.IntegerField()
+    in_stock = serializers.BooleanField()
+    variants = VariantStockOutput(many=True)
+
+
+class CategoryOutput(Output):
+    id = serializers.UUIDField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    image = serializers.CharField()
+    parent = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+
+
+class CatalogueHealthOutput(Output):
+    """Figures are for staff; others learn only that the catalogue answers."""
+
+    status = serializers.CharField()
+    products = serializers.IntegerField(required=False)
+    variants = serializers.IntegerField(required=False)
+    without_stock_record = serializers.IntegerField(required=False)
+    low = serializers.IntegerField(required=False)
+    out_of_stock = serializers.IntegerField(required=False)
+    overdue_holds = serializers.IntegerField(required=False)
