@@ -1,5 +1,13 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from orders import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("orders/", views.order_list, name="page_orders"),
+    path("orders/lookup/", views.lookup, name="page_order_lookup"),
+    path("orders/<str:number>/", views.order, name="page_order"),
+    path("orders/<str:number>/cancel/", views.cancel, name="page_order_cancel"),
+    path("account/", views.account, name="page_account"),
+]

@@ -50,7 +50,7 @@ from config.platform.errors import (
 )
 from config.platform.models import new_id
 from inventory import services as inventory
-from inventory.errors import HoldFailed, InsufficientStock
+from inventory.errors import HoldFailed
 from orders import services as orders
 from orders.models import Order, RefundRequest
 from pricing.money import format_amount
@@ -120,16 +120,13 @@ def _prepare(*, actor: Actor, order_id: UUID, method: str, provider: str, now: d
     current: Payment | None = (
         Payment.objects.filter(order=order, status__in=Payment.OPEN).for_update().first()
     )
-    try:
-        inventory.reacquire(
-            actor=actor,
-            order_id=order.id,
-            demands=orders.demands(order),
-            expires_at=now + payment_life(),
-            now=now,
-        )
-    except InsufficientStock as shortage:
-        raise HoldFailed(errors=shortage.errors, extra=shortage.extra) from shortage
+    inventory.reacquire(
+        actor=actor,
+        order_id=order.id,
+        demands=orders.demands(order),
+        expires_at=now + payment_life(),
+        now=now,
+    )
     if current is not None:
         return current
     payment = Payment(
@@ -488,7 +485,7 @@ def _money_in(
     try:
         with transaction.atomic():
             orders.confirm(actor=actor, order_id=order.id, now=now)
-    except (HoldFailed, InsufficientStock):
+    except HoldFailed:
         # An outcome, not an error: the goods went to somebody else while the payment took its time.
         orders.cancel(
             actor=actor,

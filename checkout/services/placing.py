@@ -16,7 +16,6 @@ from checkout.selectors import Priced
 from checkout.services.sessions import check_open, lock, move, remember
 from config.platform.actor import Actor
 from inventory import services as inventory
-from inventory.errors import HoldFailed, InsufficientStock
 from inventory.services import Demand
 from orders import services as orders
 from orders.models import Order
@@ -82,21 +81,18 @@ def _place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> 
         now=now,
     )
     line_map = {line.quote_line_id: line.id for line in draft.lines}
-    try:
-        inventory.assign(
-            actor=actor,
-            cart_id=checkout.cart_id,
-            order_id=order.id,
-            line_map=line_map,
-            demands=[
-                Demand(line_id=line.id, variant_id=line.variant_id, quantity=line.quantity)
-                for line in quote.lines
-            ],
-            expires_at=now + payment_life(),
-            now=now,
-        )
-    except InsufficientStock as shortage:
-        raise HoldFailed(errors=shortage.errors, extra=shortage.extra) from shortage
+    inventory.assign(
+        actor=actor,
+        cart_id=checkout.cart_id,
+        order_id=order.id,
+        line_map=line_map,
+        demands=[
+            Demand(line_id=line.id, variant_id=line.variant_id, quantity=line.quantity)
+            for line in quote.lines
+        ],
+        expires_at=now + payment_life(),
+        now=now,
+    )
     carts.convert(actor=actor, cart_id=checkout.cart_id, order_id=order.id, now=now)
     remember(checkout, priced)
     checkout.order = order

@@ -22,7 +22,6 @@ from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
 from config.platform.models import new_id
-from inventory.errors import HoldFailed, InsufficientStock
 from orders import addresses
 from pricing.engine import NO_SHIPPING_ZONE
 from pricing.money import format_amount
@@ -48,7 +47,7 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
         flags.require("ORDER_ENABLE_GUEST_CHECKOUT")
     email = addresses.check_email(email)
     cart = _open_cart(actor, now=now)
-    hold(actor=actor, cart_id=cart.id, now=now)
+    carts.hold(actor=actor, cart_id=cart.id, now=now)
     checkout: Checkout | None = (
         Checkout.objects.filter(cart_id=cart.id, status=Checkout.Status.OPEN).for_update().first()
     )
@@ -157,9 +156,9 @@ def lock(*, actor: Actor, checkout_id: UUID) -> Checkout:
 
     :raises CheckoutNotFound: if there is none for this caller
     """
-    known = selectors.find(actor=actor, checkout_id=checkout_id)
-    Cart.objects.filter(pk=known.cart_id).for_update().values_list("pk", flat=True).first()
-    checkout: Checkout | None = Checkout.objects.filter(pk=checkout_id).for_update().first()
+    known = Checkout.objects.for_actor(actor).filter(pk=checkout_id)
+    Cart.objects.filter(pk__in=known.values("cart_id")).for_update().values_list("pk").first()
+    checkout: Checkout | None = known.for_update().first()
     if checkout is None:
         raise CheckoutNotFound
     return checkout
@@ -180,18 +179,6 @@ def check_open(checkout: Checkout, *, now: datetime) -> None:
         raise InvalidTransition(
             f"This checkout is {checkout.get_status_display()}.", extra={"status": checkout.status}
         )
-
-
-def hold(*, actor: Actor, cart_id: UUID, now: datetime) -> None:
-    """
-    Hold every active line of a locked cart, or none.
-
-    :raises HoldFailed: listing every line that cannot be held
-    """
-    try:
-        carts.hold(actor=actor, cart_id=cart_id, now=now)
-    except InsufficientStock as shortage:
-        raise HoldFailed(errors=shortage.errors, extra=shortage.extra) from shortage
 
 
 def move(checkout: Checkout, status: str) -> None:

@@ -66,7 +66,7 @@ def place_direct(
     :raises ValidationFailed: listing each malformed or missing field, unknown SKU or missing option
     :raises PriceMissing: if a SKU has no price in the currency
     :raises NoShippingZone: if we do not ship there
-    :raises InsufficientStock: listing every line that cannot be held; nothing is written
+    :raises HoldFailed: listing every line that cannot be held; nothing is written
     """
     if actor.user_id is None:
         flags.require("ORDER_ENABLE_GUEST_CHECKOUT")

@@ -1,0 +1,346 @@
+"""The pages of orders: the list, one order with its story, the look-up, and the account they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_http_methods, require_safe
+
+from config.platform.actor import Actor
+from config.platform.errors import ApplicationError
+from config.platform.http import actor_of
+from config.platform.http.forms import count, form_key, once
+from orders import selectors
+from orders import services as orders
+from orders.errors import OrderNotFound
+from orders.models import Order, OrderLine, Shipment
+from orders.rendering import tracking_url
+from pricing.display import country_name, days_text, discounts_of, options_text
+from pricing.engine import Quote
+from pricing.templatetags.money import moment, money_text
+
+PAGE_SIZE = 20
+LATEST = 5
+Status = Order.Status
+CANCELLABLE = (Status.DRAFT, Status.CONFIRMED, Status.PROCESSING)
+OVER = (Status.CANCELLED, Status.FAILED)
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+
+def _row(order: Order) -> dict[str, Any]:
+    states = {Status.DRAFT: "few", Status.PROCESSING: "later", Status.FAILED: "bad"}
+    return {
+        "number": order.number,
+        "url": f"/orders/{order.number}/",
+        "state": "gone"
+        if order.status in (Status.CANCELLED, Status.REFUNDED)
+        else states.get(order.status, "in"),
+        "status_text": order.get_status_display(),
+        "placed_at": order.placed_at,
+        "grand_total": order.grand_total,
+        "currency": order.currency,
+    }
+
+
+def _own(actor: Actor) -> Any:
+    """Return the visitor's own orders, newest first; staff see those of all customers in the admin, not here."""
+    found = selectors.orders_of(actor=actor).prefetch_related(None)
+    return found.filter(user_id=actor.user_id) if actor.user_id else found
+
+
+@cache_control(no_store=True)
+@require_safe
+def order_list(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    found = _own(actor) if actor.is_known else Order.objects.none()
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    following = f"?page={page.next_page_number()}" if page.has_next() else ""
+    return render(
+        request, "orders/list.html", {"orders": [_row(row) for row in page], "next_url": following}
+    )
+
+
+@cache_control(no_store=True)
+@login_required
+@require_safe
+def account(request: HttpRequest) -> HttpResponse:
+    user: Any = request.user
+    context = {
+        "name": user.first_name,
+        "orders": [_row(row) for row in _own(actor_of(request))[:LATEST]],
+    }
+    return render(request, "orders/account.html", context)
+
+
+@cache_control(no_store=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def lookup(request: HttpRequest) -> HttpResponse:
+    """Find an order by its number and address; a wrong one of either gets the same answer."""
+    if request.method != "POST":
+        return render(request, "orders/lookup.html", {"form": {}})
+    form = {name: request.POST.get(name, "").strip()[:254] for name in ("number", "email")}
+    try:
+        count(request, "lookup")
+        found = selectors.look_up(actor=actor_of(request), **form)
+    except OrderNotFound:
+        problem = _("We know no order with this number and this address. Check both, please.")
+        return render(request, "orders/lookup.html", {"form": form, "problem": problem}, status=404)
+    link = urlsplit(tracking_url(found))
+    return redirect(f"{link.path}?{link.query}" if link.query else link.path)
+
+
+# --- one order -------------------------------------------------------------------------------------
+
+
+@cache_control(no_store=True)
+@require_safe
+def order(request: HttpRequest, number: str) -> HttpResponse:
+    """
+    Tell where an order stands, what happens next, and what can still be changed.
+
+    :raises OrderNotFound: if it is not the visitor's, and the link's token does not open it
+    """
+    actor, token = actor_of(request), request.GET.get("token", "")
+    found = selectors.find(actor=actor, reference=number, token=token)
+    is_own = _is_own(actor, found)
+    address = found.shipping_address or {}
+    quote = Quote.from_json(found.quote) if found.quote else None
+    town = " ".join(
+        part
+        for part in (address.get("city"), address.get("state"), address.get("postalCode"))
+        if part
+    )
+    context = {
+        "order": {
+            "number": found.number,
+            "placed_at": found.placed_at,
+            "email": found.email if is_own else "",
+            "shipping_name": _shipping_text(found, quote),
+            "pay_url": "/checkout/" if is_own and found.status == Status.DRAFT else "",
+        },
+        "headline": _headline(found),
+        "next_step": _next_step(found, is_own=is_own),
+        "timeline": _timeline(found, quote),
+        "lines": [_line(line) for line in found.lines.all()],
+        "currency": found.currency,
+        "totals": _totals(found),
+        "discounts": discounts_of(quote) if quote else [],
+        "refunded_total": found.refunded_total,
+        "address": [
+            text
+            for text in (
+                address.get("name"),
+                address.get("line1"),
+                address.get("line2"),
+                town,
+                country_name(address.get("country", "")),
+            )
+            if text
+        ],
+        "can_cancel": is_own and found.status in CANCELLABLE,
+        "form_key": form_key(),
+    }
+    response = render(request, "orders/detail.html", context)
+    response.headers["Referrer-Policy"] = "no-referrer" if token else "same-origin"
+    return response
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, number: str) -> HttpResponse:
+    """Ask, and with a POST cancel; the shop's own rules say whether that is still possible."""
+    actor = actor_of(request)
+    order_id = selectors.find_id(actor=actor, reference=number)
+    if request.method != "POST":
+        context = {"order": {"number": number, "url": f"/orders/{number}/"}, "form_key": form_key()}
+        return render(request, "orders/cancel.html", context)
+    return _cancel(request, actor=actor, order_id=order_id, number=number)
+
+
+@once
+def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -> HttpResponse:
+    try:
+        count(request)
+        orders.cancel(actor=actor, order_id=order_id, reason="by the customer", now=timezone.now())
+        messages.success(
+            request, _("It is cancelled. What you paid goes back to where it came from.")
+        )
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+    return redirect(f"/orders/{number}/")
+
+
+def _is_own(actor: Actor, found: Order) -> bool:
+    try:
+        selectors.find_id(actor=actor, reference=str(found.id))
+    except OrderNotFound:
+        return False
+    return True
+
+
+def _line(line: OrderLine) -> dict[str, Any]:
+    remarks = []
+    if line.cancelled_quantity:
+        remarks.append(
+            ngettext("%(n)d cancelled", "%(n)d cancelled", line.cancelled_quantity)
+            % {"n": line.cancelled_quantity}
+        )
+    if line.returned_quantity:
+        remarks.append(
+            ngettext("%(n)d sent back", "%(n)d sent back", line.returned_quantity)
+            % {"n": line.returned_quantity}
+        )
+    return {
+        "name": line.name,
+        "image": line.image_url,
+        "options_text": options_text(line.options),
+        "quantity": line.quantity,
+        "unit_price": line.unit_price,
+        "subtotal": line.subtotal,
+        "remark": ", ".join(remarks),
+    }
+
+
+def _totals(order: Order) -> dict[str, Any]:
+    return {
+        "subtotal": order.subtotal,
+        "shipping_known": True,
+        "shipping_total": order.shipping_total,
+        "tax_known": True,
+        "tax_total": order.tax_total,
+        "grand_total": order.grand_total,
+        "prices_include_tax": order.prices_include_tax,
+        "estimated": False,
+    }
+
+
+def _shipping_text(order: Order, quote: Quote | None) -> str:
+    if quote is None or quote.shipping is None:
+        return order.shipping_name
+    return f"{order.shipping_name}, {days_text(quote.shipping.min_days, quote.shipping.max_days)}"
+
+
+def _headline(order: Order) -> str:
+    return {
+        Status.DRAFT: _("Almost there. It waits for your payment."),
+        Status.CONFIRMED: _("Thank you. It is yours."),
+        Status.PROCESSING: _("It is being packed."),
+        Status.SHIPPED: _("It is on its way."),
+        Status.DELIVERED: _("It has arrived."),
+        Status.CANCELLED: _("This order is cancelled."),
+        Status.REFUNDED: _("Everything is paid back."),
+        Status.FAILED: _("This order came to nothing."),
+    }.get(Status(order.status), order.get_status_display())
+
+
+def _next_step(order: Order, *, is_own: bool) -> str:
+    match order.status:
+        case Status.DRAFT:
+            return (
+                _("We hold everything for you while you pay. Nothing has been charged yet.")
+                if is_own
+                else _("It waits for the payment of whoever placed it.")
+            )
+        case Status.CONFIRMED:
+            return _(
+                "We pack it next, and write to you when it leaves. Until then you can still cancel it."
+            )
+        case Status.PROCESSING:
+            return _(
+                "It is on the packing bench. We write to you when it leaves; until then you can still cancel it."
+            )
+        case Status.SHIPPED:
+            return _("There is nothing to do but wait. If it should get lost, we send another.")
+        case Status.DELIVERED:
+            return _("If something is not as you hoped, you have thirty days to send it back.")
+        case Status.CANCELLED | Status.FAILED if order.refunded_total or order.payment_status in (
+            Order.PaymentStatus.CAPTURED,
+            Order.PaymentStatus.PARTIALLY_REFUNDED,
+        ):
+            return _(
+                "What you paid goes back to where it came from. Banks need up to five days to show it."
+            )
+        case Status.CANCELLED | Status.FAILED:
+            return _("Nothing was charged.")
+    return _("There is nothing left to do.")
+
+
+def _timeline(order: Order, quote: Quote | None) -> list[dict[str, str]]:
+    """Return the order's story: what has happened with its time, what happens now, and what comes."""
+    reached = [
+        (_("Placed"), order.placed_at, ""),
+        (_("Paid"), order.confirmed_at, money_text(order.grand_total, order.currency)),
+    ]
+    steps = [
+        {
+            "state": "done",
+            "title": title,
+            "text": ". ".join(part for part in (moment(at), text) if part),
+            "url": "",
+        }
+        for title, at, text in reached
+        if at is not None
+    ]
+    if order.status in OVER:
+        title = _("Cancelled") if order.status == Status.CANCELLED else _("Not completed")
+        steps.append(
+            {"state": "bad", "title": title, "text": moment(order.cancelled_at), "url": ""}
+        )
+        if order.refunded_total:
+            text = money_text(order.refunded_total, order.currency)
+            steps.append({"state": "done", "title": _("Paid back"), "text": text, "url": ""})
+        return steps
+    if order.confirmed_at is None:
+        steps.append(
+            {"state": "now", "title": _("Waiting for your payment"), "text": "", "url": ""}
+        )
+    return steps + _way(order, quote)
+
+
+def _way(order: Order, quote: Quote | None) -> list[dict[str, str]]:
+    shipment: Shipment | None = next(iter(order.shipments.all()), None)
+    sent, arrived = order.shipped_at, order.delivered_at
+    packing = {"state": "next", "title": _("Packed"), "text": "", "url": ""}
+    if sent is not None:
+        packing["state"] = "done"
+    elif order.confirmed_at is not None:
+        packing |= {"state": "now", "title": _("Being packed"), "text": _("By hand, one at a time")}
+    leaving = {
+        "state": "next",
+        "title": _("Sent"),
+        "text": _("We write to you when it leaves"),
+        "url": "",
+    }
+    if sent is not None:
+        told = [moment(sent)]
+        if shipment is not None:
+            told.append(
+                " ".join(part for part in (shipment.carrier, shipment.tracking_number) if part)
+            )
+        leaving |= {
+            "state": "done",
+            "text": ". ".join(part for part in told if part),
+            "url": shipment.tracking_url
+            if shipment and shipment.tracking_url.startswith("https://")
+            else "",
+        }
+    door = {"state": "next", "title": _("At your door"), "text": "", "url": ""}
+    if arrived is not None:
+        door |= {"state": "done", "text": moment(arrived)}
+    elif quote is not None and quote.shipping is not None:
+        text = days_text(quote.shipping.min_days, quote.shipping.max_days)
+        door["text"] = _("%(days)s after it leaves") % {"days": text}
+        if sent is not None:
+            door["state"] = "now"
+    return [packing, leaving, door]
