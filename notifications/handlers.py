@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -148,14 +149,19 @@ def tell_refunded(event: PaymentRefunded, envelope: Envelope, now: datetime) -> 
 
 @durable(RecoveryDue, consumer="notifications.cart_recovery")
 def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
-    context: dict[str, Any] = carts.recovery_mail(cart_id=event.aggregate_id, now=now)
+    assert envelope.company_id is not None
+    cart = carts.view(
+        actor=Actor.system(envelope.company_id, source="outbox"),
+        cart_id=event.aggregate_id,
+        now=now,
+    )
     services.notify(
         company_id=envelope.company_id,
         channel="cart-abandoned",
         recipient=event.email,
-        user_id=context.pop("user_id", None),
+        user_id=UUID(event.user_id) if event.user_id else None,
         context={
-            **context,
+            **selectors.cart_context(cart),
             "stage": event.stage,
             "recovery_url": f"{settings.STOREFRONT_URL}/cart/recover/{event.link_token}/",
         },
