@@ -175,3 +175,14 @@ class UnsupportedMediaType(ApplicationError):
     http_status = 415
     title = "Unsupported media type"
     message = "Send the body as application/json in UTF-8."
+
+
+def known_errors() -> list[type[ApplicationError]]:
+    """Return one class per code, of every app that is loaded, by code."""
+    found: dict[str, type[ApplicationError]] = {}
+    waiting = ApplicationError.__subclasses__()
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        found.setdefault(error.code, error)
+    return [found[code] for code in sorted(found)]

@@ -6,4 +6,5 @@ from config.platform import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", views.metrics, name="metrics"),
+    path("docs/errors", views.error_codes, name="error_codes"),
 ]

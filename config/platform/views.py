@@ -1,4 +1,4 @@
-"""Pages of the platform: what a scraper reads."""
+"""Pages of the platform: what a scraper reads, and what an error code means."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import ipaddress
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from config.platform import metrics as series
-from config.platform.errors import NotFound
+from config.platform.errors import NotFound, known_errors
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -31,3 +32,18 @@ def _may_scrape(request: HttpRequest) -> bool:
         return ipaddress.ip_network(request.client_address, strict=False).is_private  # type: ignore[attr-defined]
     except ValueError:
         return False
+
+
+def error_codes(request: HttpRequest) -> HttpResponse:
+    """List every code the API can answer with; the `type` of a problem points here."""
+    codes = [
+        {
+            "code": error.code,
+            "status": error.http_status,
+            "title": error.title,
+            "message": error.message,
+            "advice": error.advice,
+        }
+        for error in known_errors()
+    ]
+    return render(request, "platform/errors.html", {"codes": codes})

@@ -325,7 +325,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 # --- API --------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, object] = {
     # Our views take theirs from config.platform.http; these are for what libraries bring, such as the schema view.
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.platform.schema.Schema",
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.platform.http.ApiAuthentication"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["config.platform.http.parsing.StrictJSONParser"],
@@ -341,18 +341,11 @@ SPECTACULAR_SETTINGS: dict[str, object] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "ProductStatus": "inventory.models.Product.Status",
-        "TaxType": "pricing.models.TaxRate.Type",
-        "ShippingRuleType": "pricing.models.ShippingRule.Type",
-    },
     "SERVE_PERMISSIONS": ["config.platform.http.Anyone"],
     "SERVE_AUTHENTICATION": [],
     "PREPROCESSING_HOOKS": ["config.platform.schema.keep_v1"],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.platform.schema.finish",
-    ],
+    # Enumerations stay where they are used: as components they would need a name each.
+    "POSTPROCESSING_HOOKS": ["config.platform.schema.finish"],
 }
 SIMPLE_JWT = {  # CFG-21
     "SIGNING_KEY": secret("JWT_SIGNING_KEY"),

@@ -14,9 +14,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from config.platform import tokens
+from config.platform.errors import AuthRequired
 from config.platform.models import LoginSession, OutboxEvent, User
 from tests.factories import PASSWORD, make_user
 from tests.platform import probe
+from tests.threads import together
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.platform.probe")]
 MINE = "/probe/mine"
@@ -226,6 +228,24 @@ def test_it_renews_a_token_once_and_ends_the_sign_in_when_it_is_used_twice(api, 
     assert code_of(refresh(api, second["refreshToken"])) == (401, "AUTH_REQUIRED")
     assert code_of(bearer(api, second["accessToken"])) == (401, "AUTH_REQUIRED")
     assert login(api, user.email).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_renews_once_when_a_token_is_used_twice_at_once(user, now):
+    token = tokens.issue(user=user, now=now).refresh
+
+    def attempt(index):
+        try:
+            return tokens.refresh(token=token, now=now)
+        except AuthRequired:
+            return None
+
+    pairs = [pair for pair in together(4, attempt) if pair]
+
+    assert len(pairs) == 1
+    assert LoginSession.objects.get().revoked_at == now
+    with pytest.raises(AuthRequired):
+        tokens.authenticate(pairs[0].access)
 
 
 def test_it_ends_both_tokens_at_log_out(api, user):

@@ -386,3 +386,26 @@ def test_it_refuses_cursors_and_limits_it_did_not_make(api, staff_api, query):
 
 def test_it_caps_the_limit(api):
     assert len(api.get("/probe/numbers?limit=999999").json()["results"]) == 25
+
+
+@pytest.mark.urls("config.urls")
+def test_it_explains_every_code_where_problems_point_to(client, company):
+    text = client.get("/docs/errors").content.decode()
+
+    for code in ("VALIDATION_ERROR", "CART_NOT_FOUND", "RATE_LIMITED", "IDEMPOTENCY_CONFLICT"):
+        assert f'<dt id="{code}">' in text
+
+
+@pytest.mark.urls("config.urls")
+def test_it_answers_the_real_addresses_of_the_platform(api, client):
+    for path in (
+        "/api/health",
+        "/api/v1/health",
+        "/api/v1/health/ready",
+        "/api/schema",
+        "/api/docs",
+        "/metrics",
+    ):
+        assert client.get(path).status_code == 200, path
+    problem(api.get("/api/nowhere"), 404, "NOT_FOUND")
+    assert client.get("/nowhere").status_code == 404
