@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
+from cart import tokens
 from config.platform.events import Event
 
 
@@ -120,13 +123,24 @@ class CartRecovered(CartChanged):
 
 @dataclass(frozen=True, kw_only=True)
 class RecoveryDue(CartChanged):
-    """A reminder is to be sent. `link_token` is the secret of the link; it is never logged."""
+    """A reminder is to be sent. The secret of its link is not in the event, but can be made from it."""
 
     name: ClassVar[str] = "cart.recovery_due"
     attempt_id: str
     email: str
     stage: int
-    link_token: str
+    cycle: int
+    expires_at: str
+
+    @property
+    def link_token(self) -> str:
+        """Return what the link in the reminder ends with; never log it."""
+        return tokens.sign(
+            cart_id=self.aggregate_id,
+            attempt_id=UUID(self.attempt_id),
+            expires_at=datetime.fromisoformat(self.expires_at),
+            cycle=self.cycle,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

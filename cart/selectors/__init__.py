@@ -2,17 +2,19 @@
 
 from cart.selectors.carts import (
     Summary,
+    badge,
     find,
     history,
-    item_count,
     latest_head,
     past,
     summary,
     view,
 )
+from cart.selectors.recovery import AbandonedMetrics, abandoned_metrics, recovery_mail
 from cart.selectors.views import CartView, HoldView, LineView, Problem, Totals, Warning
 
 __all__ = [
+    "AbandonedMetrics",
     "CartView",
     "HoldView",
     "LineView",
@@ -20,11 +22,13 @@ __all__ = [
     "Summary",
     "Totals",
     "Warning",
+    "abandoned_metrics",
+    "badge",
     "find",
     "history",
-    "item_count",
     "latest_head",
     "past",
+    "recovery_mail",
     "summary",
     "view",
 ]

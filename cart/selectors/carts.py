@@ -69,17 +69,34 @@ def summary(*, actor: Actor, now: datetime) -> Summary:
     )
 
 
-def item_count(*, actor: Actor, now: datetime) -> int:
-    """Return how many units the caller's cart held when it was last written, 0 without one: one statement."""
+def badge(*, actor: Actor, now: datetime) -> Summary | None:
+    """
+    Return the figures as the cart was last written, for each page's header; None without a cart. One statement.
+
+    Unlike `summary` it does not look whether prices or stock have moved since.
+    """
     if not actor.is_known:
-        return 0
+        return None
     carts = Cart.objects.filter(company_id=actor.company_id, status__in=Cart.OPEN)
     carts = (
         carts.filter(user_id=actor.user_id)
         if actor.user_id is not None
         else carts.filter(user_id=None, session__token_hash=actor.session_hash)
     )
-    return carts.values_list("item_count", flat=True).first() or 0
+    found = carts.values_list(
+        "item_count", "grand_total", "currency", "version", "expires_at", "status"
+    ).first()
+    if found is None or (found[5] == Cart.Status.ACTIVE and found[4] <= now):
+        return None
+    count, total, currency, version, _expires_at, _status = found
+    return Summary(
+        item_count=count,
+        line_count=0,
+        subtotal=total,
+        grand_total=total,
+        currency=currency,
+        version=version,
+    )
 
 
 def history(*, actor: Actor, now: datetime, cart_id: UUID | None = None) -> QuerySet[CartEvent]:

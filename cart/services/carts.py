@@ -102,7 +102,7 @@ def create(
         actor=actor,
         now=now,
     )
-    owner = actor if token is None else _holder(actor, token)
+    owner = actor if token is None else holder_of(actor, token)
     return Opened(view(actor=owner, now=now, cart_id=cart_id), token, True)
 
 
@@ -169,7 +169,7 @@ def expire_own(*, actor: Actor, now: datetime) -> None:
         )
 
 
-def _holder(actor: Actor, token: str) -> Actor:
+def holder_of(actor: Actor, token: str) -> Actor:
     return Actor(
         kind=actor.kind,
         company_id=actor.company_id,

@@ -44,6 +44,7 @@ from inventory.selectors import SHOWN_AT_MOST
 from inventory.services import Demand, HoldLimits, Shortage
 from pricing import services as pricing
 from pricing.engine import Quote
+from pricing.money import format_amount
 
 # Holds younger than this are not renewed by activity elsewhere in the cart: it would only cost locks.
 RENEW_AFTER = timedelta(minutes=1)
@@ -145,6 +146,13 @@ class Change:
         self._dirty.pop(line.id, None)
         self._unsettled.discard(line.id)
         self._removed[line.id] = line
+
+    def forget(self, line: Line) -> None:
+        """Take a line that this change inserted out again, as if it had never been."""
+        self.lines.remove(line)
+        self._dirty.pop(line.id, None)
+        self._before.pop(line.id, None)
+        self._unsettled.discard(line.id)
 
     def adopt(self, line: Line) -> None:
         """Take a line over from another cart, with its id; its hold is moved by the caller."""
@@ -404,6 +412,9 @@ class Change:
         _write(self, event, summary)
         outbox.publish(*self.events, *events, actor=self.actor, now=self.now)
         return view
+
+    def money(self, amount: Decimal) -> str:
+        return format_amount(amount, self.head.currency)
 
     def announce(self, event: type[Event], **fields: Any) -> None:
         """Publish `event` about this cart with the commit."""

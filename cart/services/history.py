@@ -149,7 +149,7 @@ def _insert_kept(change: Change, wanted: dict[str, dict[str, Any]], gone: list[L
         _lines, found = load_lines(head=change.head, now=change.now, variant_ids=ids)
         facts |= {known.variant_id: known for known in found}
     rows, placed = [], {}
-    for line_id, kept in sorted(wanted.items(), key=lambda item: item[1]["addedAt"]):
+    for kept in sorted(wanted.values(), key=lambda kept: kept["addedAt"]):
         known = facts.get(UUID(kept["variantId"]))
         row = Row(
             sku=kept["sku"],

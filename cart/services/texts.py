@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from typing import Any
 
@@ -82,7 +83,7 @@ def _plain(value: Any, field: str, depth: int) -> Any:
                 raise _refused(field, "invalid", "A number is out of range.")
             return value
         case float():
-            if value != value or value in (float("inf"), float("-inf")):
+            if not math.isfinite(value):
                 raise _refused(field, "invalid", "A number is out of range.")
             return value
         case str():
