@@ -245,3 +245,25 @@ def _order_hold(order: Order) -> datetime | None:
         return None
     held = inventory.order_holds(order_id=order.id).filter(status="ACTIVE")
     return held.order_by("expires_at").values_list("expires_at", flat=True).first()
+
+
+def current(*, actor: Actor, now: datetime) -> Checkout | None:
+    """Return what the caller is buying at the moment: their newest checkout that is open or waits for its payment."""
+    if not actor.is_known:
+        return None
+    mine = (
+        {"user_id": actor.user_id}
+        if actor.user_id is not None
+        else {"user_id": None, "session_hash": actor.session_hash}
+    )
+    return (
+        Checkout.objects.select_related("order")
+        .filter(
+            company_id=actor.company_id,
+            status__in=[Checkout.Status.OPEN, Checkout.Status.PAYMENT_PENDING],
+            expires_at__gt=now,
+            **mine,
+        )
+        .order_by("-id")
+        .first()
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -27,6 +29,7 @@ from orders.models import Order, OrderLine, Shipment
 from orders.rendering import tracking_url
 from pricing.display import country_name, days_text, discounts_of, options_text
 from pricing.engine import Quote
+from pricing.selectors.storefront import option_orders
 from pricing.templatetags.money import moment, money_text
 
 PAGE_SIZE = 20
@@ -40,7 +43,7 @@ OVER = (Status.CANCELLED, Status.FAILED)
 
 
 def _row(order: Order) -> dict[str, Any]:
-    states = {Status.DRAFT: "few", Status.PROCESSING: "later", Status.FAILED: "bad"}
+    states: dict[str, str] = {Status.DRAFT: "few", Status.PROCESSING: "later", Status.FAILED: "bad"}
     return {
         "number": order.number,
         "url": f"/orders/{order.number}/",
@@ -117,6 +120,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
     is_own = _is_own(actor, found)
     address = found.shipping_address or {}
     quote = Quote.from_json(found.quote) if found.quote else None
+    orders_of = option_orders(product_ids=[line.product_id for line in found.lines.all()])
     town = " ".join(
         part
         for part in (address.get("city"), address.get("state"), address.get("postalCode"))
@@ -133,7 +137,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "headline": _headline(found),
         "next_step": _next_step(found, is_own=is_own),
         "timeline": _timeline(found, quote),
-        "lines": [_line(line) for line in found.lines.all()],
+        "lines": [_line(line, orders_of.get(line.product_id, ())) for line in found.lines.all()],
         "currency": found.currency,
         "totals": _totals(found),
         "discounts": discounts_of(quote) if quote else [],
@@ -158,7 +162,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def cancel(request: HttpRequest, number: str) -> HttpResponse:
+def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
     """Ask, and with a POST cancel; the shop's own rules say whether that is still possible."""
     actor = actor_of(request)
     order_id = selectors.find_id(actor=actor, reference=number)
@@ -189,7 +193,7 @@ def _is_own(actor: Actor, found: Order) -> bool:
     return True
 
 
-def _line(line: OrderLine) -> dict[str, Any]:
+def _line(line: OrderLine, order: Sequence[str]) -> dict[str, Any]:
     remarks = []
     if line.cancelled_quantity:
         remarks.append(
@@ -204,7 +208,7 @@ def _line(line: OrderLine) -> dict[str, Any]:
     return {
         "name": line.name,
         "image": line.image_url,
-        "options_text": options_text(line.options),
+        "options_text": options_text(line.options, order),
         "quantity": line.quantity,
         "unit_price": line.unit_price,
         "subtotal": line.subtotal,

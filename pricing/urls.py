@@ -1,5 +1,14 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from pricing import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.home, name="page_home"),
+    path("products/", views.product_list, name="page_products"),
+    path("products/<str:slug>/", views.product, name="page_product"),
+    path("category/<str:slug>/", views.category, name="page_category"),
+    path("search/", views.search, name="page_search"),
+    path("preferences/", views.preferences, name="page_preferences"),
+]

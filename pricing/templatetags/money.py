@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, to_locale
@@ -18,7 +19,8 @@ from pricing.money import EXPONENTS, quantize
 register = template.Library()
 
 
-def _locale() -> Locale:
+def current_locale() -> Locale:
+    """Return the reader's language as Babel knows it."""
     try:
         return Locale.parse(to_locale(get_language() or "en"))
     except (ValueError, UnknownLocaleError):
@@ -31,7 +33,7 @@ def money_text(amount: Decimal | str, currency: str) -> str:
         value = amount if isinstance(amount, Decimal) else Decimal(amount)
         if currency in EXPONENTS:
             value = quantize(value, currency)
-        return format_currency(value, currency, locale=_locale())
+        return format_currency(value, currency, locale=current_locale())
     except (InvalidOperation, TypeError, ValueError):
         return ""
 
@@ -53,4 +55,14 @@ def money_plain(amount: Decimal | str | None, currency: str) -> str:
 @register.filter
 def day(value: date | None, form: str = "long") -> str:
     """Render a date in words; `form` is one of Babel's: short, medium, long, full."""
-    return "" if value is None else format_date(value, format=form, locale=_locale())
+    return "" if value is None else format_date(value, format=form, locale=current_locale())
+
+
+@register.filter
+def moment(value: datetime | None) -> str:
+    """Render a date with its time of day, in the shop's time zone."""
+    if value is None:
+        return ""
+    return format_datetime(
+        timezone.localtime(value), format="d MMMM, HH:mm", locale=current_locale()
+    )

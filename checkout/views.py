@@ -1,0 +1,497 @@
+"""The checkout's pages: one page of short parts, then the payment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from cart import selectors as carts
+from checkout import selectors
+from checkout import services as checkouts
+from checkout.errors import CheckoutExpired, CheckoutNotFound, PaymentRequired, PriceChanged
+from checkout.models import Checkout, Payment
+from checkout.selectors import CheckoutView
+from checkout.services import Delivery, Outcome
+from config.platform.actor import Actor
+from config.platform.errors import ApplicationError, ValidationFailed
+from config.platform.http import actor_of
+from config.platform.http.forms import count, form_key, once
+from orders.models import Order
+from pricing.display import (
+    countries_of,
+    country_name,
+    days_text,
+    delivery_options_of,
+    discounts_of,
+    is_tax_place,
+    options_text,
+    steps_of,
+    totals_of,
+)
+from pricing.selectors.storefront import option_orders
+from pricing.templatetags.money import money_text
+
+ADDRESS = ("name", "line1", "line2", "city", "state", "postal_code", "country", "phone")
+PARTS = ("contact", "address", "delivery", "payment")
+
+# The simulator's buttons: what the provider does, and how its message travels.
+SIMULATIONS: Mapping[str, tuple[Outcome, Delivery]] = {
+    "succeed": (Outcome.SUCCEED, Delivery.NORMAL),
+    "decline": (Outcome.DECLINE, Delivery.NORMAL),
+    "action": (Outcome.REQUIRES_ACTION, Delivery.NORMAL),
+    "late": (Outcome.SUCCEED_LATE, Delivery.NORMAL),
+    "duplicate": (Outcome.SUCCEED, Delivery.DUPLICATE),
+    "before": (Outcome.SUCCEED, Delivery.BEFORE_REDIRECT),
+    "lost": (Outcome.SUCCEED, Delivery.LOST),
+    "dispute": (Outcome.DISPUTE, Delivery.NORMAL),
+}
+
+
+# --- the one page ----------------------------------------------------------------------------------
+
+
+@cache_control(no_store=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    """A POST begins, or continues, to buy the cart; a GET shows how far that is."""
+    actor, now = actor_of(request), timezone.now()
+    if request.method == "POST":
+        try:
+            count(request, "checkout")
+            checkouts.initialize(actor=actor, now=now)
+        except ApplicationError as refusal:
+            reasons = " ".join(str(error.message) for error in refusal.errors)
+            messages.error(request, f"{refusal.detail} {reasons or refusal.advice}")
+            return redirect("/cart/")
+        return redirect("/checkout/")
+    view = _current(actor, now)
+    if view is None:
+        return redirect("/cart/")
+    if view.order is not None:
+        return redirect(
+            f"/checkout/pay/{view.payment.id}/" if view.payment else f"/orders/{view.order.number}/"
+        )
+    return _show(request, view, edit=request.GET.get("edit", ""))
+
+
+def _current(actor: Actor, now: Any) -> CheckoutView | None:
+    found = selectors.current(actor=actor, now=now)
+    return selectors.view_of(found, now=now) if found is not None else None
+
+
+def _open(actor: Actor, now: Any) -> Checkout:
+    """:raises CheckoutNotFound: if this visitor is not buying anything"""
+    found = selectors.current(actor=actor, now=now)
+    if found is None:
+        raise CheckoutNotFound
+    return found
+
+
+@cache_control(no_store=True)
+@require_POST
+def part(request: HttpRequest, name: str) -> HttpResponse:
+    """Store one part of the page; what is wrong with it is said beside its field."""
+    actor, now = actor_of(request), timezone.now()
+    form = {
+        field: request.POST.get(field, "").strip()
+        for field in ("email", "shipping_option", *ADDRESS)
+    }
+    changes: dict[str, Any] = {}
+    if name == "contact":
+        changes = {"email": form["email"]}
+    elif name == "address":
+        changes = {"shipping_address": {field: form[field] for field in ADDRESS}}
+    elif name == "delivery":
+        changes = {"shipping_option": form["shipping_option"]}
+    try:
+        count(request, "checkout")
+        found = _open(actor, now)
+        view = checkouts.update(actor=actor, checkout_id=found.id, changes=changes, now=now)
+    except ValidationFailed as refusal:
+        errors = {_field(error.field): str(error.message) for error in refusal.errors}
+        view = selectors.view_of(found, now=now)
+        return _show(request, view, edit=name, form=form, errors=errors)
+    except (CheckoutNotFound, CheckoutExpired) as gone:
+        return _leave(request, gone)
+    except ApplicationError as refusal:
+        return _show(
+            request, selectors.view_of(found, now=now), edit=name, form=form, refusal=refusal
+        )
+    errors = _missing(view, name)
+    if errors:
+        return _show(request, view, edit=name, form=form, errors=errors)
+    if request.htmx:  # type: ignore[attr-defined]
+        return _show(request, view)
+    return redirect("/checkout/")
+
+
+def _leave(request: HttpRequest, gone: ApplicationError) -> HttpResponse:
+    messages.error(request, f"{gone.detail} {gone.advice}")
+    response = redirect("/cart/")
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponse(headers={"HX-Redirect": "/cart/"})
+    return response
+
+
+def _field(path: str) -> str:
+    name = path.rsplit(".", 1)[-1]
+    return {"postalCode": "postal_code", "shippingOption": "shipping_option"}.get(name, name)
+
+
+def _missing(view: CheckoutView, name: str) -> dict[str, str]:
+    """Return what this part still lacks, in words, by field."""
+    words = {
+        "name": _("Who shall the parcel be for?"),
+        "line1": _("Where shall the carrier ring? Street and number, please."),
+        "city": _("Which town is it in?"),
+        "state": _("Which state is it in?"),
+        "postal_code": _("The carrier needs the postal code."),
+        "country": _("Which country is it in?"),
+    }
+    errors: dict[str, str] = {}
+    for requirement in view.requirements:
+        if name == "contact" and requirement.code == "EMAIL_MISSING":
+            errors["email"] = _("We need an address to send the confirmation to.")
+        elif name == "address" and requirement.code == "SHIPPING_ADDRESS_MISSING":
+            field = _field(requirement.field)
+            errors |= (
+                words
+                if field == "shippingAddress"
+                else {field: words.get(field, _("This is needed."))}
+            )
+        elif name == "address" and requirement.code == "NO_SHIPPING_ZONE":
+            errors["country"] = _("We do not ship there yet.")
+    return errors
+
+
+def _show(
+    request: HttpRequest,
+    view: CheckoutView,
+    *,
+    edit: str = "",
+    form: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    refusal: ApplicationError | None = None,
+    changed: str = "",
+) -> HttpResponse:
+    context = _context(request, view, edit=edit, form=form) | {
+        "errors": errors or {},
+        "refusal": refusal,
+        "changed": changed,
+    }
+    template = "checkout/partials/body.html" if request.htmx else "checkout/checkout.html"  # type: ignore[attr-defined]
+    return render(request, template, context)
+
+
+def _context(
+    request: HttpRequest, view: CheckoutView, *, edit: str, form: Mapping[str, str] | None
+) -> dict[str, Any]:
+    now, quote, found = timezone.now(), view.quote, view.checkout
+    address: dict[str, str] = found.shipping_address or {}
+    stored = {
+        field: address.get("postalCode" if field == "postal_code" else field, "")
+        for field in ADDRESS
+    }
+    stored["email"] = found.email
+    stored["country"] = stored["country"] or settings.DEFAULT_COUNTRY
+    cart = carts.view(actor=actor_of(request), cart_id=found.cart_id, now=now)
+    pictures = {line.id: line for line in cart.items}
+    orders = option_orders(product_ids=[line.product_id for line in cart.items])
+    done = _done(view)
+    opened = edit if edit in PARTS else next((name for name in PARTS if not done[name]), "payment")
+    hold = view.hold_expires_at
+    return {
+        "parts": [_part(name, view, state=_state(name, opened, done)) for name in PARTS],
+        "currency": quote.currency,
+        "lines": [
+            {
+                "name": pictures[line.id].name,
+                "image": pictures[line.id].image_url,
+                "options_text": options_text(
+                    pictures[line.id].options, orders.get(pictures[line.id].product_id, ())
+                ),
+                "quantity": line.quantity,
+                "subtotal": line.subtotal,
+            }
+            for line in quote.lines
+            if line.id in pictures
+        ],
+        "totals": totals_of(
+            quote,
+            is_estimate=False,
+            has_destination=is_tax_place(address.get("country", ""), address.get("state", "")),
+        ),
+        "discounts": discounts_of(quote),
+        "steps": steps_of(quote, names={line.id: line.name for line in cart.items}),
+        "hold_seconds": max(0, int((hold - now).total_seconds())) if hold else 0,
+        "hold_total": int(settings.HOLD_DURATION.total_seconds()),
+        "countries": countries_of(company_id=found.company_id, first=settings.DEFAULT_COUNTRY),
+        "form": form or stored,
+        "shipping_options": delivery_options_of(quote),
+        "shipping_option": found.shipping_option
+        or (quote.shipping.option if quote.shipping else ""),
+        "payment_methods": _methods(view),
+        "quote_id": quote.id,
+        "form_key": form_key(),
+        "ready": opened == "payment" and not view.requirements,
+    }
+
+
+def _done(view: CheckoutView) -> dict[str, bool]:
+    missing = {requirement.code for requirement in view.requirements}
+    needs = view.quote.requires_shipping
+    address = not missing & {"SHIPPING_ADDRESS_MISSING", "NO_SHIPPING_ZONE"}
+    chosen = bool(view.checkout.shipping_option) and "SHIPPING_OPTION_MISSING" not in missing
+    return {
+        "contact": "EMAIL_MISSING" not in missing,
+        "address": address or not needs,
+        "delivery": (address and chosen) or not needs,
+        "payment": False,
+    }
+
+
+def _state(name: str, opened: str, done: Mapping[str, bool]) -> str:
+    if name == opened:
+        return "open"
+    return "done" if done[name] else "later"
+
+
+def _part(name: str, view: CheckoutView, *, state: str) -> dict[str, Any]:
+    found, shipping = view.checkout, view.quote.shipping
+    address: dict[str, str] = found.shipping_address or {}
+    town = " ".join(part for part in (address.get("state"), address.get("postalCode")) if part)
+    answers = {
+        "contact": [found.email],
+        "address": [
+            address.get("name", ""),
+            ", ".join(
+                part
+                for part in (
+                    address.get("line1"),
+                    address.get("line2"),
+                    address.get("city"),
+                    town,
+                    country_name(address.get("country", "")),
+                )
+                if part
+            ),
+        ],
+        "delivery": [f"{shipping.name}, {days_text(shipping.min_days, shipping.max_days)}"]
+        if shipping
+        else [],
+    }
+    titles = {
+        "contact": _("Who is it for?"),
+        "address": _("Where does it go?"),
+        "delivery": _("How does it get there?"),
+        "payment": _("Payment"),
+    }
+    return {
+        "name": name,
+        "title": titles[name],
+        "state": state,
+        "answer": answers.get(name, []),
+        "template": f"checkout/partials/{name}.html",
+    }
+
+
+def _methods(view: CheckoutView) -> list[dict[str, str]]:
+    hints = {
+        "test": _(
+            "A demonstration bank: the next page lets you decide what it answers. No money moves."
+        ),
+        "card": _("You enter the card on the next page."),
+    }
+    if not view.methods:  # nothing to pay
+        return [{"id": "", "name": "", "hint": _("There is nothing to pay.")}]
+    return [
+        {"id": method.id, "name": method.name, "hint": hints.get(method.id, "")}
+        for method in view.methods
+    ]
+
+
+# --- paying ----------------------------------------------------------------------------------------
+
+
+@require_POST
+@once
+def pay(request: HttpRequest) -> HttpResponse:
+    """Place the order for the total that was shown, and go on to the payment."""
+    actor, now = actor_of(request), timezone.now()
+    try:
+        count(request, "payment")
+        found = _open(actor, now)
+        method = request.POST.get("method", "")
+        if method:
+            order, payment = checkouts.pay(
+                actor=actor,
+                checkout_id=found.id,
+                method=method,
+                quote_id=request.POST.get("quote", ""),
+                now=now,
+            )
+        else:
+            order = checkouts.complete(
+                actor=actor, checkout_id=found.id, quote_id=request.POST.get("quote", ""), now=now
+            )
+            payment = None
+    except PriceChanged as change:
+        return _show(
+            request, selectors.view_of(_open(actor, now), now=now), changed=_change(change)
+        )
+    except (CheckoutNotFound, CheckoutExpired) as gone:
+        return _leave(request, gone)
+    except ApplicationError as refusal:
+        view = selectors.view_of(_open(actor, now), now=now)
+        if view.order is not None:
+            messages.error(request, f"{refusal.detail} {refusal.advice}")
+            return redirect(
+                f"/checkout/pay/{view.payment.id}/"
+                if view.payment
+                else f"/orders/{view.order.number}/"
+            )
+        return _show(request, view, refusal=refusal)
+    if payment is None or payment.status in (Payment.Status.CAPTURED, Payment.Status.REFUNDED):
+        return redirect(f"/orders/{order.number}/")
+    return redirect(f"/checkout/pay/{payment.id}/")
+
+
+def _change(change: PriceChanged) -> str:
+    old, new = change.extra.get("oldTotal"), change.extra.get("newTotal")
+    currency = change.extra.get("currency", "")
+    if old and new and currency:
+        amounts = {"old": money_text(old, currency), "new": money_text(new, currency)}
+        return (
+            _(
+                "The total was %(old)s and is now %(new)s. Look at it, and press again if it is right."
+            )
+            % amounts
+        )
+    return _(
+        "The total has changed since it was shown. Look at it, and press again if it is right."
+    )
+
+
+@cache_control(no_store=True)
+@require_safe
+def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """Where a payment stands; with the test provider, the buttons that decide it."""
+    found = selectors.find_payment(actor=actor_of(request), payment_id=payment_id)
+    order = found.order
+    if order.status != order.Status.DRAFT:
+        return redirect(f"/orders/{order.number}/")
+    latest = selectors.latest_payment(order_id=order.id)
+    if latest is not None and latest.id != found.id:
+        return redirect(f"/checkout/pay/{latest.id}/")
+    waiting = ""
+    if found.next_action:
+        waiting = _("Your bank wants you to confirm. Here you are the bank: approve or decline.")
+    return render(
+        request,
+        "checkout/pay.html",
+        {
+            "payment_id": found.id,
+            "amount": found.amount,
+            "currency": found.currency,
+            "order_number": order.number,
+            "is_test": found.provider == "test",
+            "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
+            "failure": found.failure,
+            "method": found.method,
+            "quote_id": order.quote_id,
+            "waiting": waiting,
+            "outcomes": _outcomes(),
+            "form_key": form_key(),
+        },
+    )
+
+
+def _outcomes() -> list[dict[str, str]]:
+    told = [
+        ("decline", _("Decline"), _("The bank says no. Nothing is charged.")),
+        (
+            "action",
+            _("Ask the customer first"),
+            _("The bank wants a confirmation before it decides."),
+        ),
+        ("late", _("Succeed too late"), _("The hold lapses first, then the money arrives.")),
+        ("duplicate", _("Succeed, and say so twice"), _("The same message is delivered again.")),
+        ("before", _("Succeed before you are back"), _("The message outruns your browser.")),
+        ("lost", _("Succeed, but lose the message"), _("The shop must find out by asking.")),
+        ("dispute", _("Succeed, then dispute"), _("The money is claimed back at once.")),
+    ]
+    return [{"value": value, "title": title, "text": text} for value, title, text in told]
+
+
+@require_POST
+@once
+def simulate(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """Press one of the test provider's buttons, and see how the shop copes."""
+    actor, now = actor_of(request), timezone.now()
+    simulation = SIMULATIONS.get(request.POST.get("outcome", ""))
+    try:
+        count(request, "payment")
+        if simulation is None:
+            raise ValidationFailed(_("Choose what the bank should do."))
+        outcome, delivery = simulation
+        checkouts.simulate(
+            actor=actor, payment_id=payment_id, outcome=outcome, delivery=delivery, now=now
+        )
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+        return redirect(f"/checkout/pay/{payment_id}/")
+    return _settled(request, actor, payment_id)
+
+
+@require_POST
+def complete(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """Ask the provider where the payment stands."""
+    count(request, "payment")
+    return _settled(request, actor_of(request), payment_id, is_asked=True)
+
+
+def _settled(
+    request: HttpRequest, actor: Actor, payment_id: UUID, *, is_asked: bool = False
+) -> HttpResponse:
+    order = selectors.find_payment(actor=actor, payment_id=payment_id).order
+    try:
+        checkouts.complete(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
+    except PaymentRequired as refusal:
+        if is_asked:
+            messages.warning(request, f"{refusal.detail} {refusal.advice}")
+        return redirect(f"/checkout/pay/{payment_id}/")
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+    return redirect(f"/orders/{order.number}/")
+
+
+def _checkout_of(order: Order) -> UUID:
+    """:raises CheckoutNotFound: if the order was not placed through a checkout"""
+    if order.checkout_id is None:
+        raise CheckoutNotFound
+    return UUID(str(order.checkout_id))
+
+
+@require_POST
+def cancel(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+    """Give up paying: what was bought goes back into the cart."""
+    actor = actor_of(request)
+    order = selectors.find_payment(actor=actor, payment_id=payment_id).order
+    try:
+        count(request, "checkout")
+        checkouts.cancel(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+        return redirect(f"/orders/{order.number}/")
+    messages.success(request, _("Nothing was charged. Everything is back in your cart."))
+    return redirect("/cart/")

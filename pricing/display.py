@@ -1,0 +1,175 @@
+"""How products, prices and quotes are told on pages: primitives for templates, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from pricing.engine import Quote
+from pricing.selectors import ProductView, VariantView
+from pricing.selectors.storefront import shipped_to
+from pricing.templatetags.money import current_locale, day
+
+FEW = 5
+
+# --- products -------------------------------------------------------------------------------------
+
+
+def stock_of(*, product: ProductView, variants: Iterable[VariantView]) -> dict[str, str]:
+    """Return in words how much there is: of one variant, or of all of a product's."""
+    sold = [variant for variant in variants if variant.is_active and variant.price is not None]
+    if not product.is_sold:
+        return {"state": "gone", "words": _("No longer sold")}
+    if not any(variant.in_stock for variant in sold):
+        return {"state": "gone", "words": _("Sold out")}
+    available = sum(variant.available for variant in sold)
+    if available <= 0:
+        return {"state": "later", "words": restock_words(product)}
+    if available <= FEW:
+        return {
+            "state": "few",
+            "words": ngettext("%(n)d left", "%(n)d left", available) % {"n": available},
+        }
+    return {"state": "in", "words": _("In stock")}
+
+
+def restock_words(product: ProductView) -> str:
+    try:
+        back = date.fromisoformat(str(product.metadata.get("restock", "")))
+    except ValueError:
+        return _("On its way to us. Order now and we send it as soon as it is here")
+    return _("Back on %(day)s, order now") % {"day": day(back)}
+
+
+def card_of(product: ProductView) -> dict[str, Any]:
+    """Return what a card on a shelf shows of a product."""
+    return {
+        "name": product.name,
+        "url": f"/products/{product.slug}/",
+        "image": product.image.url if product.image else "",
+        "price": product.price_from,
+        "compare_at": product.compare_at,
+        "varies": not product.has_one_price,
+        "currency": product.currency,
+        "stock": stock_of(product=product, variants=product.variants),
+        "choices": _choices(product),
+    }
+
+
+def _choices(product: ProductView) -> str:
+    for name, values in product.options:
+        number = len(values)
+        if number < 2:
+            continue
+        if name.lower() in {"colour", "color"}:
+            return ngettext("%(n)d colour", "%(n)d colours", number) % {"n": number}
+        if name.lower() == "size":
+            return ngettext("%(n)d size", "%(n)d sizes", number) % {"n": number}
+        return ngettext("%(n)d choice", "%(n)d choices", number) % {"n": number}
+    return ""
+
+
+def options_text(options: Mapping[str, str], order: Sequence[str] = ()) -> str:
+    """
+    Return the chosen options as a line of text: `Kelp, Double`.
+
+    The database keeps no order in what it stores, so the product's own order of option names is given.
+    """
+    names = sorted(options, key=lambda name: order.index(name) if name in order else len(order))
+    return ", ".join(str(options[name]) for name in names)
+
+
+# --- quotes ---------------------------------------------------------------------------------------
+
+
+def totals_of(quote: Quote, *, is_estimate: bool, has_destination: bool) -> dict[str, Any]:
+    """Return the sums of a quote; what cannot be known before there is a destination says so."""
+    sums = quote.totals
+    return {
+        "subtotal": sums.subtotal,
+        "shipping_known": quote.shipping is not None or not quote.requires_shipping,
+        "shipping_total": sums.shipping_total,
+        "shipping_from": min((option.price for option in quote.shipping_options), default=None)
+        if has_destination
+        else None,
+        "tax_known": has_destination,
+        "tax_total": sums.tax_total,
+        "grand_total": sums.grand_total,
+        "prices_include_tax": quote.prices_include_tax,
+        "estimated": is_estimate and has_destination,
+    }
+
+
+def discounts_of(quote: Quote) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": f"{discount.code}, {discount.name}" if discount.code else discount.name,
+            "amount": discount.amount,
+        }
+        for discount in quote.discounts
+        if discount.amount
+    ]
+
+
+def steps_of(quote: Quote, *, names: Mapping[UUID, str]) -> list[dict[str, Any]]:
+    """Return how the total comes about, one line a step, the total last; `names` are those of the lines."""
+    skus = {line.id: line.sku for line in quote.lines}
+    steps = []
+    for step in quote.steps:
+        label = step.label
+        if step.item_id in names and step.item_id in skus:
+            label = label.replace(skus[step.item_id], names[step.item_id])
+        steps.append({"label": label, "amount": step.amount})
+    return [*steps, {"label": _("Total"), "amount": quote.totals.grand_total}]
+
+
+def days_text(least: int, most: int) -> str:
+    if least == most:
+        return ngettext("%(n)d day", "%(n)d days", most) % {"n": most}
+    return _("%(least)d to %(most)d days") % {"least": least, "most": most}
+
+
+def delivery_options_of(quote: Quote) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": option.id,
+            "name": option.name,
+            "price": option.price if option.price else Decimal(0),
+            "days_text": days_text(option.min_days, option.max_days),
+        }
+        for option in quote.shipping_options
+    ]
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def countries_of(*, company_id: UUID, first: str) -> list[tuple[str, str]]:
+    """Return the countries the company ships to, by name in the reader's language, `first` before all others."""
+    territories = {str(code): str(name) for code, name in current_locale().territories.items()}
+    codes = shipped_to(company_id=company_id) or {
+        code for code in territories if len(code) == 2 and code.isalpha()
+    }
+    named = sorted(
+        ((code, territories.get(code, code)) for code in codes), key=lambda pair: pair[1]
+    )
+    return sorted(named, key=lambda pair: pair[0] != first)
+
+
+# Where the state decides about tax; without it no tax can be told.
+_TAXED_BY_STATE = frozenset({"US", "CA", "AU"})
+
+
+def is_tax_place(country: str, state: str) -> bool:
+    """Return whether a country, and a state where that matters, say enough to tell the tax."""
+    return bool(country) and (bool(state) or country not in _TAXED_BY_STATE)
+
+
+def country_name(code: str) -> str:
+    return str(current_locale().territories.get(code, code))
