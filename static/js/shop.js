@@ -47,7 +47,16 @@
       setTimeout(() => { for (const button of $$("button", form)) button.setAttribute("aria-disabled", "true"); });
     }
   });
-  addEventListener("pageshow", () => {
+  /* A form that stays on the page after its deed, or comes back with it, gets a fresh key: pressing again is meant. */
+  const renew = (form) => {
+    for (const input of $$("input[name=key]", form)) input.value = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  };
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const form = event.detail.elt;
+    if (form instanceof HTMLFormElement && event.detail.xhr && event.detail.xhr.status) renew(form);
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) renew(document);
     for (const form of $$("[data-once][data-sent]")) {
       delete form.dataset.sent;
       for (const button of $$("button", form)) button.removeAttribute("aria-disabled");
@@ -116,9 +125,18 @@
     if (target && target.id === "checkout") {
       const field = target.querySelector(".part--open input:not([type=hidden]), .part--open select, .part--open button");
       if (field) field.focus({ preventScroll: true });
+      const part = target.querySelector(".part--open");
+      if (part && part.getBoundingClientRect().top < 0) part.scrollIntoView({ block: "start" });
     }
   });
-  document.addEventListener("htmx:responseError", () => say(document.body.dataset.sorry || ""));
-  document.addEventListener("htmx:sendError", () => say(document.body.dataset.sorry || ""));
+  /* What went wrong before any of our answers: said where it can be seen and heard. */
+  const sorry = () => {
+    const toast = document.getElementById("toast");
+    toast.hidden = false;
+    toast.textContent = toast.dataset.sorry;
+    setTimeout(() => { toast.hidden = true; }, 6000);
+  };
+  document.addEventListener("htmx:responseError", sorry);
+  document.addEventListener("htmx:sendError", sorry);
   prepare();
 })();
