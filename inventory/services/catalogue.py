@@ -15,9 +15,18 @@ from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from inventory.errors import CategoryNotFound, ProductNotFound, SlugTaken
 from inventory.events import ProductDiscontinuedEvent, ProductUpdated
-from inventory.models import Bundle, BundleItem, Category, Product, ProductRelation, Variant
+from inventory.models import (
+    Bundle,
+    BundleItem,
+    Category,
+    Product,
+    ProductRelation,
+    StockLevel,
+    Variant,
+)
 from inventory.services.drafts import SLUG, BundleDraft, CategoryDraft, ProductDraft, texts_fit
 from inventory.services.products import Upserted, sanitise, search_terms, upsert_product
+from inventory.services.stock import add_missing_levels, warehouses_by_code
 
 
 @transaction.atomic
@@ -55,9 +64,7 @@ def update_product(
     :raises ProductNotFound: if the company has no such product
     :raises ValidationFailed, SkuTaken, CategoryNotFound, WarehouseNotFound: as `upsert_product`
     """
-    product = Product.objects.filter(company_id=actor.company_id, id=product_id).first()
-    if product is None:
-        raise ProductNotFound
+    product = _locked(actor, product_id)
     result = upsert_product(actor=actor, draft=replace(draft, slug=product.slug), now=now)
     if result.is_changed:
         audit.record(
@@ -80,11 +87,7 @@ def discontinue(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
 
     :raises ProductNotFound: if the company has no such product
     """
-    product = (
-        Product.objects.filter(company_id=actor.company_id, id=product_id).for_update().first()
-    )
-    if product is None:
-        raise ProductNotFound
+    product = _locked(actor, product_id)
     if product.status == Product.Status.DISCONTINUED:
         return product
     before, product.status = product.status, Product.Status.DISCONTINUED
@@ -105,15 +108,41 @@ def discontinue(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
 
 
 @transaction.atomic
-def announce_edit(*, actor: Actor, product_ids: Iterable[UUID], now: datetime) -> None:
+def announce_edit(
+    *, actor: Actor, product_ids: Iterable[UUID], changed: Sequence[str] = (), now: datetime
+) -> None:
     """
-    Bring the search terms of products up to date and tell that they changed; for forms that save rows themselves.
+    Finish what a form has saved: sanitise texts, renew search terms, open a shelf for variants that have none.
+
+    Writes an audit entry that names the fields that `changed`, and tells that the products did.
     """
     edited = Product.objects.filter(company_id=actor.company_id, id__in=list(product_ids))
     products: list[Product] = list(edited.for_update().prefetch_related("variants"))
+    shelfless: set[UUID] = set()
     for product in products:
-        product.search_terms = search_terms(product.variants.all())
-    Product.objects.bulk_update(products, ["search_terms"])
+        variants = list(product.variants.all())
+        product.description = sanitise(product.description)
+        product.search_terms = search_terms(variants)
+        shelfless |= {variant.id for variant in variants}
+        audit.record(
+            actor=actor,
+            action="product.edited",
+            object_type="product",
+            object_id=product.id,
+            after={"changed": sorted(changed), "status": product.status},
+            now=now,
+        )
+    Product.objects.bulk_update(products, ["description", "search_terms"])
+    shelfless -= set(
+        StockLevel.objects.filter(variant_id__in=shelfless).values_list("variant_id", flat=True)
+    )
+    if shelfless:
+        default = warehouses_by_code(company_id=actor.company_id, codes={""})[""]
+        add_missing_levels(
+            actor=actor,
+            pairs={(variant_id, default) for variant_id in shelfless},
+            reorder_levels={},
+        )
     outbox.publish(
         *(
             ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug)

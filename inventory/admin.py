@@ -1,0 +1,579 @@
+"""The catalogue and the shelves, for staff. Units never change in a form: they change by `adjust`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from config.platform import audit
+from config.platform.backoffice import ReadOnlyAdmin, attempt, attempt_each
+from config.platform.http import actor_of
+from inventory import selectors, services
+from inventory.models import (
+    Bundle,
+    BundleItem,
+    Category,
+    Company,
+    Product,
+    ProductImage,
+    ProductRelation,
+    Reservation,
+    StockLevel,
+    StockMovement,
+    Variant,
+    Warehouse,
+)
+
+SHOWN_ROWS = 25
+
+
+class CompanyMixin:
+    """Rows of the company the request is for; new ones become its own. What is written is audited."""
+
+    exclude: Any = ["company"]
+
+    def get_queryset(self: Any, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(company_id=actor_of(request).company_id)
+
+    def save_model(
+        self: Any, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool
+    ) -> None:
+        if not change:
+            obj.company_id = actor_of(request).company_id
+        super().save_model(request, obj, form, change)
+        audit.record(
+            actor=actor_of(request),
+            action=f"{obj._meta.model_name}.{'edited' if change else 'created'}",
+            object_type=obj._meta.model_name,
+            object_id=obj.pk,
+            before={name: str(form.initial.get(name)) for name in form.changed_data if change},
+            after={name: str(form.cleaned_data.get(name)) for name in form.changed_data},
+            now=timezone.now(),
+        )
+
+    def formfield_for_foreignkey(self: Any, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        related = db_field.related_model
+        if any(field.name == "company" for field in related._meta.fields):
+            kwargs["queryset"] = related._default_manager.filter(
+                company_id=actor_of(request).company_id
+            )
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class ReadOnlyInline(TabularInline):
+    extra = 0
+    max_num = 0
+    can_delete = False
+    show_change_link = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+# --- catalogue --------------------------------------------------------------------------------
+
+
+class VariantInline(TabularInline):
+    model = Variant
+    fields = [
+        "sku", "options", "weight_grams", "inventory_policy", "is_taxable", "requires_shipping", "image", "is_active",
+        "position", "stock",
+    ]  # fmt: skip
+    readonly_fields = ["stock"]
+    extra = 0
+    tab = True
+    can_delete = False  # a variant that was sold once is withdrawn, not deleted
+    show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
+        return super().get_queryset(request).prefetch_related("stock_levels__warehouse")
+
+    @display(description=_("available · held"))
+    def stock(self, variant: Variant) -> str:
+        if variant._state.adding:
+            return "–"
+        parts = [
+            format_html(
+                '<a href="{}">{}: {} · {}</a>',
+                reverse("admin:inventory_stocklevel_change", args=[level.pk]),
+                level.warehouse.code,
+                level.available,
+                level.reserved,
+            )
+            for level in variant.stock_levels.all()
+        ]
+        return format_html("{}" + "<br>{}" * (len(parts) - 1), *parts) if parts else "–"
+
+
+class ImageInline(TabularInline):
+    model = ProductImage
+    fields = ["url", "alt", "position"]
+    extra = 0
+    tab = True
+
+
+class RelationInline(TabularInline):
+    model = ProductRelation
+    fk_name = "product"
+    fields = ["kind", "related", "weight"]
+    autocomplete_fields = ["related"]
+    extra = 0
+    tab = True
+
+
+@admin.register(Product)
+class ProductAdmin(CompanyMixin, ModelAdmin):
+    list_display = ["name", "category", "state", "variant_count", "units", "vendor", "updated_at"]
+    list_filter = ["status", "category", "vendor"]
+    list_select_related = ["category"]
+    search_fields = ["name", "slug", "variants__sku"]
+    ordering = ["-updated_at"]
+    prepopulated_fields = {"slug": ["name"]}
+    readonly_fields = ["created_at", "updated_at"]
+    inlines = [VariantInline, ImageInline, RelationInline]
+    actions = ["discontinue"]
+    fieldsets = [
+        (None, {"fields": ["name", "slug", "status", "category", "vendor", "description"]}),
+        (_("Details"), {"fields": ["option_names", "tags", "tax_class", "metadata"]}),
+        (_("Dates"), {"fields": ["created_at", "updated_at"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        rows = super().get_queryset(request)
+        return rows.annotate(
+            variant_count=Count("variants", distinct=True),
+            units=Coalesce(Sum("variants__stock_levels__available"), 0),
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # orders and carts point at it: discontinue it instead
+
+    @display(
+        description=_("status"),
+        label={"active": "success", "draft": "info", "discontinued": "danger"},
+    )
+    def state(self, product: Product) -> str:
+        return product.status
+
+    @display(description=_("variants"), ordering="variant_count")
+    def variant_count(self, product: Any) -> int:
+        return product.variant_count
+
+    @display(description=_("available"), ordering="units")
+    def units(self, product: Any) -> int:
+        return product.units
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for row in formset.save(commit=False):
+            if isinstance(row, Variant):
+                row.company_id = form.instance.company_id
+            row.save()
+        for row in formset.deleted_objects:
+            row.delete()
+        formset.save_m2m()
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        changed = {*form.changed_data}
+        for formset in formsets:
+            if formset.has_changed():
+                changed.add(formset.model._meta.model_name)
+        if changed or not change:
+            services.announce_edit(
+                actor=actor_of(request),
+                product_ids=[form.instance.pk],
+                changed=sorted(changed),
+                now=timezone.now(),
+            )
+
+    @admin.action(description=_("Stop selling"), permissions=["change"])
+    def discontinue(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        actor, now = actor_of(request), timezone.now()
+        attempt_each(
+            request,
+            queryset,
+            lambda product: services.discontinue(actor=actor, product_id=product.pk, now=now),
+            done=str(_("{count} products are no longer sold.")),
+        )
+
+
+@admin.register(Category)
+class CategoryAdmin(CompanyMixin, ModelAdmin):
+    list_display = ["branch", "slug", "position", "is_active", "product_count"]
+    list_editable = ["position", "is_active"]
+    list_per_page = 200
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    ordering = ["position", "name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Category]:
+        rows = super().get_queryset(request)
+        return rows.annotate(product_count=Count("products"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        company_id = actor_of(request).company_id
+        self._depths = {
+            category_id: len(path) - 1
+            for category_id, path in selectors.category_paths(company_id=company_id).items()
+        }
+        return super().changelist_view(request, extra_context)
+
+    @display(description=_("category"), ordering="name")
+    def branch(self, category: Category) -> str:
+        depth = getattr(self, "_depths", {}).get(category.pk, 0)
+        return "— " * depth + category.name
+
+    @display(description=_("products"), ordering="product_count")
+    def product_count(self, category: Any) -> int:
+        return category.product_count
+
+
+class BundleItemInline(TabularInline):
+    model = BundleItem
+    fields = ["variant", "quantity"]
+    autocomplete_fields = ["variant"]
+    extra = 0
+    min_num = 1
+
+
+@admin.register(Bundle)
+class BundleAdmin(CompanyMixin, ModelAdmin):
+    list_display = ["name", "slug", "item_count", "is_active"]
+    list_filter = ["is_active"]
+    search_fields = ["name", "slug"]
+    prepopulated_fields = {"slug": ["name"]}
+    inlines = [BundleItemInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Bundle]:
+        return super().get_queryset(request).annotate(item_count=Sum("items__quantity"))
+
+    @display(description=_("items"))
+    def item_count(self, bundle: Any) -> int:
+        return bundle.item_count or 0
+
+
+@admin.register(Variant)
+class VariantAdmin(CompanyMixin, ReadOnlyAdmin):
+    """To look a SKU up; a variant is edited with its product."""
+
+    list_display = ["sku", "product", "inventory_policy", "is_active"]
+    list_filter = ["inventory_policy", "is_active"]
+    list_select_related = ["product"]
+    search_fields = ["sku", "product__name", "barcode"]
+    ordering = ["sku"]
+
+
+@admin.register(Company)
+class CompanyAdmin(ModelAdmin):
+    list_display = ["name", "slug", "host", "currency", "country", "is_default"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        selectors.forget_companies()
+        audit.record(
+            actor=actor_of(request),
+            action="company.edited" if change else "company.founded",
+            object_type="company",
+            object_id=obj.pk,
+            after={name: str(form.cleaned_data[name]) for name in form.changed_data},
+            now=timezone.now(),
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Warehouse)
+class WarehouseAdmin(CompanyMixin, ModelAdmin):
+    list_display = ["code", "name", "priority", "is_default", "is_active", "units"]
+    ordering = ["priority", "code"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Warehouse]:
+        return super().get_queryset(request).annotate(units=Coalesce(Sum("stock_levels__total"), 0))
+
+    @display(description=_("units"), ordering="units")
+    def units(self, warehouse: Any) -> int:
+        return warehouse.units
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+# --- shelves ----------------------------------------------------------------------------------
+
+
+class AdjustForm(forms.Form):
+    """Why a shelf holds more or fewer units than the books say."""
+
+    quantity = forms.IntegerField(
+        label=_("change"),
+        help_text=_("Signed: -2 takes two units away."),
+        min_value=-1_000_000_000,
+        max_value=1_000_000_000,
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    type = forms.ChoiceField(
+        label=_("kind"),
+        choices=[
+            (kind.value, kind.label)
+            for kind in (
+                StockMovement.Type.ADJUSTMENT,
+                StockMovement.Type.PURCHASE,
+                StockMovement.Type.RETURN,
+                StockMovement.Type.DAMAGE,
+            )
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+    reference = forms.CharField(
+        label=_("paper"),
+        help_text=_("The number of a purchase order or a report."),
+        max_length=200,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+    )
+    notes = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
+
+
+class LowFilter(SimpleListFilter):
+    title = _("stock")
+    parameter_name = "stock"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("low", _("at or below reorder level")),
+            ("out", _("none left")),
+            ("owed", _("owed")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "low":
+                return queryset.filter(available__lte=F("reorder_level"))
+            case "out":
+                return queryset.filter(available=0)
+            case "owed":
+                return queryset.filter(backordered__gt=0)
+        return queryset
+
+
+class NewestFirst(forms.models.BaseInlineFormSet):
+    """Only the newest rows: a busy shelf has more movements than a page can show."""
+
+    def get_queryset(self) -> Any:
+        if not hasattr(self, "_newest"):
+            self._newest = super().get_queryset().order_by("-id")[:SHOWN_ROWS]
+        return self._newest
+
+
+class MovementInline(ReadOnlyInline):
+    model = StockMovement
+    formset = NewestFirst
+    fields = ["created_at", "type", "quantity", "balance", "reference", "notes", "actor", "source"]
+    verbose_name_plural = _("newest movements")
+    tab = True
+
+
+class ActiveHoldInline(ReadOnlyInline):
+    model = Reservation
+    formset = NewestFirst
+    fields = ["created_at", "quantity", "backordered", "holder", "expires_at", "order_id"]
+    verbose_name_plural = _("live holds")
+    tab = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
+        return super().get_queryset(request).filter(status=Reservation.Status.ACTIVE)
+
+
+@admin.register(StockLevel)
+class StockLevelAdmin(CompanyMixin, ModelAdmin):
+    """Shelves. Figures are changed here, units by the action *Adjust stock*."""
+
+    list_display = [
+        "sku", "product", "warehouse", "available", "reserved", "total", "backordered", "reorder_level", "state",
+    ]  # fmt: skip
+    list_filter = [LowFilter, "warehouse"]
+    list_select_related = ["variant__product", "warehouse"]
+    search_fields = ["variant__sku", "variant__product__name"]
+    ordering = ["variant__sku", "warehouse__priority"]
+    fields = [
+        "variant", "warehouse", "available", "reserved", "total", "backordered", "reorder_level", "reorder_quantity",
+        "backorder_limit", "created_at", "updated_at",
+    ]  # fmt: skip
+    inlines = [MovementInline, ActiveHoldInline]
+    actions_detail = ["adjust_stock"]
+    actions_row = ["adjust_stock"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [
+            "variant", "warehouse", "available", "reserved", "total", "backordered", "created_at", "updated_at",
+        ]  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # a variant gets its shelf with its product, or by the API
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description=_("SKU"), ordering="variant__sku")
+    def sku(self, level: StockLevel) -> str:
+        return level.variant.sku
+
+    @display(description=_("product"), ordering="variant__product__name")
+    def product(self, level: StockLevel) -> str:
+        return level.variant.product.name
+
+    @display(description=_("state"), label={"out": "danger", "low": "warning", "fine": "success"})
+    def state(self, level: StockLevel) -> str:
+        if level.available == 0:
+            return "out"
+        return "low" if level.available <= level.reorder_level else "fine"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        attempt(
+            request,
+            lambda: services.update_stock_level(
+                actor=actor_of(request),
+                stock_level_id=obj.pk,
+                unlimited_backorder="backorder_limit" in changed
+                and changed["backorder_limit"] is None,
+                now=timezone.now(),
+                **changed,
+            ),
+        )
+
+    @action(
+        description=_("Adjust stock"), url_path="adjust", permissions=["change"], icon="inventory_2"
+    )
+    def adjust_stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        actor = actor_of(request)
+        level = selectors.find_stock_level(actor=actor, stock_level_id=UUID(str(object_id)))
+        here = reverse("admin:inventory_stocklevel_change", args=[level.pk])
+        form = AdjustForm(request.POST or None)
+        if (
+            request.method == "POST"
+            and form.is_valid()
+            and attempt(
+                request,
+                lambda: services.adjust(
+                    actor=actor, stock_level_id=level.pk, now=timezone.now(), **form.cleaned_data
+                ),
+                done=str(_("The stock of %(sku)s was adjusted.") % {"sku": level.variant.sku}),
+            )
+        ):
+            return HttpResponseRedirect(here)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Adjust stock of %(sku)s in %(warehouse)s")
+            % {"sku": level.variant.sku, "warehouse": level.warehouse.code},
+            "opts": self.model._meta,
+            "level": level,
+            "form": form,
+            "back": here,
+        }
+        return TemplateResponse(request, "inventory/admin/adjust.html", context)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
+    list_display = [
+        "created_at", "sku", "quantity", "backordered", "state", "holder", "expires_at", "cart_id", "order_id",
+    ]  # fmt: skip
+    list_filter = ["status", "stock_level__warehouse"]
+    list_select_related = ["variant"]
+    search_fields = ["variant__sku", "holder", "=cart_id", "=order_id"]
+    ordering = ["-id"]
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+    actions = ["release"]
+
+    @display(description=_("SKU"))
+    def sku(self, hold: Reservation) -> str:
+        return hold.variant.sku
+
+    @display(
+        description=_("status"),
+        label={
+            "ACTIVE": "success",
+            "COMPLETED": "info",
+            "EXPIRED": "warning",
+            "CANCELLED": "default",
+        },
+    )
+    def state(self, hold: Reservation) -> str:
+        return hold.status
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("inventory.change_reservation")
+
+    @admin.action(description=_("Release: units back to the shelf"), permissions=["release"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
+        actor, now = actor_of(request), timezone.now()
+        attempt_each(
+            request,
+            queryset.filter(status=Reservation.Status.ACTIVE),
+            lambda hold: services.release_hold(actor=actor, reservation_id=hold.pk, now=now),
+            done=str(_("{count} holds were released.")),
+        )
+
+
+@admin.register(StockMovement)
+class StockMovementAdmin(CompanyMixin, ReadOnlyAdmin):
+    """The timeline of the shelves, for reading."""
+
+    list_display = [
+        "created_at", "sku", "warehouse", "kind", "quantity", "balance", "reference", "notes", "actor", "source",
+    ]  # fmt: skip
+    list_filter = ["type", "source", "stock_level__warehouse"]
+    list_select_related = ["variant", "stock_level__warehouse"]
+    search_fields = ["variant__sku", "reference", "=order_line_id"]
+    ordering = ["-id"]
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+    @display(description=_("SKU"))
+    def sku(self, movement: StockMovement) -> str:
+        return movement.variant.sku
+
+    @display(description=_("warehouse"))
+    def warehouse(self, movement: StockMovement) -> str:
+        return movement.stock_level.warehouse.code
+
+    @display(
+        description=_("kind"),
+        label={
+            "PURCHASE": "success",
+            "RETURN": "success",
+            "SALE": "info",
+            "DAMAGE": "danger",
+            "ADJUSTMENT": "warning",
+        },
+    )
+    def kind(self, movement: StockMovement) -> str:
+        return movement.type
