@@ -1,0 +1,70 @@
+"""What must be true of prices and promotions; reliability §2, R01 and R02, and what holds prices together."""
+
+from __future__ import annotations
+
+from config.platform.invariants import Check
+
+CHECKS = [
+    Check(
+        "R01",
+        "S",
+        "the counter of a promotion with a limit equals its live uses",
+        """
+        select p.id, p.used_count, count(u.id) as uses
+        from promotions p left join promotion_usages u on u.promotion_id = p.id and u.returned_at is null
+        where p.usage_limit is not null or p.per_customer_limit is not null
+        group by p.id having p.used_count <> count(u.id)
+        """,
+    ),
+    Check(
+        "R02",
+        "S",
+        "uses never pass the limit, in all or per customer",
+        """
+        select p.id, 'in all' as what, count(*) as uses
+        from promotions p join promotion_usages u on u.promotion_id = p.id and u.returned_at is null
+        where p.usage_limit is not null
+        group by p.id having count(*) > p.usage_limit
+        union all
+        select p.id, u.customer_key, count(*)
+        from promotions p join promotion_usages u on u.promotion_id = p.id and u.returned_at is null
+        where p.per_customer_limit is not null
+        group by p.id, u.customer_key having count(*) > p.per_customer_limit
+        """,
+    ),
+    Check(
+        "R04",
+        "S",
+        "a use names a coupon of its promotion, in the currency of a fixed amount",
+        """
+        select u.id, u.code, u.currency from promotion_usages u join promotions p on p.id = u.promotion_id
+        where (u.code <> '' and not exists (
+                 select 1 from coupons c where c.promotion_id = p.id and c.code = u.code))
+           or (p.kind = 'FIXED_AMOUNT' and u.currency <> p.currency)
+        """,
+    ),
+    Check(
+        "R05",
+        "S",
+        "the newest entry of a price's history is its current price",
+        """
+        select p.id, p.variant_id, p.currency, p.amount, h.new_amount
+        from prices p join lateral (
+            select new_amount from price_changes c
+            where c.variant_id = p.variant_id and c.currency = p.currency
+            order by c.changed_at desc, c.id desc limit 1
+        ) h on true
+        where h.new_amount <> p.amount
+        """,
+    ),
+    Check(
+        "R06",
+        "S",
+        "a deleted promotion neither applies nor has a code that works",
+        """
+        select p.id from promotions p
+        where p.deleted_at is not null
+          and (p.is_active or exists (select 1 from coupons c where c.promotion_id = p.id and c.is_active))
+        """,
+    ),
+]
