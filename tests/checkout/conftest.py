@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from cart import services as carts
 from checkout import services as checkout
 from checkout.models import Payment, TestCharge
 from checkout.selectors import CheckoutView
+from config.platform import invariants
 from config.platform.actor import Actor, ActorKind, hash_token
 from inventory.models import Company, Variant
 from orders.models import Order
@@ -137,3 +139,16 @@ def ready(buyer: Buyer) -> Buyer:
 
 def charge_of(payment: Payment) -> TestCharge:
     return TestCharge.objects.get(pk=payment.provider_id)
+
+
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every test here, everything that must always be true still is."""
+    marked = request.node.get_closest_marker("django_db") is not None
+    if marked:
+        request.getfixturevalue("db")
+    yield
+    if marked:
+        checks = invariants.select(invariants.all_checks(), klass="S")
+        broken = [result.to_json() for result in invariants.run(checks) if not result.holds]
+        assert broken == []

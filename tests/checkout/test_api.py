@@ -60,7 +60,7 @@ def paying(filled):
 
 @pytest.fixture
 def bought(paying):
-    api, begun, paid = paying
+    api, _begun, paid = paying
     api.post(
         f"/payments/{paid['payment']['id']}/simulate",
         {"outcome": "succeed", "delivery": "before_redirect"},
@@ -109,7 +109,14 @@ def test_it_fills_in_what_is_missing(filled):
     assert begun["shippingAddress"] == ADDRESS
     assert begun["shippingOption"] == "standard"
     assert begun["shippingOptions"] == [
-        {"id": "standard", "name": "Standard", "price": "4.90", "currency": "USD", "minDays": 2, "maxDays": 5}
+        {
+            "id": "standard",
+            "name": "Standard",
+            "price": "4.90",
+            "currency": "USD",
+            "minDays": 2,
+            "maxDays": 5,
+        }
     ]
     assert begun["totals"]["grandTotal"] == "24.90"
 
@@ -188,7 +195,12 @@ def test_another_customer_finds_nothing(paying, user_api, shop, now):
             ("POST", f"{checkout_path}/calculate", {}, "CHECKOUT_NOT_FOUND"),
             ("POST", f"{checkout_path}/cancel", {}, "CHECKOUT_NOT_FOUND"),
             ("POST", f"{checkout_path}/complete", {}, "CHECKOUT_NOT_FOUND"),
-            ("POST", f"{checkout_path}/payment", {"method": "test", "quoteId": "x"}, "CHECKOUT_NOT_FOUND"),
+            (
+                "POST",
+                f"{checkout_path}/payment",
+                {"method": "test", "quoteId": "x"},
+                "CHECKOUT_NOT_FOUND",
+            ),
             ("GET", payment_path, None, "NOT_FOUND"),
             ("POST", f"{payment_path}/simulate", {"outcome": "succeed"}, "NOT_FOUND"),
             ("GET", f"/orders/{paid['order']['id']}", None, "ORDER_NOT_FOUND"),
@@ -471,7 +483,12 @@ def test_an_intent_continues_the_open_payment(paying):
 
     answer = api.post(
         "/payments/intent",
-        {"orderId": paid["order"]["number"], "amount": "24.90", "currency": "usd", "method": "test"},
+        {
+            "orderId": paid["order"]["number"],
+            "amount": "24.90",
+            "currency": "usd",
+            "method": "test",
+        },
         key=key(),
     )
 
@@ -592,7 +609,9 @@ def test_it_stores_nothing_that_is_not_signed(company, now):
         "t=,v1=", "t=99999999999999999999,v1=0", "v1=0", "t=é,v1=é", f"{signature.split(',')[0]},v1=ü",
     ):  # fmt: skip
         answer = send(body, given.encode("utf-8").decode("latin-1"))
-        assert (answer.status_code, answer.json()["code"]) == (400, "WEBHOOK_SIGNATURE_INVALID"), given
+        assert (answer.status_code, answer.json()["code"]) == (400, "WEBHOOK_SIGNATURE_INVALID"), (
+            given
+        )
     answer = send(body + b" ", signature)
     assert answer.json()["code"] == "WEBHOOK_SIGNATURE_INVALID"
     assert WebhookInbox.objects.count() == 0

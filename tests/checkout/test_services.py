@@ -81,7 +81,10 @@ def test_it_holds_all_lines_or_none_and_lists_every_failing_one(shop, now):
     with pytest.raises(HoldFailed) as refused:
         buyer.begin()
 
-    assert [error.field for error in refused.value.errors] == ["items.0.quantity", "items.1.quantity"]
+    assert [error.field for error in refused.value.errors] == [
+        "items.0.quantity",
+        "items.1.quantity",
+    ]
     assert Checkout.objects.count() == 0
     assert stock(first) == (1, 2, 3)
     assert rival.begin().view.requirements
@@ -116,8 +119,16 @@ def test_it_stores_incomplete_addresses_and_keeps_what_is_missing(buyer):
         ),
         ({"shipping_address": {**ADDRESS, "country": "XX"}}, "shippingAddress.country", "invalid"),
         ({"shipping_address": {**ADDRESS, "state": "Bavaria"}}, "shippingAddress.state", "invalid"),
-        ({"shipping_address": {**ADDRESS, "postalCode": "ABC"}}, "shippingAddress.postalCode", "invalid"),
-        ({"shipping_address": {**ADDRESS, "planet": "x"}}, "shippingAddress.planet", "unknown_field"),
+        (
+            {"shipping_address": {**ADDRESS, "postalCode": "ABC"}},
+            "shippingAddress.postalCode",
+            "invalid",
+        ),
+        (
+            {"shipping_address": {**ADDRESS, "planet": "x"}},
+            "shippingAddress.planet",
+            "unknown_field",
+        ),
         ({"shipping_address": {**ADDRESS, "line1": 5}}, "shippingAddress.line1", "invalid"),
         ({"shipping_option": "rocket"}, "shippingOption", "invalid_choice"),
     ],
@@ -188,7 +199,7 @@ def test_it_places_everything_at_once(ready, variant):
     assert order.number == f"ORD-{ready.now:%Y%m%d}-000001"
     assert (order.status, order.payment_status) == ("draft", "pending")
     assert (order.subtotal, order.shipping_total, order.grand_total) == (
-        Decimal("20"),
+        Decimal(20),
         Decimal("4.90"),
         Decimal("24.90"),
     )
@@ -197,8 +208,8 @@ def test_it_places_everything_at_once(ready, variant):
     assert (line.sku, line.quantity, line.unit_price, line.total) == (
         variant.sku,
         2,
-        Decimal("10"),
-        Decimal("20"),
+        Decimal(10),
+        Decimal(20),
     )
     assert [(c.from_status, c.to_status) for c in StatusChange.objects.all()] == [("", "draft")]
     hold = Reservation.objects.get(status="ACTIVE")
@@ -234,7 +245,9 @@ def test_it_refuses_a_quote_that_is_no_longer_current(ready, variant):
     assert refused.value.extra["quoteId"] != old
     assert Order.objects.count() == 0
     assert Cart.objects.get().status == Cart.Status.ACTIVE
-    shown = checkout.update(actor=ready.actor, checkout_id=ready.checkout_id, changes={}, now=ready.now)
+    shown = checkout.update(
+        actor=ready.actor, checkout_id=ready.checkout_id, changes={}, now=ready.now
+    )
     assert shown.quote.id == refused.value.extra["quoteId"]
 
 
@@ -262,9 +275,7 @@ def test_it_places_nothing_while_something_is_missing(buyer):
 
 
 def test_it_says_first_that_we_do_not_ship_there(buyer):
-    buyer.begin().fill(
-        shipping_address={"country": "FR"}, shipping_option="", email=""
-    )
+    buyer.begin().fill(shipping_address={"country": "FR"}, shipping_option="", email="")
 
     with pytest.raises(NoShippingZone):
         buyer.place()
@@ -294,7 +305,11 @@ def test_it_opens_one_payment_for_exactly_the_total(ready):
     _, again = ready.pay()
 
     assert payment.pk == again.pk
-    assert (payment.status, payment.amount, payment.currency) == ("PENDING", Decimal("24.90"), "USD")
+    assert (payment.status, payment.amount, payment.currency) == (
+        "PENDING",
+        Decimal("24.90"),
+        "USD",
+    )
     assert payment.next_action == {
         "type": "simulate",
         "url": f"/api/v1/payments/{payment.id}/simulate",

@@ -60,7 +60,9 @@ def draft(variant: Variant, actor_user: Actor, now: datetime) -> Order:
 
 @pytest.fixture
 def paid(draft: Order, system: Actor, now: datetime) -> Order:
-    orders.set_payment_status(actor=system, order_id=draft.id, status="captured", method="test", now=now)
+    orders.set_payment_status(
+        actor=system, order_id=draft.id, status="captured", method="test", now=now
+    )
     return orders.confirm(actor=system, order_id=draft.id, now=now)
 
 

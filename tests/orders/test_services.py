@@ -91,9 +91,7 @@ def test_it_refuses_a_direct_order_with_everything_that_is_wrong(shop, variant, 
 def test_it_places_nothing_that_it_cannot_hold_or_ship(shop, variant, actor_user, now):
     asked = {"actor": actor_user, "email": "ada@example.com", "now": now}
     with pytest.raises(HoldFailed):
-        orders.place_direct(
-            items=[DirectItem(variant.sku, 11)], shipping_address=ADDRESS, **asked
-        )
+        orders.place_direct(items=[DirectItem(variant.sku, 11)], shipping_address=ADDRESS, **asked)
     with pytest.raises(NoShippingZone):
         orders.place_direct(
             items=[DirectItem(variant.sku, 1)],
@@ -245,7 +243,11 @@ def test_it_gives_everything_back_when_a_draft_is_cancelled(shop, actor_user, no
 
     promotion.refresh_from_db()
     order = reload(draft)
-    assert (order.status, order.payment_status, order.cancelled_at) == ("cancelled", "cancelled", now)
+    assert (order.status, order.payment_status, order.cancelled_at) == (
+        "cancelled",
+        "cancelled",
+        now,
+    )
     assert (promotion.used_count, stock(variant.id)) == (0, (4, 0, 4))
     assert PromotionUse.objects.get().returned_at == now
     assert RefundRequest.objects.count() == 0
@@ -295,9 +297,7 @@ def test_any_sequence_of_partial_cancellations_adds_up_to_what_was_paid(
 ):
     first, second = paid.lines.all()
     for line in (first, first, second, first):
-        orders.cancel_items(
-            actor=actor_user, order_id=paid.id, units=[Units(line.id, 1)], now=now
-        )
+        orders.cancel_items(actor=actor_user, order_id=paid.id, units=[Units(line.id, 1)], now=now)
 
     # 32.97 over three units: 10.99 each. The last unit brings shipping and its tax along.
     assert refunds(paid) == [
@@ -460,9 +460,7 @@ def test_it_takes_goods_back_and_owes_their_shares(
     assert "order.return_requested" in names()
 
 
-def test_a_delivered_order_is_refunded_when_all_its_money_went_back(
-    delivered, staff, refunds, now
-):
+def test_a_delivered_order_is_refunded_when_all_its_money_went_back(delivered, staff, refunds, now):
     first, second = delivered.lines.all()
     orders.refund_units(
         actor=staff,
