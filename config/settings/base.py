@@ -247,6 +247,34 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "work off webhooks": {
+        "task": "checkout.tasks.sweep_inbox",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "carry out refunds": {
+        "task": "checkout.tasks.execute_refunds",
+        "schedule": timedelta(seconds=20),
+        "options": {"expires": 20},
+    },
+    "reconcile payments": {
+        "task": "checkout.tasks.reconcile",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
+    "expire checkouts": {
+        "task": "checkout.tasks.expire_checkouts",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
+    "cancel drafts": {
+        "task": "checkout.tasks.cancel_drafts",
+        "schedule": timedelta(hours=1),
+    },
+    "prune webhooks": {
+        "task": "checkout.tasks.prune_inbox",
+        "schedule": timedelta(days=1),
+    },
     "prune platform tables": {
         "task": "config.platform.tasks.prune",
         "schedule": timedelta(hours=1),
