@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.core import signing
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
@@ -111,12 +111,11 @@ def _cookies(scope: dict[str, Any]) -> dict[str, str]:
 
 
 def _signed(value: str) -> str:
-    """Return the guest token of a page's signed cookie, or ""."""
-    try:
-        signer = signing.get_cookie_signer(salt=GUEST_COOKIE + GUEST_COOKIE_SALT)
-        return str(signer.unsign(value))
-    except signing.BadSignature:
-        return ""
+    """Return the guest token of a page's signed cookie, or "". The request's own reader knows how Django salts it."""
+    request = HttpRequest()
+    request.COOKIES[GUEST_COOKIE] = value
+    return str(request.get_signed_cookie(GUEST_COOKIE, default="", salt=GUEST_COOKIE_SALT) or "")
+
 
 
 def _host(scope: dict[str, Any]) -> str:
