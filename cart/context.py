@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from cart.selectors import CartView
 from cart.selectors.badge import badge as read_badge
 from config.platform.http import actor_of
 
@@ -18,13 +19,17 @@ def cart_badge(request: HttpRequest) -> dict[str, Any]:
     return {"cart_badge": SimpleLazyObject(lambda: badge(request))}
 
 
-def badge(request: HttpRequest) -> dict[str, int]:
+def badge(request: HttpRequest) -> dict[str, Any]:
+    """Return count, version and id of the visitor's cart; zeros and nothing where there is none."""
     try:
         found = read_badge(actor=actor_of(request), now=timezone.now())
     except DatabaseError:
         found = None  # the page of an outage must not need what is out
-    return (
-        {"count": found.item_count, "version": found.version}
-        if found
-        else {"count": 0, "version": 0}
-    )
+    if found is None:
+        return {"count": 0, "version": 0, "cart": ""}
+    return {"count": found.item_count, "version": found.version, "cart": str(found.cart_id)}
+
+
+def badge_of(cart: CartView) -> dict[str, Any]:
+    """Return the same of a cart that was read or changed just now."""
+    return {"count": cart.totals.item_count, "version": cart.version, "cart": str(cart.id)}

@@ -21,7 +21,7 @@ from django.views.decorators.http import condition, require_http_methods, requir
 
 from cart import selectors
 from cart import services as carts
-from cart.context import badge
+from cart.context import badge, badge_of
 from cart.errors import (
     CartExpired,
     CartMerged,
@@ -185,13 +185,9 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
 def _show(request: HttpRequest, cart: CartView | None, said: Said) -> HttpResponse:
     """Answer with the part of the page that changed, and tell its script the version it shows."""
     context = _context(request, cart, said)
-    context["cart_badge"] = (
-        {"count": cart.totals.item_count, "version": cart.version} if cart else badge(request)
-    )
+    context["cart_badge"] = figures = badge_of(cart) if cart else badge(request)
     response = render(request, "cart/partials/contents.html", context | {"oob": True})
-    response.headers["HX-Trigger"] = json.dumps(
-        {"cart-version": {"version": cart.version if cart else 0}}
-    )
+    response.headers["HX-Trigger"] = json.dumps({"cart-version": figures})
     return response
 
 
@@ -212,7 +208,7 @@ def contents(request: HttpRequest) -> HttpResponse:
 
 def _state_etag(request: HttpRequest) -> str:
     figures = badge(request)
-    return f'"{figures["version"]}-{figures["count"]}"'
+    return f'"{figures["cart"]}-{figures["version"]}-{figures["count"]}"'
 
 
 @cache_control(private=True, no_cache=True)
@@ -300,12 +296,12 @@ def _added(request: HttpRequest, view: CartView, token: str, *, name: str) -> Ht
             "cart/partials/added.html",
             {
                 "added": {"name": name, "minutes": -(-max(held, default=0) // 60)},
-                "cart_badge": {"count": view.totals.item_count, "version": view.version},
+                "cart_badge": badge_of(view),
                 "form_key": form_key(),
                 "oob": True,
             },
         )
-        response.headers["HX-Trigger"] = json.dumps({"cart-version": {"version": view.version}})
+        response.headers["HX-Trigger"] = json.dumps({"cart-version": badge_of(view)})
     else:
         response = redirect("/cart/")
         if view.message:

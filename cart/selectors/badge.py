@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from cart.models import Cart
 from config.platform.actor import Actor
@@ -11,6 +12,7 @@ from config.platform.actor import Actor
 
 @dataclass(frozen=True, slots=True)
 class Badge:
+    cart_id: UUID
     item_count: int
     version: int
 
@@ -27,5 +29,5 @@ def badge(*, actor: Actor, now: datetime) -> Badge | None:
         if actor.user_id is not None
         else carts.filter(user_id=None, session__token_hash=actor.session_hash)
     )
-    found = carts.values_list("item_count", "version").first()
+    found = carts.values_list("id", "item_count", "version").first()
     return Badge(*found) if found else None

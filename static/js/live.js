@@ -2,13 +2,18 @@
 (() => {
   "use strict";
   const body = document.body;
-  let known = Number(body.dataset.cartVersion) || 0;
+  let known = { cart: body.dataset.cart || "", version: Number(body.dataset.cartVersion) || 0 };
   let socket = null;
   let tries = 0;
   let polling = 0;
   let waiting = false;
 
-  const versionOnPage = () => Number(document.querySelector("[data-version]")?.dataset.version) || 0;
+  /* After an order the customer has another cart, whose versions begin anew: a version counts only beside its cart. */
+  const isNewer = (one, other) => one.cart !== other.cart || one.version > other.version;
+  const onPage = () => {
+    const shown = document.querySelector("[data-version]");
+    return { cart: shown?.dataset.cart || "", version: Number(shown?.dataset.version) || 0 };
+  };
 
   const showCount = (count) => {
     const badge = document.getElementById("cart-badge");
@@ -22,7 +27,7 @@
   /* Another device changed the cart: fetch it, but never from under a request or a half-typed word. */
   const refetch = () => {
     const cart = document.querySelector("[data-live-cart]");
-    if (!cart || known <= versionOnPage()) { waiting = false; return; }
+    if (!cart || !isNewer(known, onPage())) { waiting = false; return; }
     const typing = cart.contains(document.activeElement) && document.activeElement.matches("input:not([type=hidden])") && document.activeElement.value !== document.activeElement.defaultValue;
     if (typing || document.querySelector(".htmx-request")) {
       if (!waiting) { waiting = true; }
@@ -33,9 +38,10 @@
     body.dispatchEvent(new Event("cart-changed"));
   };
 
-  const learn = (version, count) => {
-    if (!(version > known)) return;
-    known = version;
+  const learn = (cart, version, count) => {
+    const told = { cart, version };
+    if (!cart || !isNewer(told, known)) return;
+    known = told;
     if (Number.isInteger(count)) showCount(count);
     if (!waiting) refetch();
   };
@@ -57,7 +63,7 @@
       let message;
       try { message = JSON.parse(event.data); } catch { return; }
       tries = 0;
-      if (message.type === "cart.snapshot" || message.type === "cart.changed") learn(message.version, message.cart?.totals?.itemCount);
+      if (message.type === "cart.snapshot" || message.type === "cart.changed") learn(message.cart?.id, message.version, message.cart?.totals?.itemCount);
       else if (message.type === "hold.expired") body.dispatchEvent(new Event("cart-changed"));
     };
     socket.onclose = (event) => {
@@ -75,7 +81,7 @@
       if (document.hidden) return;
       try {
         const answer = await fetch("/cart/state/", { cache: "no-cache", headers: { Accept: "application/json" } });
-        if (answer.ok) { const state = await answer.json(); learn(state.version, state.count); }
+        if (answer.ok) { const state = await answer.json(); learn(state.cart, state.version, state.count); }
       } catch { /* offline: the next round asks again */ }
     };
     polling = setTimeout(ask, 5000);
@@ -83,9 +89,9 @@
 
   /* The answer to our own change says its version, so that the socket's echo changes nothing. */
   body.addEventListener("cart-version", (event) => {
-    known = Math.max(known, Number(event.detail.version) || 0);
+    if (event.detail.cart && isNewer(event.detail, known)) known = { cart: event.detail.cart, version: event.detail.version };
     connect();
   });
-  addEventListener("visibilitychange", () => { if (!document.hidden && known) connect(); });
-  if (known) connect();
+  addEventListener("visibilitychange", () => { if (!document.hidden && known.cart) connect(); });
+  if (known.cart) connect();
 })();

@@ -116,7 +116,15 @@
   setInterval(tick, 1000);
 
   /* --- after each swap ----------------------------------------------------------------------- */
-  const prepare = () => { showTheme(); tick(); for (const element of $$("[data-no-script]")) element.hidden = true; };
+  const prepare = () => {
+    showTheme();
+    tick();
+    for (const button of $$("[data-stepper] button[type=submit]")) {
+      button.type = "button"; // the quantity is sent, not the step
+      button.removeAttribute("name");
+    }
+    for (const element of $$("[data-no-script]")) element.hidden = true;
+  };
   document.addEventListener("htmx:afterSwap", prepare);
   document.addEventListener("htmx:afterSettle", (event) => {
     const target = event.detail.target;
