@@ -21,6 +21,8 @@ _SECRETS = (
     (re.compile(r"\b[0-9a-fA-F]{64}\b"), "***"),
     (re.compile(r"([?&]token=)[^&\s\"]+"), r"\1***"),
     (re.compile(r"\bBearer [\w.~+/-]+"), "Bearer ***"),
+    # PostgreSQL quotes the row that broke a constraint, with whatever personal data it holds.
+    (re.compile(r"\b(DETAIL|CONTEXT):\s.*"), r"\1: ***"),
 )
 
 

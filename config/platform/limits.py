@@ -11,7 +11,7 @@ import functools
 import ipaddress
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,32 +21,41 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from config.platform import breaker
+from config.platform.actor import Actor
 from config.platform.errors import DependencyUnavailable, RateLimited
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`count` requests per `window` seconds; `closed` refuses while Redis cannot be asked."""
+    """
+    `count` requests per `window` seconds; `closed` refuses while Redis cannot be asked.
+
+    A guest's token is the client's own choice, so it cannot be all that a guest is counted by: with `by_address` it
+    does not count at all, else the address may do `ADDRESS_FACTOR` times as much as one token.
+    """
 
     count: int
     window: int
     closed: bool = False
+    by_address: bool = False
 
+
+ADDRESS_FACTOR = 10  # guests behind one address: a household, an office, a mobile network
 
 # The whole table (SEC-20…24). What is counted is requests; bulk calls have a limit of their own.
 LIMITS: dict[str, Limit] = {
     "general": Limit(600, 60),
-    "create_cart": Limit(10, 60),
+    "create_cart": Limit(10, 60, by_address=True),
     "add_item": Limit(30, 60),
     "bulk": Limit(10, 60),
     "apply_discount": Limit(5, 60, closed=True),
-    "recovery": Limit(10, 3_600, closed=True),
+    "recovery": Limit(10, 3_600, closed=True, by_address=True),
     # Failed log-ins only: one that succeeds gives its place back.
-    "login": Limit(30, 60, closed=True),
-    "login_account": Limit(5, 60, closed=True),
-    "register": Limit(20, 60, closed=True),
-    "refresh": Limit(30, 60),
-    "lookup": Limit(5, 60, closed=True),
+    "login": Limit(30, 60, closed=True, by_address=True),
+    "login_account": Limit(5, 60, closed=True, by_address=True),
+    "register": Limit(20, 60, closed=True, by_address=True),
+    "refresh": Limit(30, 60, by_address=True),
+    "lookup": Limit(5, 60, closed=True, by_address=True),
     "checkout": Limit(60, 60),
     "payment": Limit(20, 60),
     "import": Limit(10, 60),
@@ -99,6 +108,27 @@ class Hit:
 
 def key_of(scope: str, identity: str) -> str:
     return f"{settings.CACHES['default']['KEY_PREFIX']}:limit:{scope}:{identity}"
+
+
+def count(*, actor: Actor, scopes: Sequence[str], now: datetime | None = None) -> Hit:
+    """
+    Count one request of a caller against entries of the table, in one round trip.
+
+    :raises RateLimited: if any of them is used up
+    :raises DependencyUnavailable: if Redis does not answer and one of them guards a secret
+    """
+    address = f"address:{actor.address}"
+    demands = []
+    for scope in scopes:
+        entry = LIMITS[scope]
+        if actor.user_id is not None or actor.session_hash is None:
+            demands.append((scope, actor.identity, entry))
+        elif entry.by_address:
+            demands.append((scope, address, entry))
+        else:
+            wide = replace(entry, count=entry.count * ADDRESS_FACTOR)
+            demands += [(scope, actor.identity, entry), (f"{scope}:guests", address, wide)]
+    return hit_all(demands, now=now)
 
 
 def hit(

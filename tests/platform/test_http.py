@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.test import Client
 
+from config.logs import masked
 from config.platform import audit
 from config.platform.http.paging import page
 from tests.platform import probe
@@ -409,3 +410,9 @@ def test_it_answers_the_real_addresses_of_the_platform(api, client):
         assert client.get(path).status_code == 200, path
     problem(api.get("/api/nowhere"), 404, "NOT_FOUND")
     assert client.get("/nowhere").status_code == 404
+
+
+def test_it_logs_no_row_that_broke_a_constraint():
+    text = "IntegrityError: duplicate key\nDETAIL:  Key (lower(email::text))=(a@example.com) already exists.\n"
+
+    assert "a@example.com" not in masked(text)

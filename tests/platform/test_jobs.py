@@ -9,7 +9,8 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from config.platform import audit, flags, health, jobs, limits, metrics, tasks
+from config.celery import app as celery_app
+from config.platform import audit, flags, health, jobs, limits, metrics, outbox, tasks
 from config.platform.errors import FeatureDisabled, NotFound
 from config.platform.models import AuditEntry, FeatureFlag, JobRun
 from tests.threads import together
@@ -98,6 +99,14 @@ def test_it_runs_every_task_of_the_platform(task, company):
     task()
 
     assert JobRun.objects.get().state == "done"
+
+
+def test_it_schedules_only_tasks_that_exist(settings):
+    celery_app.loader.import_default_modules()
+
+    for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
+        assert entry["task"] in celery_app.tasks, name
+    assert outbox.RELAY_TASK in celery_app.tasks
 
 
 # --- switches -----------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from config.platform import limits
+from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.errors import DependencyUnavailable, RateLimited
+from inventory.models import Company
 from tests.platform.test_http import problem
 from tests.threads import together
 
@@ -153,3 +155,30 @@ def test_it_has_a_general_limit_for_all_else(api, monkeypatch):
 
     assert [api.get("/probe/numbers").status_code for _ in range(4)] == [200, 200, 200, 429]
     assert api.get("/health").status_code == 200
+
+
+def guest(token, address="192.0.2.1"):
+    return Actor(
+        kind=ActorKind.GUEST,
+        company_id=Company.DEFAULT_ID,
+        session_hash=hash_token(token),
+        address=address,
+    )
+
+
+def test_it_counts_guests_by_address_where_a_new_token_would_be_a_way_round(now):
+    for number in range(10):
+        limits.count(actor=guest(f"t{number}"), scopes=["create_cart"], now=now)
+    with pytest.raises(RateLimited):
+        limits.count(actor=guest("t-new"), scopes=["create_cart"], now=now)
+    limits.count(actor=guest("t-new", address="192.0.2.2"), scopes=["create_cart"], now=now)
+
+
+def test_it_lets_an_address_have_ten_guests_at_full_speed_and_no_more(now):
+    for number in range(10):
+        for _ in range(5):
+            limits.count(actor=guest(f"t{number}"), scopes=["apply_discount"], now=now)
+        with pytest.raises(RateLimited):
+            limits.count(actor=guest(f"t{number}"), scopes=["apply_discount"], now=now)
+    with pytest.raises(RateLimited):
+        limits.count(actor=guest("t-new"), scopes=["apply_discount"], now=now)

@@ -123,11 +123,11 @@ class ApiMixin:
         return getattr(self, "action", None) or self.request.method.lower()
 
     def _count(self: Any, request: Request) -> None:
-        identity = actor_of(request).identity
-        demands = [("general", identity, limits.LIMITS["general"])] if self.general_limit else []
+        scopes = ["general"] if self.general_limit else []
         if scope := self.limits.get(self._verb):
-            demands.append((scope, identity, limits.LIMITS[scope]))
-        limits.hit_all(demands)
+            scopes.append(scope)
+        if scopes:
+            limits.count(actor=actor_of(request), scopes=scopes)
 
     def _claim(self: Any, request: Request) -> idempotency.Claim | idempotency.Replay | None:
         if request.method in SAFE_METHODS:
