@@ -15,6 +15,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 8000, fd: int | None = None) -
             host=host,
             port=port,
             log_config=None,  # Django's logging settings rule
+            access_log=False,  # the request middleware writes one line a request, with who and how long
             proxy_headers=False,  # X-Forwarded-For is believed only for TRUSTED_PROXIES, and in one place
             server_header=False,
             lifespan="off",
