@@ -11,10 +11,13 @@ from datetime import timedelta
 import jwt
 import pytest
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils import timezone
 
 from config.platform import tokens
+from config.platform.actor import hash_token
 from config.platform.errors import AuthRequired
+from config.platform.http import set_guest_cookie
 from config.platform.models import LoginSession, OutboxEvent, User
 from tests.factories import PASSWORD, make_user
 from tests.platform import probe
@@ -349,3 +352,39 @@ def test_it_announces_page_log_ins_too(client, user, guest_token, monkeypatch):
     assert [
         (given["actor"].user_id, given["actor"].session_hash is not None) for given in seen
     ] == [(user.pk, True)]
+
+
+@pytest.mark.urls("config.urls")
+def test_it_merges_at_the_log_in_page(client, company, user, guest_token, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "config.platform.auth._on_sign_in", [lambda **given: seen.append(given["actor"])]
+    )
+    response = HttpResponse()
+    set_guest_cookie(response, guest_token)
+    client.cookies.update(response.cookies)
+
+    answer = client.post("/account/login/", {"login": user.email, "password": PASSWORD})
+
+    assert answer.status_code == 302
+    assert [(actor.user_id, actor.session_hash) for actor in seen] == [
+        (user.pk, hash_token(guest_token))
+    ]
+
+
+@pytest.mark.urls("config.urls")
+def test_it_announces_a_customer_who_signs_up_on_a_page(client, company):
+    form = {"email": "page@example.com", "password1": PASSWORD, "password2": PASSWORD}
+
+    assert client.post("/account/signup/", form).status_code == 302
+
+    assert list(OutboxEvent.objects.values_list("name", flat=True)) == ["customer.created"]
+    assert User.objects.get().email == "page@example.com"
+
+
+def test_it_refuses_a_name_that_would_break_a_header(api):
+    body = {"email": "a@example.com", "password": PASSWORD, "name": "A\r\nBcc: b@example.com"}
+    answer = api.post("/auth/register", body)
+
+    assert {entry["field"] for entry in answer.json()["errors"]} == {"name"}
+    assert User.objects.count() == 0

@@ -143,6 +143,7 @@ def test_it_wants_whole_numbers_in_range(api, value, code):
         ({"atomic": 1}, {"atomic": "invalid"}),
         ({"giftNote": 5}, {"giftNote": "invalid"}),
         ({"giftNote": None}, {"giftNote": "null"}),
+        ({"giftNote": "a\x1b[31mb"}, {"giftNote": "invalid"}),
         ({"giftNote": ["a"]}, {"giftNote": "invalid"}),
         ({"amount": "1_0"}, {"amount": "invalid"}),
         ({"amount": "٣"}, {"amount": "invalid"}),
@@ -416,3 +417,20 @@ def test_it_logs_no_row_that_broke_a_constraint():
     text = "IntegrityError: duplicate key\nDETAIL:  Key (lower(email::text))=(a@example.com) already exists.\n"
 
     assert "a@example.com" not in masked(text)
+
+
+@pytest.mark.urls("config.urls")
+def test_it_serves_no_foreign_host(api, client):
+    problem(api.get("/health/ready", Host="evil.example"), 400, "MALFORMED_REQUEST")
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.urls("config.urls")
+def test_it_tells_nothing_about_a_crash_outside_the_views(api, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("secret of the server")
+
+    monkeypatch.setattr("inventory.middleware.selectors.resolve_company", fail)
+
+    found = problem(api.get("/health/ready"), 500, "INTERNAL_ERROR")
+    assert "secret" not in json.dumps(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from config.platform.http import Input
+from config.platform.http import Input, single_line
 
 
 class LoginInput(Input):
@@ -13,7 +13,9 @@ class LoginInput(Input):
 
 
 class RegisterInput(LoginInput):
-    name = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    name = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, default="", validators=[single_line]
+    )
 
 
 class RefreshInput(Input):

@@ -9,7 +9,7 @@ from config.platform.http.context import (
     is_api,
     set_guest_cookie,
 )
-from config.platform.http.inputs import Input, JsonObject, Output
+from config.platform.http.inputs import Input, JsonObject, Output, single_line
 from config.platform.http.middleware import RequestMiddleware
 from config.platform.http.paging import page
 from config.platform.http.problems import camel, problem
@@ -48,5 +48,6 @@ __all__ = [
     "problem",
     "retry_on_conflict",
     "set_guest_cookie",
+    "single_line",
     "timestamp",
 ]

@@ -16,7 +16,7 @@ from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
 from config.platform.errors import MalformedRequest
-from config.platform.http.parsing import is_storable
+from config.platform.http.parsing import is_plain, is_storable
 from config.platform.http.problems import camel
 
 BIGGEST = 2**31 - 1
@@ -150,8 +150,8 @@ def _mistaken(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
         case _ if isinstance(field, _TEXTS):
             if not isinstance(value, str):
                 return _detail("A text is needed.")
-            if not is_storable(value):
-                return _detail("The text holds a character that cannot be stored.")
+            if not (is_storable(value) and is_plain(value)):
+                return _detail("The text holds a control character.")
         case fields.ListField():
             if not isinstance(value, list):
                 return _detail("A list is needed.")
@@ -159,6 +159,12 @@ def _mistaken(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
                 if entry is not None and (problem := _mistaken(field.child, entry, from_query)):
                     return problem
     return None
+
+
+def single_line(text: str) -> None:
+    """Validate that a text has no line break, for what ends up in a mail's header."""
+    if "\n" in text or "\r" in text:
+        raise serializers.ValidationError("One line is needed.", code="invalid")
 
 
 class JsonObject(serializers.JSONField):

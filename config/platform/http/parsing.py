@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from rest_framework.parsers import BaseParser
@@ -74,6 +75,14 @@ def _integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise MalformedRequest("A number has too many digits.")
     return int(digits)
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_plain(text: str) -> bool:
+    """Return whether the text has no control characters besides line breaks and tabs."""
+    return _CONTROLS.search(text) is None
 
 
 def is_storable(text: str) -> bool:
