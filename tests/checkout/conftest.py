@@ -114,6 +114,11 @@ class Buyer:
 
 
 @pytest.fixture
+def broken_on_purpose() -> None:
+    """Ask for this in a test that leaves the books wrong because it tries a wrong design."""
+
+
+@pytest.fixture
 def shop(company: Company) -> Company:
     """Return a company that ships within the United States for 4.90."""
     factories.make_shipping_rule("4.90", countries=["US"])
@@ -145,6 +150,7 @@ def charge_of(payment: Payment) -> TestCharge:
 def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
     """After every test here, everything that must always be true still is."""
     marked = request.node.get_closest_marker("django_db") is not None
+    marked = marked and "broken_on_purpose" not in request.fixturenames
     if marked:
         request.getfixturevalue("db")
     yield

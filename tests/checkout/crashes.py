@@ -1,0 +1,119 @@
+"""
+Killing the shop at every step: before and after each statement, commit and provider call.
+
+`explore` runs a scenario in a forked process that sends itself SIGKILL at the n-th point, for n = 1, 2, …
+until a run survives. After each death the world is what a real crash leaves: what was committed stays,
+everything else is gone, callbacks never ran.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from checkout.gateway import TestGateway
+
+S = TypeVar("S")
+SURVIVED, BROKEN = 0, 3
+PROVIDER_CALLS = ("create", "retrieve", "capture", "cancel", "refund")
+
+
+@dataclass
+class Report:
+    """How many points were tried, and what was wrong after which."""
+
+    points: int = 0
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _Nemesis:
+    def __init__(self, kill_at: int) -> None:
+        self.left = kill_at
+
+    def tick(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def execute(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        self.tick()
+        result = execute(sql, params, many, context)
+        self.tick()
+        return result
+
+    def around(self, original: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.tick()
+            result = original(*args, **kwargs)
+            self.tick()
+            return result
+
+        return call
+
+
+@contextmanager
+def _killing(kill_at: int) -> Iterator[None]:
+    nemesis = _Nemesis(kill_at)
+    with ExitStack() as stack:
+        stack.enter_context(connection.execute_wrapper(nemesis.execute))
+        commit = BaseDatabaseWrapper._commit
+        stack.enter_context(patch.object(BaseDatabaseWrapper, "_commit", nemesis.around(commit)))
+        for name in PROVIDER_CALLS:
+            original = getattr(TestGateway, name)
+            stack.enter_context(patch.object(TestGateway, name, nemesis.around(original)))
+        yield
+
+
+def explore(
+    *,
+    prepare: Callable[[], S],
+    scenario: Callable[[S], None],
+    verify: Callable[[S, int], list[str]],
+    step: int = 1,
+    most: int = 2_000,
+) -> Report:
+    """
+    Kill `scenario(prepare())` at every `step`-th point and collect what `verify` finds wrong afterwards.
+
+    `verify` is also given the point, and recovers as the running shop would before it judges.
+    """
+    report = Report()
+    for point in range(1, most, step):
+        subject = prepare()
+        survived = _run(scenario, subject, point)
+        report.problems += [(point, problem) for problem in verify(subject, point)]
+        if survived:
+            return report
+        report.points += 1
+    raise AssertionError("The scenario never came to its end.")
+
+
+def _run(scenario: Callable[[S], None], subject: S, kill_at: int) -> bool:
+    connections.close_all()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            with _killing(kill_at):
+                scenario(subject)
+        except BaseException:  # noqa: BLE001 - nothing of the child may reach the tests' own machinery
+            traceback.print_exc()
+            os._exit(BROKEN)
+        os._exit(SURVIVED)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return False
+    assert os.WEXITSTATUS(status) == SURVIVED, "the scenario failed by itself"
+    return True
