@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from config.platform import outbox
-from config.platform.models import ConsumedEvent, OutboxEvent
+from config.platform.models import OutboxEvent
 
 logger = structlog.get_logger(__name__)
 
@@ -81,12 +81,14 @@ def _consume(row: OutboxEvent, now: datetime) -> list[tuple[str, str]]:
 
 
 def _take(consumer: str, event_id: UUID, now: datetime) -> bool:
-    # Insert first and look at nothing before: the unique key decides between two relays. The savepoint of the caller
-    # takes the row back where the consumer fails.
-    if ConsumedEvent.objects.filter(consumer=consumer, event_id=event_id).exists():
-        return False
-    ConsumedEvent.objects.create(consumer=consumer, event_id=event_id, consumed_at=now)
-    return True
+    # Insert and look at nothing before: the unique key decides. The caller's savepoint takes the row back where the
+    # consumer fails.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into consumed_events (consumer, event_id, consumed_at) values (%s, %s, %s) on conflict do nothing",
+            [consumer, event_id, now],
+        )
+        return cursor.rowcount == 1
 
 
 @transaction.atomic

@@ -300,6 +300,9 @@ def test_it_tells_missing_credentials_from_missing_rights(api, user_api, guest_a
     assert response["WWW-Authenticate"] == "Bearer"
     problem(guest_api.get("/probe/entries"), 401, "AUTH_REQUIRED")
     problem(user_api.get("/probe/entries"), 403, "FORBIDDEN")
+    assert list(probe.AuditEntry.objects.values_list("action", "object_id")) == [
+        ("access.refused", "/api/v1/probe/entries")
+    ]
     assert staff_api.get("/probe/entries").status_code == 200
 
 

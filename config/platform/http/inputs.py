@@ -8,7 +8,7 @@ are JSON integers, texts are JSON strings, unknown fields are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from rest_framework import fields, serializers
@@ -20,7 +20,6 @@ from config.platform.http.parsing import is_plain, is_storable
 from config.platform.http.problems import camel
 
 BIGGEST = 2**31 - 1
-_SNAKE = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _WHOLE = re.compile(r"-?[0-9]{1,40}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _TEXTS = (
@@ -34,7 +33,13 @@ _TEXTS = (
 
 
 def snake(name: str) -> str:
-    return _SNAKE.sub(lambda match: "_" + match[1].lower(), name)
+    """Return the snake_case form of a camelCase name."""
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+
+
+def spellings(names: Iterable[str]) -> dict[str, str]:
+    """Return the declared name behind each way to write it: `unitPrice` and `unit_price`."""
+    return {spelling: name for name in names for spelling in (name, camel(name))}
 
 
 class Input(serializers.Serializer):
@@ -74,10 +79,10 @@ class Input(serializers.Serializer):
     @classmethod
     def read_query(cls, request: Request, **context: Any) -> dict[str, Any]:
         """Return the validated query parameters; ones that are not declared are left alone."""
-        query = {snake(key): values[-1] for key, values in request.query_params.lists()}
-        declared = cls._declared_fields
+        declared = spellings(cls._declared_fields)
+        query = request.query_params.lists()
         found = cls(
-            data={key: value for key, value in query.items() if key in declared},
+            data={declared[key]: values[-1] for key, values in query if key in declared},
             context={"request": request, "from_query": True, **context},
         )
         found.is_valid(raise_exception=True)
@@ -91,12 +96,14 @@ class Input(serializers.Serializer):
         from_query = bool(self.context.get("from_query"))
         renamed: dict[str, Any] = {}
         refused: dict[str, list[ErrorDetail]] = {}
+        names = spellings(self.fields)
+        ignored = spellings(self.ignored)
         for key, value in data.items():
-            name = snake(key)
+            name = names.get(key, "")
             field = self.fields.get(name)
-            if field is None or field.read_only or key not in (name, camel(name)):
-                if name in self.ignored:
-                    self.dropped.append(name)
+            if field is None or field.read_only:
+                if key in ignored:
+                    self.dropped.append(ignored[key])
                 else:
                     refused[key] = [_detail("This field is not known.", "unknown_field")]
             elif name in renamed:

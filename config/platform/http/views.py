@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from rest_framework import viewsets
@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.platform import idempotency, limits
-from config.platform.errors import IdempotencyKeyRequired, MethodNotAllowed
+from config.platform import audit, idempotency, limits
+from config.platform.errors import Forbidden, IdempotencyKeyRequired, MethodNotAllowed
 from config.platform.http import problems
 from config.platform.http.authentication import ApiAuthentication, Known
 from config.platform.http.context import SAFE_METHODS, actor_of
@@ -155,6 +155,8 @@ class ApiMixin:
         ):
             # The connection may be the broken one; what follows gets another.
             connection.close_if_unusable_or_obsolete()
+        if isinstance(error, Forbidden):
+            self._note_refusal()
         response = Response(
             problems.body(error, request_id=getattr(self.request, "request_id", "")),
             status=error.http_status,
@@ -167,6 +169,22 @@ class ApiMixin:
             )
         response.exception = True
         return response
+
+    def _note_refusal(self: Any) -> None:
+        # Who tries doors that are not theirs is worth knowing (OBS-08).
+        actor = actor_of(self.request)
+        request = self.request
+        try:
+            audit.record(
+                actor=actor,
+                action="access.refused",
+                object_type="address",
+                object_id=request.path[:64],
+                after={"method": request.method, "address": actor.address},
+                now=timezone.now(),
+            )
+        except DatabaseError:
+            logger.exception("a refused access could not be noted")
 
     def finalize_response(self: Any, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(response, Response):
