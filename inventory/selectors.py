@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import (
+    Count,
     Exists,
     F,
     IntegerField,
@@ -562,6 +563,12 @@ def live_holds_expression(line: str, *, now: datetime | None = None) -> Subquery
     return Coalesce(Subquery(units), 0, output_field=IntegerField())  # type: ignore[return-value]
 
 
+def releasable_holds(*, now: datetime | None) -> QuerySet[Reservation]:
+    """Return the live holds whose time is over at `now`; without it, all that carts hold."""
+    live = Reservation.objects.filter(status=Reservation.Status.ACTIVE)
+    return live.filter(expires_at__lte=now) if now else live.filter(order_line_id__isnull=True)
+
+
 def order_holds(*, order_id: UUID) -> QuerySet[Reservation]:
     """Return everything that was ever held for an order, oldest first."""
     return Reservation.objects.filter(order_id=order_id).order_by("id")
@@ -618,6 +625,63 @@ def default_warehouse(*, company_id: UUID) -> Warehouse | None:
         .order_by("-is_default", "-is_active", "priority", "code")
         .first()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class StockAnalytics:
+    """
+    How stock moved in the last `days` (INV-19). Rates are whole percent; `days_of_cover` is None where nothing sold.
+    """
+
+    days: int
+    units_on_shelf: int
+    units_reserved: int
+    units_owed: int
+    units_sold: int
+    units_returned: int
+    reserved_percent: int
+    expired_hold_percent: int
+    turnover_percent: int
+    days_of_cover: int | None
+
+
+def stock_analytics(*, actor: Actor, now: datetime, days: int = 30) -> StockAnalytics:
+    """Return turnover, reserved share, expired-hold rate and days of cover over the last `days`: three statements."""
+    since = now - timedelta(days=days)
+    shelves = StockLevel.objects.filter(company_id=actor.company_id).aggregate(
+        total=Coalesce(Sum("total"), 0),
+        reserved=Coalesce(Sum("reserved"), 0),
+        owed=Coalesce(Sum("backordered"), 0),
+    )
+    moved = StockMovement.objects.filter(
+        company_id=actor.company_id, created_at__gte=since, created_at__lt=now
+    ).aggregate(
+        sold=Coalesce(-Sum("quantity", filter=Q(type=StockMovement.Type.SALE)), 0),
+        returned=Coalesce(Sum("quantity", filter=Q(type=StockMovement.Type.RETURN)), 0),
+    )
+    ended = Reservation.objects.filter(
+        company_id=actor.company_id, updated_at__gte=since, updated_at__lt=now
+    ).aggregate(
+        all=Count("id", filter=~Q(status=Reservation.Status.ACTIVE)),
+        expired=Count("id", filter=Q(status=Reservation.Status.EXPIRED)),
+    )
+    total, sold = shelves["total"], moved["sold"]
+    return StockAnalytics(
+        days=days,
+        units_on_shelf=total,
+        units_reserved=shelves["reserved"],
+        units_owed=shelves["owed"],
+        units_sold=sold,
+        units_returned=moved["returned"],
+        reserved_percent=_percent(shelves["reserved"], total),
+        expired_hold_percent=_percent(ended["expired"], ended["all"]),
+        turnover_percent=_percent(sold, total + sold),
+        days_of_cover=total * days // sold if sold else None,
+    )
+
+
+def _percent(part: int, whole: int) -> int:
+    return round(100 * part / whole) if whole else 0
 
 
 @dataclass(frozen=True, slots=True)

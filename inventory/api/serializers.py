@@ -187,3 +187,20 @@ class CatalogueHealthOutput(Output):
     low = serializers.IntegerField(required=False)
     out_of_stock = serializers.IntegerField(required=False)
     overdue_holds = serializers.IntegerField(required=False)
+
+
+class AnalyticsQuery(Input):
+    days = serializers.IntegerField(min_value=1, max_value=366, default=30)
+
+
+class AnalyticsOutput(Output):
+    days = serializers.IntegerField()
+    units_on_shelf = serializers.IntegerField()
+    units_reserved = serializers.IntegerField()
+    units_owed = serializers.IntegerField()
+    units_sold = serializers.IntegerField()
+    units_returned = serializers.IntegerField()
+    reserved_percent = serializers.IntegerField()
+    expired_hold_percent = serializers.IntegerField()
+    turnover_percent = serializers.IntegerField()
+    days_of_cover = serializers.IntegerField(allow_null=True)

@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/inventory/reserve", views.StockReserveView.as_view()),
     path("products/inventory/release", views.StockReleaseView.as_view()),
     path("products/inventory/low-stock", views.StockViewSet.as_view({"get": "low_stock"})),
+    path("products/inventory/analytics", views.StockAnalyticsView.as_view()),
     path("products/health", views.CatalogueHealthView.as_view()),
     path("products/<str:ref>/inventory", views.ProductStockView.as_view()),
     path("categories", views.CategoriesView.as_view()),

@@ -103,6 +103,20 @@ class StockViewSet(ApiViewSet):
 
 
 @extend_schema(tags=["inventory"])
+class StockAnalyticsView(ApiView):
+    permission_classes = [Staff]
+
+    @extend_schema(parameters=[serializers.AnalyticsQuery], responses=serializers.AnalyticsOutput)
+    def get(self, request: Request) -> Response:
+        """Return turnover, reserved share, expired-hold rate and days of cover of the last `?days=`."""
+        given = serializers.AnalyticsQuery.read_query(request)
+        figures = selectors.stock_analytics(
+            actor=actor_of(request), now=timezone.now(), days=given["days"]
+        )
+        return Response(serializers.AnalyticsOutput(figures).data)
+
+
+@extend_schema(tags=["inventory"])
 class ProductStockRecordsView(ApiView):
     permission_classes = [SignedIn]
 

@@ -304,7 +304,11 @@ class Books:
             for held, units, owed in former:
                 self.take(held, units, owed)
             return None
-        rows = {held.stock_level_id: held for held in own}
+        rows: dict[UUID, HeldUnits] = {}
+        # The row that is the line's already comes first: two rows of one shelf cannot swap keys in one statement.
+        for held in sorted(own, key=lambda held: held.order_line_id != template.order_line_id):
+            if rows.setdefault(held.stock_level_id, held) is not held:
+                self.close(held, CANCELLED)
         placed = []
         for part in parts:
             row = rows.pop(part.level.id, None)

@@ -32,6 +32,10 @@ class Demand:
     variant_id: UUID
     quantity: int
 
+    def __post_init__(self) -> None:
+        if self.quantity < 0:  # it would put units on the shelf that do not exist
+            raise ValueError("a demand cannot be negative")
+
 
 @dataclass(frozen=True, slots=True)
 class Shortage:

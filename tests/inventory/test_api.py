@@ -9,8 +9,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from config.platform.actor import Actor
 from config.platform.models import User, new_id
+from inventory import services as inventory
 from inventory.models import Category, Company, Reservation, StockLevel, StockMovement
+from inventory.services import Demand
 from tests.conftest import Api
 from tests.factories import (
     make_company,
@@ -351,6 +354,32 @@ def test_health_tells_figures_to_staff_only(api: Api, staff_api: Api) -> None:
         "outOfStock": 1,
         "overdueHolds": 0,
     }
+
+
+def test_analytics_of_what_moved(
+    staff_api: Api, user_api: Api, actor_guest: Actor, now: datetime
+) -> None:
+    variant = make_variant(available=10)
+    at = now - timedelta(hours=1)
+    sold, lapsed, held = (Demand(new_id(), variant.id, units) for units in (4, 1, 2))
+    arguments: Any = {"actor": actor_guest, "cart_id": new_id(), "now": at}
+    inventory.assign(
+        **arguments,
+        order_id=new_id(),
+        line_map={sold.line_id: sold.line_id},
+        demands=[sold],
+        expires_at=now,
+    )
+    inventory.confirm(actor=actor_guest, order_id=new_id(), demands=[sold], now=at)
+    inventory.reserve(**arguments, demands=[lapsed], expires_at=at)
+    inventory.reserve(**arguments, demands=[held], expires_at=now + timedelta(hours=1))
+
+    assert code(user_api.get("/products/inventory/analytics")) == (403, "FORBIDDEN")
+    assert code(staff_api.get("/products/inventory/analytics?days=x")) == (400, "VALIDATION_ERROR")
+    assert staff_api.get("/products/inventory/analytics?days=30").json() == {
+        "days": 30, "unitsOnShelf": 6, "unitsReserved": 2, "unitsOwed": 0, "unitsSold": 4, "unitsReturned": 0,
+        "reservedPercent": 33, "expiredHoldPercent": 50, "turnoverPercent": 40, "daysOfCover": 45,
+    }  # fmt: skip
 
 
 def test_the_alias_without_a_version_answers_too(api: Api) -> None:

@@ -223,6 +223,28 @@ def test_assign_takes_what_is_missing_and_names_every_line_it_cannot_hold(
     assert figures(there) == [(1, 2, 3, 0)]
 
 
+def test_assign_joins_what_cart_and_order_hold_on_one_shelf(
+    sale: Any, actor_guest: Actor, now: datetime
+) -> None:
+    variant = make_variant(available=9)
+    sold = sale(variant, 2).hold()
+    inventory.reacquire(
+        actor=actor_guest,
+        order_id=sold.order_id,
+        demands=[Demand(sold.order_line_id, variant.id, 3)],
+        expires_at=now + QUARTER,
+        now=now,
+    )
+    assert figures(variant) == [(4, 5, 9, 0)]
+
+    sold.assign()
+
+    assert figures(variant) == [(7, 2, 9, 0)]
+    assert sorted(Reservation.objects.values_list("status", "quantity", "order_line_id")) == sorted(
+        [("ACTIVE", 2, sold.order_line_id), ("CANCELLED", 2, None)]
+    )
+
+
 def test_assign_holds_for_orders_also_while_cart_holds_are_switched_off(
     sale: Any, settings: Any
 ) -> None:
