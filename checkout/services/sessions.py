@@ -65,6 +65,8 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
             expires_at=now,
         )
     checkout.email = email or checkout.email
+    if email and email != cart.email:
+        _leave_address(checkout, actor=actor, now=now)
     priced = _reprice(checkout, now=now)
     checkout.save(force_insert=is_new)
     if is_new:
@@ -100,8 +102,11 @@ def update(
     checkout = lock(actor=actor, checkout_id=checkout_id)
     check_open(checkout, now=now)
     carts.touch(actor=actor, cart_id=checkout.cart_id, now=now)
+    address_before = checkout.email
     for field, value in clean.items():
         setattr(checkout, field, value)
+    if checkout.email and checkout.email != address_before:
+        _leave_address(checkout, actor=actor, now=now)
     priced = _reprice(checkout, now=now)
     offered = {option.id for option in priced.quote.shipping_options}
     if checkout.shipping_option and priced.quote.shipping is None and offered:
@@ -118,6 +123,11 @@ def update(
         checkout.shipping_option = ""
     checkout.save()
     return selectors.view_of(checkout, now=now, priced=priced)
+
+
+def _leave_address(checkout: Checkout, *, actor: Actor, now: datetime) -> None:
+    """Note the address with the cart too: it is where a reminder goes if the cart is left behind."""
+    carts.set_email(actor=actor, email=checkout.email, cart_id=checkout.cart_id, now=now)
 
 
 @transaction.atomic
