@@ -79,7 +79,7 @@ def seed(*, now: datetime, progress: Progress) -> None:
         _catalogue(actor, now)
         progress("tax, shipping and codes")
         seed_rules(company=company, now=now)
-        pricing.bump(company_id=company.id)
+        pricing.bump(actor=actor, what="demo", now=now)
     # Payments talk to their provider outside any transaction, so these come after.
     if settings.PAYMENT_TEST_PROVIDER and not Order.objects.filter(company=company).exists():
         progress("orders")

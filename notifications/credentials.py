@@ -117,7 +117,6 @@ def _signed(value: str) -> str:
     return str(request.get_signed_cookie(GUEST_COOKIE, default="", salt=GUEST_COOKIE_SALT) or "")
 
 
-
 def _host(scope: dict[str, Any]) -> str:
     host = dict(scope.get("headers", [])).get(b"host", b"")
     return host.decode("latin-1").split(":")[0]

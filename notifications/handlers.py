@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -149,19 +148,18 @@ def tell_refunded(event: PaymentRefunded, envelope: Envelope, now: datetime) -> 
 
 @durable(RecoveryDue, consumer="notifications.cart_recovery")
 def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
+    about = carts.recovery_mail(cart_id=event.aggregate_id, now=now)
+    if not about["still_wanted"]:  # it came back, or was bought, since the reminder fell due
+        return
     assert envelope.company_id is not None
-    cart = carts.view(
-        actor=Actor.system(envelope.company_id, source="outbox"),
-        cart_id=event.aggregate_id,
-        now=now,
-    )
     services.notify(
         company_id=envelope.company_id,
         channel="cart-abandoned",
         recipient=event.email,
-        user_id=UUID(event.user_id) if event.user_id else None,
+        user_id=about["user_id"],
         context={
-            **selectors.cart_context(cart),
+            "lines": about["lines"],
+            "total": about["total"],
             "stage": event.stage,
             "recovery_url": f"{settings.STOREFRONT_URL}/cart/recover/{event.link_token}/",
         },

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import translation
 
-from cart.selectors import CartView
 from config.platform.actor import Actor
 from notifications.errors import NotificationNotFound
 from notifications.models import Notification, Preference, Suppression
@@ -123,21 +122,4 @@ def order_context(order: Order) -> dict[str, Any]:
         "tax_is_included": order.prices_include_tax,
         "total": cash(order.grand_total),
         "refunded": cash(order.refunded_total),
-    }
-
-
-def cart_context(cart: CartView) -> dict[str, Any]:
-    """Return what a reminder says of a cart: the goods and what they come to, nothing about a person."""
-    return {
-        "lines": [
-            {
-                "name": line.name,
-                "options": ", ".join(str(value) for value in line.options.values()),
-                "quantity": line.quantity,
-                "amount": money(line.unit_price * line.quantity, cart.currency),
-            }
-            for line in cart.items
-            if line.unit_price is not None
-        ],
-        "total": money(cart.totals.subtotal, cart.currency),
     }
