@@ -88,7 +88,7 @@ def _take(consumer: str, event_id: UUID, now: datetime) -> bool:
             "insert into consumed_events (consumer, event_id, consumed_at) values (%s, %s, %s) on conflict do nothing",
             [consumer, event_id, now],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 @transaction.atomic
