@@ -31,27 +31,49 @@ class CartPolicy(models.Model):
     company = models.OneToOneField(
         Company, models.CASCADE, primary_key=True, related_name="cart_policy"
     )
-    auto_activate_next_purchase_enabled = models.BooleanField(default=True)
+    auto_activate_next_purchase_enabled = models.BooleanField(
+        _("bring next-purchase items along"), default=True
+    )
     abandonment_threshold_minutes = models.PositiveIntegerField(
-        null=True, blank=True
+        _("minutes until a cart counts as abandoned"), null=True, blank=True
     )  # else CFG-07
-    abandonment_move_to_next_purchase_days = models.PositiveIntegerField(default=7)
-    abandonment_email_enabled = models.BooleanField(default=True)
-    abandonment_sms_enabled = models.BooleanField(default=True)
-    max_abandonment_notifications = models.PositiveIntegerField(default=3)
-    abandonment_notification_interval_hours = models.PositiveIntegerField(default=24)
-    minimum_order_value_for_abandonment = money_field(default=10)
-    max_cart_items_per_user = models.PositiveIntegerField(default=100)
-    cart_expiration_days = models.PositiveIntegerField(default=30)
-    guest_cart_merge_enabled = models.BooleanField(default=True)
-    real_time_stock_validation_enabled = models.BooleanField(default=True)
-    real_time_price_validation_enabled = models.BooleanField(default=True)
-    merge_policy = models.CharField(max_length=9, choices=Merge.choices, default=Merge.SUM)
-    hold_start = models.CharField(max_length=8, choices=HoldStart.choices, default=HoldStart.ADD)
-    hold_minutes = models.PositiveIntegerField(default=15)
-    hold_max_minutes = models.PositiveIntegerField(default=45)
-    max_held_units_per_customer = models.PositiveIntegerField(default=1000)
-    max_held_units_per_address = models.PositiveIntegerField(default=5000)
+    abandonment_move_to_next_purchase_days = models.PositiveIntegerField(
+        _("days until abandoned items wait for the next purchase"), default=7
+    )
+    abandonment_email_enabled = models.BooleanField(_("remind by mail"), default=True)
+    abandonment_sms_enabled = models.BooleanField(_("remind by SMS"), default=True)
+    max_abandonment_notifications = models.PositiveIntegerField(_("reminders at most"), default=3)
+    abandonment_notification_interval_hours = models.PositiveIntegerField(
+        _("hours between reminders"), default=24
+    )
+    minimum_order_value_for_abandonment = money_field(
+        _("value from which a cart is worth a reminder"), default=10
+    )
+    max_cart_items_per_user = models.PositiveIntegerField(_("lines a cart may have"), default=100)
+    cart_expiration_days = models.PositiveIntegerField(_("days a cart lives"), default=30)
+    guest_cart_merge_enabled = models.BooleanField(_("merge guest carts at sign-in"), default=True)
+    real_time_stock_validation_enabled = models.BooleanField(
+        _("look at stock on each read"), default=True
+    )
+    real_time_price_validation_enabled = models.BooleanField(
+        _("tell of changed prices"), default=True
+    )
+    merge_policy = models.CharField(
+        _("quantities of a merge"), max_length=9, choices=Merge.choices, default=Merge.SUM
+    )
+    hold_start = models.CharField(
+        _("holds begin"), max_length=8, choices=HoldStart.choices, default=HoldStart.ADD
+    )
+    hold_minutes = models.PositiveIntegerField(_("minutes a hold lasts"), default=15)
+    hold_max_minutes = models.PositiveIntegerField(
+        _("minutes a hold lasts at most, renewals included"), default=45
+    )
+    max_held_units_per_customer = models.PositiveIntegerField(
+        _("units one customer may hold"), default=1000
+    )
+    max_held_units_per_address = models.PositiveIntegerField(
+        _("units one address may hold"), default=5000
+    )
 
     class Meta:
         db_table = "cart_policies"
@@ -235,6 +257,15 @@ class Cart(models.Model):
         return str(self.id)
 
 
+class AbandonedCart(Cart):
+    """The recovery queue's view of carts: the same rows, for a page of its own in the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("abandoned cart")
+        verbose_name_plural = _("abandoned carts")
+
+
 class CartLine(models.Model):
     """A variant in one of the cart's three lists. `copy` keeps deliberate duplicates apart."""
 
@@ -306,6 +337,8 @@ class CartEvent(models.Model):
 
     class Meta:
         db_table = "cart_events"
+        verbose_name = _("cart event")
+        verbose_name_plural = _("cart events")
         indexes = [models.Index(fields=["cart", "-version", "-id"], name="cart_event_log")]
 
 

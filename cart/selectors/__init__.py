@@ -10,25 +10,36 @@ from cart.selectors.carts import (
     summary,
     view,
 )
-from cart.selectors.recovery import AbandonedMetrics, abandoned_metrics, recovery_mail
+from cart.selectors.checks import Finding, Validation, quote_for, validate
+from cart.selectors.recovery import (
+    AbandonedMetrics,
+    abandoned_metrics,
+    currency_of,
+    recovery_mail,
+)
 from cart.selectors.views import CartView, HoldView, LineView, Problem, Totals, Warning
 
 __all__ = [
     "AbandonedMetrics",
     "CartView",
+    "Finding",
     "HoldView",
     "LineView",
     "Problem",
     "Summary",
     "Totals",
+    "Validation",
     "Warning",
     "abandoned_metrics",
     "badge",
+    "currency_of",
     "find",
     "history",
     "latest_head",
     "past",
+    "quote_for",
     "recovery_mail",
     "summary",
+    "validate",
     "view",
 ]

@@ -16,6 +16,7 @@ from django.utils import translation
 from cart.models import Cart
 from cart.selectors.carts import view
 from config.platform.actor import Actor
+from inventory.models import Company
 
 
 def recovery_mail(*, cart_id: UUID, now: datetime) -> dict[str, Any]:
@@ -111,3 +112,8 @@ def abandoned_metrics(
         recovered_value=recovered_value,
         orders=orders,
     )
+
+
+def currency_of(*, company_id: UUID) -> str:
+    """Return the company's own currency."""
+    return Company.objects.values_list("currency", flat=True).get(id=company_id)

@@ -428,7 +428,7 @@ def load_lines(
             status=status,
             backorder=policy == "continue",
             price=price,
-            free=free,
+            free=int(free),  # a sum, so a decimal as far as the driver knows
         )
         if id is None:
             facts.append(known)

@@ -10,6 +10,7 @@ from cart.services.carts import (
     ensure,
     lock,
     policy,
+    refresh,
     set_destination,
     set_email,
     touch,
@@ -17,7 +18,7 @@ from cart.services.carts import (
 )
 from cart.services.codes import apply_code, remove_code
 from cart.services.history import Brought, re_add, reopen, restore_version
-from cart.services.holds import hold, release_hold
+from cart.services.holds import hold, release_hold, require_holds
 from cart.services.knobs import set_policy, toggle
 from cart.services.lines import (
     NewItem,
@@ -25,6 +26,7 @@ from cart.services.lines import (
     change_line,
     clear,
     duplicate_line,
+    edit_for_customer,
     move_line,
     remove_line,
 )
@@ -67,6 +69,7 @@ __all__ = [
     "delete_old",
     "dismiss",
     "duplicate_line",
+    "edit_for_customer",
     "ensure",
     "expire_due",
     "hold",
@@ -80,6 +83,7 @@ __all__ = [
     "preview_merge",
     "preview_recovery",
     "re_add",
+    "refresh",
     "release_hold",
     "remove_bundle",
     "remove_code",
@@ -87,6 +91,7 @@ __all__ = [
     "remove_lines",
     "reopen",
     "request_recovery",
+    "require_holds",
     "restore",
     "restore_version",
     "send_due_recoveries",

@@ -19,7 +19,7 @@ from cart.events import CartConverted, CartCreated, CartUpdated
 from cart.events import CartExpired as CartExpiredEvent
 from cart.models import Cart, CartPolicy
 from cart.selectors.carts import view
-from cart.selectors.state import find_head, load_lines
+from cart.selectors.state import ACTIVE, find_head, load_lines
 from cart.selectors.views import CartView, basket_of, judge
 from cart.services import texts
 from cart.services.change import Change, open_cart
@@ -29,6 +29,7 @@ from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.models import Company
+from pricing import engine
 from pricing.engine import Basket, Place
 from pricing.errors import CurrencyUnknown
 from pricing.models import Price
@@ -127,14 +128,25 @@ def ensure_for_write(
     product_ids: Iterable[UUID] = (),
 ) -> Change:
     """Like `open_cart`, but a signed-in caller without a cart gets one. Call within a transaction."""
-    asked = {"skus": list(skus), "variant_ids": list(variant_ids), "product_ids": list(product_ids)}
+    skus, variant_ids, product_ids = list(skus), list(variant_ids), list(product_ids)
+    for_new = actor.user_id is not None and cart_id is None
     try:
-        return open_cart(actor=actor, now=now, cart_id=cart_id, expected=expected, **asked)
+        return open_cart(
+            actor=actor,
+            now=now,
+            cart_id=cart_id,
+            expected=expected,
+            skus=skus,
+            variant_ids=variant_ids,
+            product_ids=product_ids,
+        )
     except (CartNotFound, CartExpired):
-        if actor.user_id is None or cart_id is not None:
+        if not for_new:
             raise
     create(actor=actor, now=now)
-    return open_cart(actor=actor, now=now, **asked)
+    return open_cart(
+        actor=actor, now=now, skus=skus, variant_ids=variant_ids, product_ids=product_ids
+    )
 
 
 def _current(actor: Actor, now: datetime) -> CartView | None:
@@ -277,6 +289,35 @@ def update(
         _revalue(change)
     change.announce(CartUpdated)
     return change.commit("cart.updated")
+
+
+# Reasons for which a code will not come to apply again.
+_FOR_GOOD = {engine.UNKNOWN, engine.EXPIRED, engine.USED_UP}
+
+
+@transaction.atomic
+def refresh(
+    *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
+) -> CartView:
+    """
+    Look at everything anew: holds that lapsed are taken again where stock allows, codes that are over are dropped
+    with a notice, the quote is made from today's prices and rules.
+    """
+    change = open_cart(actor=actor, now=now, cart_id=cart_id, expected=expected)
+    for line in change.in_list(ACTIVE):
+        if change.holds_at_once and not line.held(now) and line.facts.is_sold:
+            change.edit(line)
+    change.settle(refuse=False)
+    change.head.quote_key = ""  # whatever is stored
+    _judged, quote, _key = change.priced()
+    for refused in quote.not_applied:
+        if refused.reason in _FOR_GOOD:
+            change.head.codes = [code for code in change.head.codes if code != refused.code]
+            change.say(
+                "DISCOUNT_DROPPED", refused.message, code=refused.code, reason=refused.reason
+            )
+    change.announce(CartUpdated)
+    return change.commit("cart.refreshed")
 
 
 def set_destination(
@@ -462,6 +503,8 @@ def convert(*, actor: Actor, cart_id: UUID, order_id: UUID, now: datetime) -> Ca
         bought = cursor.fetchone()
         if bought is None:
             raise CartEmpty
+        if bought[1]:  # something that was not bought is still held
+            inventory.release_cart(actor=actor, cart_id=head.id, now=now)
         cursor.execute(_FRESH, values)
     owner = str(head.user_id) if head.user_id else None
     outbox.publish(
@@ -492,7 +535,9 @@ _CONVERT = """
     UPDATE carts SET status = 'CONVERTED', order_id = %(order)s, converted_at = %(now)s, version = %(version)s,
            checkout_id = NULL, next_notification_at = NULL, updated_at = %(now)s
      WHERE id = %(cart)s AND EXISTS (SELECT 1 FROM cart_items line WHERE line.cart_id = %(cart)s AND line.list = 'active')
-    RETURNING id
+    RETURNING id, EXISTS (
+        SELECT 1 FROM stock_reservations hold
+         WHERE hold.cart_id = %(cart)s AND hold.status = 'ACTIVE' AND hold.order_line_id IS NULL)
 """
 _FRESH = """
     WITH made AS (

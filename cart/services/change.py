@@ -162,8 +162,8 @@ class Change:
         self._dirty[line.id] = line
         self._unsettled.add(line.id)
 
-    def say(self, code: str, message: str, line: Line | None = None, **extra: Any) -> None:
-        self.warnings.append(Warning(code, line.id if line else None, message, extra))
+    def say(self, warning: str, message: str, line: Line | None = None, **extra: Any) -> None:
+        self.warnings.append(Warning(warning, line.id if line else None, message, extra))
 
     # --- holds ---
 

@@ -26,13 +26,19 @@ from cart.selectors.views import ITEM_NOT_MOVED, PRICE_IGNORED, CartView
 from cart.services import texts
 from cart.services.carts import ensure_for_write
 from cart.services.change import Change, new_line, open_cart
+from config.platform import audit
 from config.platform.actor import Actor
-from config.platform.errors import ApplicationError, FieldError, ValidationFailed
+from config.platform.errors import ApplicationError, FieldError, Forbidden, ValidationFailed
 from inventory.errors import ProductDiscontinued, ProductNotFound, VariantInvalid
 from inventory.services import Shortage
 from pricing.errors import PriceMissing
 
 LISTS = (ACTIVE, NEXT, SAVED)
+MOVED = {
+    ACTIVE: "cart.item_activated",
+    NEXT: "cart.moved_to_next_purchase",
+    SAVED: "cart.item_saved",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +241,7 @@ def move_line(
     if to == ACTIVE:
         require_price(line.facts)
     change.announce(ItemMoved, line_id=str(line.id), sku=line.facts.sku, to_list=to)
-    name = "cart.moved_to_next_purchase" if to == NEXT else "cart.item_saved"
-    return change.commit(name, summary=f"{line.facts.sku} → {to}")
+    return change.commit(MOVED[to], summary=f"{line.facts.sku} → {to}")
 
 
 @transaction.atomic
@@ -275,6 +280,36 @@ def duplicate_line(
     require_price(twin.facts)
     change.announce(ItemAdded, line_id=str(twin.id), sku=twin.facts.sku, quantity=twin.quantity)
     return change.commit("cart.item_duplicated", summary=twin.facts.sku)
+
+
+@transaction.atomic
+def edit_for_customer(
+    *, actor: Actor, cart_id: UUID, line_id: UUID, quantity: int | None, now: datetime
+) -> CartView:
+    """
+    Change or remove (`quantity` None) a line of a customer's cart, as a member of staff, with an audit entry.
+
+    :raises Forbidden: if the caller is not staff
+    :raises ItemNotFound: if the cart has no such line
+    :raises InsufficientStock: if there are not that many
+    """
+    if not actor.sees_everything:
+        raise Forbidden
+    if quantity is None:
+        view = remove_line(actor=actor, cart_id=cart_id, line_id=line_id, now=now)
+    else:
+        view = change_line(
+            actor=actor, cart_id=cart_id, line_id=line_id, quantity=quantity, now=now
+        )
+    audit.record(
+        actor=actor,
+        action="cart.line_removed" if quantity is None else "cart.line_changed",
+        object_type="cart",
+        object_id=cart_id,
+        after={"lineId": str(line_id), "quantity": quantity, "version": view.version},
+        now=now,
+    )
+    return view
 
 
 # --- parts of verbs, within an open change ----------------------------------------------------------

@@ -89,23 +89,27 @@ def _due(where: str, skip: str, values: dict[str, Any]) -> list[_Due]:
     # The lock comes last in SQL and the limit before it, so the rows are chosen and locked in one statement.
     with connection.cursor() as cursor:
         cursor.execute(_DUE.format(where=where, skip=skip), values)
-        return [
-            _Due(*row[:10], interval=timedelta(hours=row[10]), by_mail=row[11])
-            for row in cursor.fetchall()
-        ]
+        return [_Due(*row[:10], timedelta(hours=row[10]), row[11]) for row in cursor.fetchall()]
 
 
 @transaction.atomic
 def send_due_recoveries(*, now: datetime, limit: int = 500) -> int:
     """
-    Announce the reminders that are due, and return how many.
+    Announce reminders that are due, of up to `limit` carts, and return how many; 0 when none is left.
 
     Each cart is looked at again under lock: still abandoned, worth it, reachable, nothing bought since, below the cap.
     One that will not be reminded leaves the queue. At most one reminder per (cart, cycle, stage), whatever happens.
     """
     if not flags.is_enabled(RECOVERY_FLAG):
         return 0
-    due = _due(_IS_DUE, "SKIP LOCKED", {"now": now, "limit": limit})
+    while due := _due(_IS_DUE, "SKIP LOCKED", {"now": now, "limit": limit}):
+        if sent := _send_wanted(due, now=now):
+            return sent
+    return 0
+
+
+def _send_wanted(due: Sequence[_Due], *, now: datetime) -> int:
+    """Remind of those carts that are still worth it; the others leave the queue."""
     wanted = [
         cart
         for cart in due

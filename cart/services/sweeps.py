@@ -182,6 +182,7 @@ def _release(marked: list[tuple[UUID, UUID, UUID | None, int]], *, now: datetime
         .distinct()
     )
     for cart_id, company_id in held:
+        assert cart_id is not None
         inventory.release_cart(actor=Actor.system(company_id), cart_id=cart_id, now=now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from config.environment import (
@@ -241,6 +242,26 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "notifications.tasks.send_messages",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
+    },
+    "mark abandoned carts": {
+        "task": "cart.tasks.mark_abandoned",
+        "schedule": timedelta(minutes=15),
+    },
+    "remind of abandoned carts": {
+        "task": "cart.tasks.send_recoveries",
+        "schedule": timedelta(minutes=10),
+    },
+    "expire carts": {
+        "task": "cart.tasks.expire_carts",
+        "schedule": crontab(minute=0),
+    },
+    "keep abandoned items for the next purchase": {
+        "task": "cart.tasks.move_to_next_purchase",
+        "schedule": crontab(hour=2, minute=0),
+    },
+    "clean up carts": {
+        "task": "cart.tasks.clean_up",
+        "schedule": crontab(hour=3, minute=0),
     },
     "release expired holds": {
         "task": "inventory.tasks.release_expired_holds",

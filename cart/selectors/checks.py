@@ -1,0 +1,127 @@
+"""Looking at a cart without changing it: is it fit to be bought, what would shipping and tax come to, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from cart.selectors.carts import view
+from cart.selectors.state import find_head, load_lines
+from cart.selectors.views import CartView, basket_of, judge
+from config.platform.actor import Actor
+from inventory.models import Product, ProductRelation
+from pricing import services as pricing
+from pricing.engine import Place, Quote
+
+ERROR, WARNING = "error", "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a cart; an error keeps it from being bought."""
+
+    code: str
+    severity: str
+    item_id: UUID | None
+    message: str
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    valid: bool
+    findings: list[Finding]
+
+
+def validate(*, actor: Actor, now: datetime, cart_id: UUID | None = None) -> Validation:
+    """
+    Return everything that is, or may be, wrong with the caller's cart, line by line; alternatives for what is gone.
+
+    :raises CartNotFound: if there is none for this caller
+    """
+    cart = view(actor=actor, now=now, cart_id=cart_id)
+    instead = _alternatives(cart)
+    findings = [
+        Finding(
+            problem.code,
+            ERROR,
+            line.id,
+            problem.message,
+            {**problem.extra, "alternatives": instead.get(line.product_id, [])},
+        )
+        for line, problem in cart.problems
+    ]
+    most = settings.CART_MAX_QUANTITY_PER_LINE
+    findings += [
+        Finding(
+            "CART_LIMIT_EXCEEDED",
+            ERROR,
+            line.id,
+            _("At most %(most)d units of one item are possible.") % {"most": most},
+            {"limit": most, "requested": line.quantity},
+        )
+        for line in cart.items
+        if line.quantity > most
+    ]
+    if not cart.items:
+        findings.append(Finding("CART_EMPTY", WARNING, None, _("The cart is empty."), {}))
+    findings += [
+        Finding(warning.code, WARNING, warning.item_id, warning.message, warning.extra)
+        for warning in cart.warnings
+    ]
+    return Validation(not any(finding.severity == ERROR for finding in findings), findings)
+
+
+def _alternatives(cart: CartView) -> dict[UUID, list[dict[str, str]]]:
+    gone = {line.product_id for line, _problem in cart.problems}
+    if not gone:
+        return {}
+    related = (
+        ProductRelation.objects.filter(
+            product_id__in=gone,
+            kind=ProductRelation.Kind.ALTERNATIVE,
+            related__status=Product.Status.ACTIVE,
+        )
+        .select_related("related")
+        .order_by("-weight", "id")
+    )
+    found: dict[UUID, list[dict[str, str]]] = {}
+    for relation in related:
+        found.setdefault(relation.product_id, []).append(
+            {
+                "productId": str(relation.related_id),
+                "name": relation.related.name,
+                "url": f"/products/{relation.related.slug}/",
+            }
+        )
+    return found
+
+
+def quote_for(
+    *,
+    actor: Actor,
+    destination: Place,
+    now: datetime,
+    shipping_option: str | None = None,
+    cart_id: UUID | None = None,
+) -> Quote:
+    """
+    Return what the caller's cart would cost if it went there; nothing is stored.
+
+    :raises CartNotFound: if there is none for this caller
+    """
+    head = find_head(actor=actor, now=now, cart_id=cart_id)
+    lines, _facts = load_lines(head=head, now=now)
+    basket = basket_of(
+        head=head,
+        judged=judge(head=head, lines=lines, now=now),
+        destination=destination,
+        shipping_option=shipping_option,
+    )
+    return pricing.quote(actor=actor, basket=basket, now=now, revision=head.revision)
