@@ -92,7 +92,7 @@ class ItemsInput(Input):
 
 
 class EstimateInput(ItemsInput):
-    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", max_length=2)
+    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", help_text="Two letters.")
     state = serializers.CharField(required=False, allow_blank=True, max_length=40, default="")
     postal_code = serializers.CharField(required=False, allow_blank=True, max_length=20, default="")
     codes = serializers.ListField(
@@ -105,7 +105,7 @@ class ShippingQuery(Input):
     """The items as `SKU:quantity`, divided by commas."""
 
     currency = CurrencyField(required=False)
-    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", max_length=2)
+    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", help_text="Two letters.")
     state = serializers.CharField(required=False, allow_blank=True, max_length=40, default="")
     postal_code = serializers.CharField(required=False, allow_blank=True, max_length=20, default="")
     items = serializers.CharField(max_length=4_000)

@@ -1,0 +1,66 @@
+"""One violation for each invariant of pricing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+
+from config.platform.models import new_id
+from pricing.models import PriceChange, Promotion, PromotionUse
+from tests.factories import make_priced_variant, make_promotion
+from tests.plants import loosen, plant, sql
+
+
+def use(promotion: Promotion, **fields: Any) -> PromotionUse:
+    return PromotionUse.objects.create(
+        **{
+            "promotion": promotion,
+            "order_id": new_id(),
+            "customer_key": "email:a@example.com",
+            "amount": Decimal(1),
+            "currency": "USD",
+            "used_at": timezone.now(),
+            **fields,
+        }
+    )
+
+
+@plant("R01")
+def a_use_nobody_counted() -> None:
+    use(make_promotion(usage_limit=3))
+
+
+@plant("R02")
+def one_use_too_many_for_a_customer() -> None:
+    promotion = make_promotion(per_customer_limit=1, used_count=2)
+    use(promotion)
+    use(promotion)
+
+
+@plant("R04")
+def a_use_of_a_code_that_never_was() -> None:
+    use(make_promotion("SAVE10"), code="OTHER")
+
+
+@plant("R05")
+def a_price_its_history_does_not_know() -> None:
+    variant = make_priced_variant("10.00")
+    now = timezone.now()
+    for amount, age in (("10.00", 2), ("12.00", 1)):
+        PriceChange.objects.create(
+            variant=variant,
+            currency="USD",
+            new_amount=Decimal(amount),
+            actor="system",
+            changed_at=now - timedelta(hours=age),
+        )
+
+
+@plant("R06")
+def a_deleted_promotion_whose_code_works() -> None:
+    promotion = make_promotion("SAVE10")
+    loosen("promotions", "coupons")
+    sql("update promotions set deleted_at = now(), is_active = false where id = %s", promotion.id)
