@@ -81,7 +81,7 @@ def order_list(request: HttpRequest) -> HttpResponse:
 def account(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     context = {
-        "name": user.first_name,
+        "name": user.name.split(" ")[0],
         "orders": [_row(row) for row in _own(actor_of(request))[:LATEST]],
     }
     return render(request, "orders/account.html", context)

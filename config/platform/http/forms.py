@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
@@ -89,9 +89,10 @@ def _kept(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def _replayed(replay: idempotency.Replay) -> HttpResponse:
-    response = replay.response()
-    if 300 <= replay.status < 400 and replay.content:
-        response.content = b""
+    if not 300 <= replay.status < 400:
+        return replay.response()
+    response = HttpResponseRedirect(replay.headers["Location"])
+    if replay.content:
         set_guest_cookie(response, replay.content.decode())
     return response
 
