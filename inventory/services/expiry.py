@@ -45,13 +45,13 @@ def release_expired(*, company_id: UUID | None = None, now: datetime, limit: int
             return 0
         cursor.execute(
             """
-            WITH due AS (
-                SELECT r.id FROM stock_reservations r
-                 WHERE r.status = 'ACTIVE' AND r.expires_at <= %(now)s AND r.stock_level_id = ANY(%(locked)s)
-                 ORDER BY r.expires_at LIMIT %(limit)s),
-            closed AS (
+            WITH closed AS (
                 UPDATE stock_reservations r SET status = 'EXPIRED', released_at = %(now)s, updated_at = %(now)s
-                  FROM due WHERE r.id = due.id
+                 -- an array, not a join: no estimate of how many are due can make this quadratic
+                 WHERE r.id = ANY(ARRAY(
+                    SELECT d.id FROM stock_reservations d
+                     WHERE d.status = 'ACTIVE' AND d.expires_at <= %(now)s AND d.stock_level_id = ANY(%(locked)s)
+                     ORDER BY d.expires_at LIMIT %(limit)s))
                 RETURNING r.company_id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id,
                           r.quantity, r.backordered),
             freed AS (
