@@ -141,7 +141,10 @@ def test_adjust_needs_a_reason_and_goes_through_the_service(
     before = snapshot()
 
     assert page.status_code == 200
-    assert "3 free, 2 held, 5 on the shelf" in page.content.decode()
+    text = page.content.decode()
+    assert "3 free, 2 held, 5 on the shelf" in text
+    assert all(f'name="{name}"' in text for name in ("quantity", "type", "reference", "notes"))
+    assert 'type="submit"' in text
     assert office.post(address, {"quantity": -1, "type": "DAMAGE", "notes": ""}).status_code == 200
     refused = office.post(address, {"quantity": -4, "type": "DAMAGE", "notes": "fell"})
     assert said(refused) == ["3 of MUG are free, 2 are promised."]
