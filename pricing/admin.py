@@ -69,8 +69,10 @@ class ServedAdmin(ModelAdmin):
     def serve(self, request: HttpRequest, obj: Any, given: dict[str, Any], change: bool) -> Model:
         raise NotImplementedError
 
-    def save_related(self, *args: Any, **kwargs: Any) -> None:
-        """The service has written them."""
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Write nothing: the service has; rows beside the form are only shown."""
+        for formset in formsets:
+            formset.new_objects = formset.changed_objects = formset.deleted_objects = []
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
         return [str(obj) for obj in objs], {}, set(), []
