@@ -531,7 +531,7 @@ class StripeGateway:
             settings.STRIPE_SECRET_KEY,
             http_client=stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT_SECONDS),
             max_network_retries=0,
-            **({"base_addresses": {"api": host}} if host else {}),
+            base_addresses={"api": host} if host else None,
         )
         try:
             return run(client)

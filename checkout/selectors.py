@@ -117,7 +117,7 @@ def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) 
         quote = priced.quote
     else:  # placed or over: what was agreed, or last shown
         ends = [_order_hold(order)] if order is not None else []
-        quote = Quote.from_json(order.quote if order is not None else checkout.quote)
+        quote = Quote.from_json(order.quote if order is not None else checkout.quote or {})
     return CheckoutView(
         checkout=checkout,
         quote=quote,

@@ -6,7 +6,7 @@ from config.platform.invariants import Check
 from orders.models import Order
 
 _STEPS = ", ".join(
-    f"('{start.value}', '{target.value}')"
+    f"('{start}', '{target}')"
     for start in Order.Status
     for target in sorted(Order.TRANSITIONS[start])
 )

@@ -55,7 +55,7 @@ def find(*, actor: Actor, reference: str, token: str = "") -> Order:
         orders = orders.filter(number=reference.upper())
     else:
         raise OrderNotFound
-    order = orders.first()
+    order: Order | None = orders.first()
     if order is None or not (_may_see(actor, order) or _opens(token, order)):
         raise OrderNotFound
     return order
@@ -87,7 +87,7 @@ def look_up(*, actor: Actor, number: str, email: str) -> Order:
 
     :raises OrderNotFound: the same for a wrong number and a wrong address
     """
-    order = (
+    order: Order | None = (
         Order.objects.filter(company_id=actor.company_id, number=number.strip().upper()[:50])
         .prefetch_related("lines", "shipments")
         .first()

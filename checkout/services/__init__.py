@@ -13,17 +13,14 @@ from checkout.services.inbox import (
 )
 from checkout.services.payments import (
     capture,
-    close_open_payments,
     complete,
     confirm_free,
     open_intent,
     pay,
-    reconcile,
-    record,
-    settle,
     start_payment,
 )
 from checkout.services.placing import place
+from checkout.services.recording import record
 from checkout.services.refunding import (
     execute_refund,
     execute_refunds,
@@ -31,6 +28,7 @@ from checkout.services.refunding import (
     refund_units,
 )
 from checkout.services.sessions import calculate, expire_due, initialize, update
+from checkout.services.settling import close_open_payments, reconcile, settle
 from checkout.services.simulation import Delivery, Outcome, simulate
 
 __all__ = [

@@ -11,8 +11,8 @@ from django.db import transaction
 from cart import services as carts
 from checkout import selectors
 from checkout.models import Checkout
-from checkout.services.payments import close_for_cancel
 from checkout.services.sessions import lock, move
+from checkout.services.settling import close_for_cancel
 from config.platform.actor import Actor
 from config.platform.errors import DependencyUnavailable, InvalidTransition
 from orders import services as orders

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from checkout.gateway import gateway_of
 from checkout.models import Payment, WebhookInbox
-from checkout.services.payments import settle
+from checkout.services.settling import settle
 from config.platform import outbox
 from config.platform.errors import InvalidTransition, NotFound
 

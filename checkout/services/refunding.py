@@ -21,7 +21,7 @@ from checkout.errors import RefundExceedsPayment
 from checkout.events import PaymentRefunded
 from checkout.gateway import ProviderRefused, ProviderUnavailable, RemoteRefund, gateway_of
 from checkout.models import Payment, PaymentStatusChange, Refund
-from checkout.services.payments import note_status
+from checkout.services.recording import note_status
 from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.errors import DependencyUnavailable
@@ -240,7 +240,8 @@ def _left(payment: Payment) -> Decimal:
     pending = Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).aggregate(
         pending=Sum("amount")
     )["pending"]
-    return payment.captured_amount - payment.refunded_amount - (pending or Decimal(0))
+    left: Decimal = payment.captured_amount - payment.refunded_amount - (pending or Decimal(0))
+    return left
 
 
 def _system(request: RefundRequest) -> Actor:

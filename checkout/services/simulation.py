@@ -11,7 +11,7 @@ from checkout.errors import PaymentNotFound
 from checkout.gateway import TestGateway, gateway_of, sign
 from checkout.models import Payment
 from checkout.services.inbox import drain_inbox, receive_webhook
-from checkout.services.payments import settle
+from checkout.services.settling import settle
 from config.platform.actor import Actor
 from config.platform.errors import InvalidTransition
 from inventory import services as inventory

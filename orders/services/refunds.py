@@ -45,7 +45,8 @@ def refundable(order: Order) -> Decimal:
     asked = RefundRequest.objects.filter(
         order=order, payment_id=None, status=RefundRequest.Status.DUE
     ).aggregate(asked=Sum("amount"))["asked"]
-    return order.grand_total - order.refunded_total - (asked or Decimal(0))
+    left: Decimal = order.grand_total - order.refunded_total - (asked or Decimal(0))
+    return left
 
 
 def shipping_share(order: Order, price: Decimal) -> Decimal:

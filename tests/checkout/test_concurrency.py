@@ -60,7 +60,7 @@ def test_without_the_locks_twenty_checkouts_trip_over_each_other(ready):
 
 
 def test_completing_from_all_sides_confirms_once(ready):
-    order, payment = ready.pay()
+    _, payment = ready.pay()
     ready.simulate(payment, delivery="normal")
 
     def side(index):
@@ -88,9 +88,11 @@ def test_the_same_webhook_eight_times_at_once_is_one_row(ready):
 
     ids = together(
         8,
-        lambda index: checkout.receive_webhook(
-            provider="test", body=body, signature=signature, now=ready.now
-        ).pk,
+        lambda index: (
+            checkout.receive_webhook(
+                provider="test", body=body, signature=signature, now=ready.now
+            ).pk
+        ),
     )
 
     assert len(set(ids)) == 1
@@ -161,14 +163,19 @@ def test_the_last_unit_goes_to_one_of_many_buyers(shop, now):
 
 def test_no_provider_is_called_inside_a_transaction(ready, monkeypatch):
     called = []
+
+    def watched(name):
+        original = getattr(TestGateway, name)
+
+        def call(self, **arguments):
+            assert not transaction.get_connection().in_atomic_block, name
+            called.append(name)
+            return original(self, **arguments)
+
+        return call
+
     for name in ("create", "retrieve", "capture", "cancel", "refund"):
-
-        def watched(self, *, _original=getattr(TestGateway, name), _name=name, **arguments):
-            assert not transaction.get_connection().in_atomic_block, _name
-            called.append(_name)
-            return _original(self, **arguments)
-
-        monkeypatch.setattr(TestGateway, name, watched)
+        monkeypatch.setattr(TestGateway, name, watched(name))
 
     order, payment = ready.pay()
     ready.simulate(payment, "decline")

@@ -13,7 +13,7 @@ from cart.models import Cart
 from checkout import services as checkout
 from checkout.gateway import TestGateway
 from checkout.models import Checkout, Payment, TestCharge
-from checkout.services import payments, placing
+from checkout.services import payments, placing, recording, settling
 from config.platform import invariants, relay
 from config.platform.errors import ApplicationError
 from config.platform.models import new_id
@@ -134,7 +134,10 @@ def customer_is_gone(buyer: Buyer, point: int) -> list[str]:
     problems = wrong(SAFETY) + wrong(LIVENESS) + books(buyer)
     order = Order.objects.filter(checkout_id=buyer.checkout_id).first()
     if order is None:
-        if Cart.objects.get(pk=Checkout.objects.get(pk=buyer.checkout_id).cart_id).status != "ACTIVE":
+        if (
+            Cart.objects.get(pk=Checkout.objects.get(pk=buyer.checkout_id).cart_id).status
+            != "ACTIVE"
+        ):
             problems.append("no order, and the cart is gone")
     elif order.status not in {"confirmed", "cancelled"}:
         problems.append(f"left as {order.status}")
@@ -187,9 +190,7 @@ def test_a_crash_at_any_point_of_a_refund_gives_the_money_back_once(prepare, sta
 # --- what the matrix is worth: wrong designs that it has to find -------------------------------------
 
 
-def test_it_finds_a_charge_made_before_it_is_written_down(
-    prepare, monkeypatch, broken_on_purpose
-):
+def test_it_finds_a_charge_made_before_it_is_written_down(prepare, monkeypatch, broken_on_purpose):
     def charge_first(*, actor, order_id: UUID, method, now) -> Payment:
         order = Order.objects.get(pk=order_id)
         gateway = TestGateway()
@@ -213,9 +214,7 @@ def test_it_finds_a_charge_made_before_it_is_written_down(
         verify=lambda buyer, point: books(buyer),
     )
 
-    assert {problem for _, problem in report.problems} == {
-        "a charge of 24.900 that we do not know"
-    }
+    assert {problem for _, problem in report.problems} == {"a charge of 24.900 that we do not know"}
 
 
 def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
@@ -233,9 +232,7 @@ def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
             pricing.redeem(
                 actor=actor, order_id=order.id, quote=priced.quote, customer_key="", now=now
             )
-            placing.carts.convert(
-                actor=actor, cart_id=found.cart_id, order_id=order.id, now=now
-            )
+            placing.carts.convert(actor=actor, cart_id=found.cart_id, order_id=order.id, now=now)
             Checkout.objects.filter(pk=found.pk).update(order=order, status="PAYMENT_PENDING")
         return order
 
@@ -253,11 +250,11 @@ def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
 def test_it_finds_money_and_order_settled_in_two_transactions(
     prepare, monkeypatch, broken_on_purpose
 ):
-    taken = payments._money_in
+    taken = recording._money_in
 
     def torn(*, payment_id, remote, now):
         with monkeypatch.context() as patched:
-            patched.setattr(payments, "_money_in", lambda *args, **kwargs: None)
+            patched.setattr(recording, "_money_in", lambda *args, **kwargs: None)
             payment = record(payment_id=payment_id, remote=remote, now=now)
         if payment.status == "CAPTURED" and payment.order.status == "draft":
             with transaction.atomic():
@@ -269,8 +266,8 @@ def test_it_finds_money_and_order_settled_in_two_transactions(
     def buyer_actor(found):
         return placing.selectors.owner_of(found)
 
-    record = payments.record
-    monkeypatch.setattr(payments, "record", torn)
+    record = recording.record
+    monkeypatch.setattr(settling, "record", torn)
 
     def settled() -> Buyer:
         buyer = prepare()

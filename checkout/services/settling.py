@@ -1,0 +1,180 @@
+"""
+Bringing our books in line with the providers': one payment, those no longer needed, all that were forgotten.
+
+`settle` is the one function behind webhooks, `complete` and reconciliation. Nothing here runs inside a
+transaction: the provider is asked first, then `record` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db.models import Q
+
+from checkout.errors import (
+    PaymentFailed,
+    PaymentNotFound,
+)
+from checkout.gateway import (
+    Gateway,
+    ProviderRefused,
+    ProviderUnavailable,
+    Remote,
+    gateway_of,
+)
+from checkout.models import Payment
+from checkout.services.recording import record
+from config.platform.errors import (
+    DependencyUnavailable,
+)
+from orders.models import Order
+
+logger = structlog.get_logger(__name__)
+
+S = Payment.Status
+POLL_AFTER = timedelta(minutes=2)  # an open payment nobody told us about
+POLL_ENDED_AFTER = timedelta(hours=1)  # a failed one: banks have second thoughts
+POLL_ENDED_FOR = timedelta(days=2)
+
+
+def settle(*, payment_id: UUID, now: datetime) -> Payment:
+    """
+    Bring a payment, its order and its stock in line with what the provider says now.
+
+    The one function behind webhooks, `complete` and reconciliation; it may run at any time, any number
+    of times, in any order. Asks the provider outside a transaction, then records in one.
+
+    :raises PaymentNotFound: if there is no such payment
+    :raises DependencyUnavailable: if the provider does not answer
+    """
+    found: Payment | None = Payment.objects.select_related("order").filter(pk=payment_id).first()
+    if found is None:
+        raise PaymentNotFound
+    payment: Payment = found
+    remote = ask(
+        payment,
+        lambda gateway: (
+            gateway.retrieve(provider_id=payment.provider_id)
+            if payment.provider_id
+            else create(gateway, payment)
+        ),
+    )
+    payment = record(payment_id=payment_id, remote=remote, now=now)
+    close_open_payments(order_id=payment.order_id, now=now)
+    return payment
+
+
+def close_superseded(*, order_id: UUID, provider: str, now: datetime) -> None:
+    """Close an open payment at another provider, so that the customer may choose this one instead."""
+    for payment in Payment.objects.filter(
+        order_id=order_id, status__in=[S.PENDING, S.PROCESSING]
+    ).exclude(provider=provider):
+        _close(payment, now=now)
+
+
+def close_open_payments(*, order_id: UUID, now: datetime) -> int:
+    """
+    Close payments that their order no longer needs: it is over, or another payment has paid it.
+
+    :raises DependencyUnavailable: if a provider does not answer; the next run tries again
+    """
+    order = Order.objects.get(pk=order_id)
+    if order.status == Order.Status.DRAFT:
+        return 0
+    closable = [S.PENDING, S.PROCESSING]
+    if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
+        closable.append(S.AUTHORIZED)
+    closed = 0
+    for payment in Payment.objects.filter(order_id=order_id, status__in=closable):
+        closed += _close(payment, now=now).status == S.CANCELLED
+    return closed
+
+
+def close_for_cancel(*, order_id: UUID, now: datetime) -> None:
+    """
+    Close every open payment of a draft that is about to be cancelled.
+
+    :raises DependencyUnavailable: if a provider does not answer
+    """
+    for payment in Payment.objects.filter(order_id=order_id, status__in=Payment.OPEN):
+        _close(payment, now=now)
+
+
+def reconcile(*, now: datetime, limit: int = 200) -> int:
+    """
+    Ask providers about payments that they should have told us of, and repair what was missed.
+
+    Looks at open payments after two minutes (at once where the order is over) and, for two days, each
+    hour at those that failed or were cancelled. Returns how many changed. A provider that does not answer delays only its own.
+    """
+    ended = [S.FAILED, S.CANCELLED]
+    due = (
+        Payment.objects.filter(
+            Q(status__in=Payment.OPEN, updated_at__lte=now - POLL_AFTER)
+            | Q(
+                status__in=Payment.OPEN,
+                order__status__in=[Order.Status.CANCELLED, Order.Status.FAILED],
+            )
+            | Q(
+                status__in=ended,
+                updated_at__lte=now - POLL_ENDED_AFTER,
+                created_at__gte=now - POLL_ENDED_FOR,
+                provider_id__isnull=False,
+            )
+        )
+        .order_by("updated_at")
+        .values_list("pk", "status")[:limit]
+    )
+    changed = 0
+    for payment_id, status in list(due):
+        try:
+            changed += settle(payment_id=payment_id, now=now).status != status
+        except DependencyUnavailable:
+            logger.warning("a provider did not answer", payment=str(payment_id))
+        except Exception:
+            logger.exception("a payment could not be settled", payment=str(payment_id))
+        Payment.objects.filter(pk=payment_id).update(updated_at=now)
+    return changed
+
+
+def _close(payment: Payment, *, now: datetime) -> Payment:
+    """Cancel a payment at its provider and record what became of it."""
+
+    def cancel(gateway: Gateway) -> Remote:
+        # Made first where it was not: only what exists can be closed for good.
+        provider_id = payment.provider_id or create(gateway, payment).provider_id
+        return gateway.cancel(provider_id=provider_id, key=f"{payment.idempotency_key}-cancel")
+
+    return record(payment_id=payment.id, remote=ask(payment, cancel), now=now)
+
+
+def create(gateway: Gateway, payment: Payment) -> Remote:
+    return gateway.create(
+        key=payment.idempotency_key,
+        amount=payment.amount,
+        currency=payment.currency,
+        metadata={"payment_id": str(payment.id), "order_id": str(payment.order_id)},
+    )
+
+
+def ask(payment: Payment, call: Callable[[Gateway], Remote]) -> Remote:
+    """
+    Call a payment's provider, outside any transaction of ours.
+
+    :raises DependencyUnavailable: if it does not answer, or is switched off
+    :raises PaymentFailed: if it refuses
+    """
+    gateway = gateway_of(payment.provider)
+    if gateway is None:
+        raise DependencyUnavailable("This way to pay is switched off.")
+    try:
+        return call(gateway)
+    except ProviderUnavailable:
+        raise DependencyUnavailable(
+            "The payment provider does not answer.", retry_after=5
+        ) from None
+    except ProviderRefused as refusal:
+        raise PaymentFailed(extra={"reason": str(refusal)}) from None
