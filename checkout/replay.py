@@ -14,7 +14,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,7 @@ COLUMNS = (
     "Country",
 )
 MAX_BULK = 100
+MAX_QUANTITY = 100
 # Where the set's country names are not ISO's; a name that is not here is reported, not guessed.
 COUNTRIES = {
     "Australia": ("AU", "Sydney", "NSW", "2000"),
@@ -152,6 +153,37 @@ def _row(raw: dict[str, str | None], number: int) -> tuple[Row | None, str]:
     if price != price.quantize(Decimal("0.01")):
         return None, "price finer than a cent"
     return Row(number, code, (raw["Description"] or "").strip() or code, quantity, price), ""
+
+
+def split(basket: Basket) -> list[Basket]:
+    """
+    Return a wholesale basket as orders that a shop for people takes: at most 100 lines of at most 100 units each.
+
+    Units beyond a hundred of one thing go into the next order; no unit is lost and none is bought twice.
+    """
+    rounds: list[list[Row]] = []
+    units: dict[str, list[Row]] = defaultdict(list)
+    for row in basket.rows:
+        units[sku_of(row.code, row.price)].append(row)
+    for rows in units.values():
+        left = sum(row.quantity for row in rows)
+        for number in range(-(-left // MAX_QUANTITY)):
+            if number == len(rounds):
+                rounds.append([])
+            taken = min(left, MAX_QUANTITY)
+            rounds[number].append(replace(rows[0], quantity=taken))
+            left -= taken
+    parts = [
+        chunk[start : start + MAX_BULK]
+        for chunk in rounds
+        for start in range(0, len(chunk), MAX_BULK)
+    ]
+    if len(parts) == 1:
+        return [basket]
+    return [
+        Basket(f"{basket.invoice}/{number}", basket.country, rows)
+        for number, rows in enumerate(parts, start=1)
+    ]
 
 
 @dataclass(slots=True)

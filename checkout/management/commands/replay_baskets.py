@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from checkout.replay import File, ReplayError, Report, read, replay
+from checkout.replay import File, ReplayError, Report, read, replay, split
 from orders.models import Order
 
 START_SECONDS = 30
@@ -41,6 +42,11 @@ class Command(BaseCommand):
             "--base-url", help="a running shop; left out, a web process of its own is started"
         )
         parser.add_argument("--limit", type=int, help="only the first N baskets")
+        parser.add_argument(
+            "--split",
+            action="store_true",
+            help="buy baskets over the shop's limits as several orders (left out, they are refused)",
+        )
         parser.add_argument("--clients", type=int, default=4, help="guests at a time (default 4)")
         parser.add_argument(
             "--currency", default=settings.DEFAULT_CURRENCY, help="what the file's prices are in"
@@ -50,6 +56,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger("httpx").setLevel(
+            logging.WARNING
+        )  # a line a request would bury the table
         if options["clients"] < 1:
             raise CommandError("--clients takes a number from 1.")
         try:
@@ -57,6 +66,9 @@ class Command(BaseCommand):
             if options["limit"] is not None:
                 file.baskets = file.baskets[: options["limit"]]
                 file.sold = sum((basket.amount for basket in file.baskets), Decimal(0))
+            baskets = len(file.baskets)
+            if options["split"]:
+                file.baskets = [part for basket in file.baskets for part in split(basket)]
             if options["base_url"]:
                 report = self._replay(file, options["base_url"], options)
             else:
@@ -64,7 +76,7 @@ class Command(BaseCommand):
                     report = self._replay(file, base_url, options)
         except ReplayError as error:
             raise CommandError(str(error)) from error
-        figures = reckon(file, report)
+        figures = reckon(file, report, baskets)
         if options["json"]:
             self.stdout.write(json.dumps(figures, indent=2))
         else:
@@ -107,14 +119,12 @@ def own_server() -> Iterator[str]:
         [
             sys.executable,
             "-m",
-            "uvicorn",
-            "config.asgi:application",
+            "config.platform.embedded",
+            "web",
             "--port",
             str(port),
-            "--log-level",
-            "warning",
         ],
-        env={**os.environ, "RATE_LIMITS": "off"},
+        env={**os.environ, "RATE_LIMITS": "off", "LOG_LEVEL": "warning"},
         cwd=settings.BASE_DIR,
     )
     base_url = f"http://127.0.0.1:{port}"
@@ -136,7 +146,7 @@ def own_server() -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def reckon(file: File, report: Report) -> dict[str, Any]:
+def reckon(file: File, report: Report, baskets: int) -> dict[str, Any]:
     """Return every figure of a replay, and whether the file, the API's answers and the database agree."""
     refused = sum((outcome.basket.amount for outcome in report.refused), Decimal(0))
     stored = Order.objects.filter(pk__in=[outcome.order_id for outcome in report.orders]).exclude(
@@ -146,7 +156,8 @@ def reckon(file: File, report: Report) -> dict[str, Any]:
     return {
         "rows": file.rows,
         "rowsSkipped": dict(file.skipped),
-        "baskets": len(report.outcomes),
+        "baskets": baskets,
+        "purchases": len(report.outcomes),
         "orders": len(report.orders),
         "ordersInDatabase": stored.count(),
         "refused": dict(Counter(outcome.refusal for outcome in report.refused)),
@@ -181,6 +192,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
         ("rows in the file", figures["rows"]),
         *((f"  skipped: {reason}", count) for reason, count in figures["rowsSkipped"].items()),
         ("baskets", figures["baskets"]),
+        ("  purchases tried", figures["purchases"]),
         ("orders", f"{figures['orders']} ({figures['ordersInDatabase']} in the database)"),
         *((f"  refused: {reason}", count) for reason, count in figures["refused"].items()),
         ("sum of the file", figures["sumOfFile"]),
