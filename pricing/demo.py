@@ -12,8 +12,10 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from config.platform.actor import Actor
 from inventory.models import Company
 from pricing.models import Coupon, Promotion, ShippingRule, ShippingZone, TaxRate
+from pricing.services.revision import bump
 
 US_STATES = {
     "AL": "4", "AZ": "5.6", "AR": "6.5", "CA": "7.25", "CO": "2.9", "CT": "6.35", "DC": "6", "FL": "6", "GA": "4",
@@ -126,6 +128,8 @@ def seed_rules(*, company: Company, now: datetime) -> None:
             ignore_conflicts=True,
         )
     _seed_codes(company, now)
+    # A shop that runs already must not go on pricing by what it remembers.
+    bump(actor=Actor.system(company.id, source="seed"), what="demo", now=now)
 
 
 def _tax_rates(company: Company) -> list[TaxRate]:

@@ -8,13 +8,14 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from config.platform.models import LockingQuerySet, append_only, new_id
 from inventory.models import Bundle, Category, Company, Product, Variant
 
 
-def money_field(verbose_name: str = "", **options: object) -> models.DecimalField:
+def money_field(verbose_name: str | Promise = "", **options: object) -> models.DecimalField:
     """Return a column for an amount of money: wide enough for any currency of up to three decimals."""
     return models.DecimalField(verbose_name, max_digits=15, decimal_places=3, **options)  # type: ignore[arg-type]
 
@@ -118,7 +119,9 @@ class Promotion(models.Model):
     company = models.ForeignKey(Company, models.CASCADE, related_name="promotions")
     name = models.CharField(_("name"), max_length=200)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
-    scope = models.CharField(_("applies to"), max_length=8, choices=Scope.choices, default=Scope.CART)
+    scope = models.CharField(
+        _("applies to"), max_length=8, choices=Scope.choices, default=Scope.CART
+    )
     value = money_field(_("value"), default=0)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     settings = models.JSONField(_("details of the kind"), default=dict, blank=True)
@@ -152,7 +155,8 @@ class Promotion(models.Model):
                 condition=~Q(kind="PERCENTAGE") | Q(value__lte=100), name="promotion_percentage"
             ),
             models.CheckConstraint(
-                condition=~Q(kind="FIXED_AMOUNT") | ~Q(currency=""), name="promotion_amount_currency"
+                condition=~Q(kind="FIXED_AMOUNT") | ~Q(currency=""),
+                name="promotion_amount_currency",
             ),
             models.CheckConstraint(
                 condition=Q(starts_at__isnull=True)
@@ -184,7 +188,9 @@ class Coupon(models.Model):
         db_table = "coupons"
         constraints = [
             models.UniqueConstraint(fields=["company", "code"], name="coupon_code_unique"),
-            models.CheckConstraint(condition=Q(code__regex=r"^[A-Z0-9-]{1,50}$"), name="coupon_code_form"),
+            models.CheckConstraint(
+                condition=Q(code__regex=r"^[A-Z0-9-]{1,50}$"), name="coupon_code_form"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -254,7 +260,15 @@ class TaxRate(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(rate__gte=0, rate__lte=1), name="tax_rate_range"),
             models.UniqueConstraint(
-                fields=["company", "country", "state", "postal_pattern", "tax_class", "name", "valid_from"],
+                fields=[
+                    "company",
+                    "country",
+                    "state",
+                    "postal_pattern",
+                    "tax_class",
+                    "name",
+                    "valid_from",
+                ],
                 nulls_distinct=False,
                 name="tax_rate_once",
             ),

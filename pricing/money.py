@@ -60,7 +60,11 @@ def parse_amount(text: str, currency: str) -> Decimal:
     :raises ValueError: if it is not a plain number, or has more places than the currency
     """
     places = exponent(currency)
-    if not text.isascii() or not text.replace(".", "", 1).removeprefix("-").isdigit() or len(text) > 18:
+    if (
+        not text.isascii()
+        or not text.replace(".", "", 1).removeprefix("-").isdigit()
+        or len(text) > 18
+    ):
         raise ValueError(f"{text!r} is not an amount.")
     try:
         amount = Decimal(text)
@@ -142,7 +146,9 @@ def unit_shares(total: Decimal, quantity: int, first: int, count: int, currency:
         raise ValueError("The line does not have these units.")
     minor = to_minor(total, currency)
     sign, size = (1, minor) if minor >= 0 else (-1, -minor)
-    return from_minor(sign * (size * (first + count) // quantity - size * first // quantity), currency)
+    return from_minor(
+        sign * (size * (first + count) // quantity - size * first // quantity), currency
+    )
 
 
 @dataclass(frozen=True, slots=True, order=False)

@@ -239,15 +239,16 @@ def product_draft(given: Mapping[str, Any]) -> tuple[ProductDraft, dict[str, dic
         )  # fmt: skip
     if errors:
         raise ValidationFailed(errors=errors)
+    told: dict[str, Any] = {
+        name: given.get(name)
+        for name in ("name", "description", "vendor", "tags", "status", "tax_class", "metadata")
+    }
     draft = ProductDraft(
         slug=given.get("slug", ""),
         category=(given["category"] or "") if "category" in given else None,
         option_names=list(names) or None,
         variants=variants,
-        **{
-            name: given.get(name)
-            for name in ("name", "description", "vendor", "tags", "status", "tax_class", "metadata")
-        },
+        **told,
     )
     return draft, prices
 

@@ -324,13 +324,13 @@ class Quote:
             currency=currency,
             lines=tuple(
                 QuoteLine(
-                    UUID(row[0]),
-                    UUID(row[1]),
-                    row[2],
-                    row[3],
-                    *map(Decimal, row[4:11]),
-                    taxes(row[11]),
-                    shares(row[12]),
+                    id=UUID(row[0]),
+                    variant_id=UUID(row[1]),
+                    sku=row[2],
+                    quantity=row[3],
+                    taxes=taxes(row[11]),
+                    shares=shares(row[12]),
+                    **_amounts(_LINE_AMOUNTS, row[4:11]),
                 )
                 for row in content["lines"]
             ),
@@ -356,13 +356,13 @@ class Quote:
             ),
             shipping=charge
             and ShippingCharge(
-                charge[0],
-                charge[1],
-                *map(Decimal, charge[2:7]),
-                charge[7],
-                charge[8],
-                taxes(charge[9]),
-                shares(charge[10]),
+                option=charge[0],
+                name=charge[1],
+                min_days=charge[7],
+                max_days=charge[8],
+                taxes=taxes(charge[9]),
+                shares=shares(charge[10]),
+                **_amounts(_CHARGE_AMOUNTS, charge[2:7]),
             ),
             shipping_options=tuple(
                 ShippingOption(row[0], row[1], Decimal(row[2]), currency, row[3], row[4])
@@ -379,6 +379,14 @@ class Quote:
             if content["valid_until"]
             else None,
         )
+
+
+_LINE_AMOUNTS = ("list_price", "unit_price", "subtotal", "discount", "tax", "included_tax", "total")
+_CHARGE_AMOUNTS = ("price", "discount", "tax", "included_tax", "total")
+
+
+def _amounts(names: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(names, map(Decimal, texts), strict=True))
 
 
 def _steps(quote: Quote) -> list[Step]:

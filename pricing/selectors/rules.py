@@ -200,7 +200,7 @@ def _descendants(company_id: UUID) -> dict[UUID, set[UUID]]:
     below: dict[UUID, set[UUID]] = {id: {id} for id in parents}
     for id, nearest in parents.items():
         seen = {id}
-        parent = nearest
+        parent: UUID | None = nearest
         while parent is not None and parent not in seen:
             below[parent].add(id)
             seen.add(parent)

@@ -128,8 +128,8 @@ def _is_limited(terms: Promotion | PromotionTerms) -> bool:
 
 
 def _set_targets(promotion: Promotion, terms: PromotionTerms) -> None:
-    promotion.products.set(terms.product_ids)
-    promotion.categories.set(terms.category_ids)
+    promotion.products.set(Product.objects.filter(id__in=terms.product_ids))
+    promotion.categories.set(Category.objects.filter(id__in=terms.category_ids))
 
 
 def _set_codes(actor: Actor, promotion: Promotion, codes: Sequence[str]) -> None:
@@ -290,9 +290,9 @@ def _checked_codes(
             return [], [
                 FieldError("code", "invalid", "A code is made of A to Z, 0 to 9 and hyphens.")
             ]
-    taken = Coupon.objects.filter(company_id=actor.company_id, code__in=normal).exclude(
-        promotion_id=promotion_id
-    )
+    taken = Coupon.objects.filter(company_id=actor.company_id, code__in=normal)
+    if promotion_id is not None:
+        taken = taken.exclude(promotion_id=promotion_id)
     if taken.exists():
         return [], [FieldError("code", "unique", "This code is taken.")]
     return list(dict.fromkeys(normal)), []
