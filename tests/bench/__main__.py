@@ -29,12 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import django
     from django.core.exceptions import ImproperlyConfigured
 
+    from tests.bench import report
     from tests.bench.serve import BenchError
 
     console = Console()
+    if console.width < report.WIDTH:
+        console = Console(width=report.WIDTH)  # a line that wraps is better than a figure cut off
     try:
-        django.setup()
-        return _bench(options, console)
+        with tempfile.TemporaryDirectory(prefix="holdfast-static-") as static:
+            os.environ["STATIC_ROOT"] = static
+            django.setup()
+            return _bench(options, console)
     except (BenchError, ImproperlyConfigured) as error:
         console.print(f"\n{error}", style="red", markup=False)
         return 1

@@ -131,15 +131,20 @@ def again(cart: dict[str, Any]) -> Flow:
     yield Ask("again", "POST", "/api/v1/cart/items", 201, cart, {"sku": line["sku"], "quantity": 1})
 
 
-def change(cart: dict[str, Any]) -> Flow:
+def change(cart: dict[str, Any], kind: str = "change") -> Flow:
     """Give a line another quantity; never the one it has."""
     turn = cart["turn"] = cart.get("turn", -1) + 1
     lines = cart["lines"]
     line = lines[turn % len(lines)]
     yield Ask(
-        "change", "PATCH", f"/api/v1/cart/items/{line['id']}", 200, cart,
+        kind, "PATCH", f"/api/v1/cart/items/{line['id']}", 200, cart,
         {"quantity": 2 + turn // len(lines) % 4},
     )  # fmt: skip
+
+
+def hot(cart: dict[str, Any]) -> Flow:
+    """The same, in carts that all hold one SKU: everybody waits for one row."""
+    yield from change(cart, "hot")
 
 
 def checkout(cart: dict[str, Any]) -> Flow:
@@ -184,7 +189,7 @@ FLOWS: dict[str, Callable[[dict[str, Any]], Flow]] = {
     "add": add,
     "again": again,
     "change": change,
-    "hot": change,
+    "hot": hot,
     "checkout": checkout,
 }
 # A cart of these is used once; the others are gone through again and again, each by one client only.
@@ -385,34 +390,47 @@ class Workbench:
                     client._end()
         ended = time.perf_counter()
         return _summary(
+            name,
             tally,
-            started,
-            deadline,
-            ended,
-            time.process_time() - cpu,
+            started=started,
+            deadline=deadline,
+            ended=ended,
+            cpu=time.process_time() - cpu,
             drained=name in CONSUMING and not pool,
         )
 
 
 def _summary(
-    tally: Tally, started: float, deadline: float, ended: float, cpu: float, *, drained: bool
+    name: str,
+    tally: Tally,
+    *,
+    started: float,
+    deadline: float,
+    ended: float,
+    cpu: float,
+    drained: bool,
 ) -> dict[str, Any]:
-    """Rates count what ended within the window; a window that ran out of carts is as long as it lasted."""
+    """
+    Rates count what ended within the window, which is shorter where the carts ran out; times are those of all.
+
+    Of a flow of several requests, those within the window count in parts: else it would be too few, as no flow ends
+    at the window's beginning.
+    """
     until = min(deadline, ended)
-    kinds = {}
+    kinds: dict[str, dict[str, Any]] = {}
     for kind, times in tally.times.items():
-        inside = sorted(seconds for end, seconds in times if end <= until)
-        if not inside:
-            inside = sorted(seconds for _, seconds in times)
+        all_ = sorted(seconds for _, seconds in times)
         kinds[kind] = {
             "count": len(times),
             "per_second": sum(end <= until for end, _ in times) / (until - started),
             **{
-                f"p{q}": inside[min(len(inside) - 1, len(inside) * q // 100)] * 1000
-                for q in (50, 95, 99)
+                f"p{q}": all_[min(len(all_) - 1, len(all_) * q // 100)] * 1000 for q in (50, 95, 99)
             },
-            "max": inside[-1] * 1000,
+            "max": all_[-1] * 1000,
         }
+    parts = [found["per_second"] for kind, found in kinds.items() if kind.startswith(f"{name}.")]
+    if parts and name in kinds:
+        kinds[name]["per_second"] = sum(parts) / len(parts)
     return {
         "kinds": kinds,
         "seconds": until - started,

@@ -7,6 +7,8 @@ from rich.table import Table
 
 from tests.bench.measure import CONSTANT, OPERATIONS, Results, Series
 
+WIDTH = 150
+
 
 def show(results: Results, console: Console) -> None:
     for clients in sorted({clients for _, clients in results.shop}):
