@@ -333,7 +333,7 @@ class StockLevel(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.variant_id} in {self.warehouse_id}"
+        return f"{self.variant} · {self.warehouse}"
 
 
 class Reservation(models.Model):
@@ -426,7 +426,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} of {self.variant_id}"
+        return f"{self.quantity} × {self.variant}"
 
 
 class StockMovement(models.Model):
