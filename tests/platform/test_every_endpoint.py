@@ -111,16 +111,18 @@ def test_it_names_only_actions_that_exist():
 def test_it_answers_rubbish_with_a_refusal(
     route, method, view, name, api, guest_api, user_api, staff_api
 ):
-    callers = [api, guest_api, user_api, staff_api]
     bodies: list[Any] = [None, b"{", b"[]", b"null", b'{"a": "\\u0000"}', {}, {"no_such_field": 1}]
-    for caller in callers:
+    for caller in (guest_api, staff_api):
         for body in bodies if method != "get" else [None]:
             check(caller.request(method, path(route), body, key=uuid.uuid4().hex), body)
+    for caller in (api, user_api):
+        check(caller.request(method, path(route), None if method == "get" else {}), "other callers")
     for value in ("%00", "%FF", "é", "'", "../x", "x" * 500, "-1", "9" * 30):
         check(staff_api.request(method, path(route, value), None if method == "get" else {}), value)
     check(staff_api.request(method, path(route) + "?limit=a&cursor=%FF&page=-1&q=%00x"), "query")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("route", "method", "view", "name"),
     [call for call in CALLS if inputs(call.values[2], call.values[3])],
