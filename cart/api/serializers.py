@@ -57,6 +57,13 @@ class Update(Versioned):
     destination = Destination(required=False)
     currency = serializers.CharField(required=False, min_length=3, max_length=3)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.keys() - {"version"}:
+            raise serializers.ValidationError(
+                {"metadata": ["Say what to change."]}, code="required"
+            )
+        return attrs
+
 
 class Item(Input):
     ignored = PRICES

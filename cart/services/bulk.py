@@ -181,7 +181,7 @@ def _run(
 
 def _settle(change: Change, outcome: list[Line | ApplicationError], amounts: Sequence[int]) -> None:
     """
-    Hold what the rows ask for; where stock is short, the last rows of a line are taken back until the rest fits.
+    Hold what the rows ask for; where stock is short, rows are served in order as far as it goes.
     """
     optional = {line.id for line in outcome if isinstance(line, Line)}
     while True:
@@ -190,23 +190,29 @@ def _settle(change: Change, outcome: list[Line | ApplicationError], amounts: Seq
         if not short:
             return
         for shortage in short:
-            _take_back(change, outcome, amounts, shortage)
+            _serve_in_order(change, outcome, amounts, shortage)
 
 
-def _take_back(
+def _serve_in_order(
     change: Change,
     outcome: list[Line | ApplicationError],
     amounts: Sequence[int],
     shortage: Shortage,
 ) -> None:
-    for index in reversed(range(len(outcome))):
-        line = outcome[index]
-        if not isinstance(line, Line) or line.id != shortage.line_id:
-            continue
-        outcome[index] = _out_of_stock(shortage)
-        _undo(change, line, amounts[index])
-        if line not in change.lines or line.quantity <= shortage.available:
-            return
+    """Give a line that is short as much as there is, row by row; a row that does not fit is refused as a whole."""
+    line = change.line(shortage.line_id)
+    rows = [index for index, made in enumerate(outcome) if made is line]
+    quantity = line.quantity - sum(amounts[index] for index in rows)
+    for index in rows:
+        if quantity + amounts[index] <= shortage.available:
+            quantity += amounts[index]
+        else:
+            outcome[index] = _out_of_stock(shortage)
+    if quantity:
+        change.edit(line)
+        line.quantity = quantity
+    else:
+        change.forget(line)
 
 
 def _undo(change: Change, line: Line, amount: int) -> None:

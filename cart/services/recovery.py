@@ -89,7 +89,10 @@ def _due(where: str, skip: str, values: dict[str, Any]) -> list[_Due]:
     # The lock comes last in SQL and the limit before it, so the rows are chosen and locked in one statement.
     with connection.cursor() as cursor:
         cursor.execute(_DUE.format(where=where, skip=skip), values)
-        return [_Due(*row[:10], timedelta(hours=row[10]), row[11]) for row in cursor.fetchall()]
+        return [
+            _Due(*facts, interval=timedelta(hours=hours), by_mail=by_mail)
+            for *facts, hours, by_mail in cursor.fetchall()
+        ]
 
 
 @transaction.atomic

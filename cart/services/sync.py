@@ -91,18 +91,23 @@ def sync(
     seen = _seen(change, operations)
     results = []
     applied: list[str] = []
-    touched: set[UUID] = set()
+    # What others changed meanwhile stays theirs, whatever this client adds to it first.
+    stale = {line.id for line in change.lines if line.changed_version > base_version}
     for operation in operations:
         if operation.id in seen:
             results.append(OperationResult(operation.id, DUPLICATE))
             continue
         seen.add(operation.id)
         try:
-            line = _apply(change, operation, base_version, touched)
-        except _Stale as stale:
+            line = _apply(change, operation, stale)
+        except _Stale as refused:
             results.append(
                 OperationResult(
-                    operation.id, CONFLICT, "CART_CONFLICT", "The line has changed.", stale.line_id
+                    operation.id,
+                    CONFLICT,
+                    "CART_CONFLICT",
+                    "The line has changed.",
+                    refused.line_id,
                 )
             )
         except ApplicationError as error:
@@ -132,9 +137,7 @@ class _Stale(Exception):
         self.line_id = line_id
 
 
-def _apply(
-    change: Change, operation: Operation, base_version: int, touched: set[UUID]
-) -> Line | None:
+def _apply(change: Change, operation: Operation, stale: set[UUID]) -> Line | None:
     line: Line | None = None
     if operation.op == "add":
         item = clean(
@@ -153,7 +156,7 @@ def _apply(
     elif operation.op in {"set", "remove", "move", "note"}:
         assert operation.item_id is not None
         line = change.line(operation.item_id)
-        if line.changed_version > base_version and line.id not in touched:
+        if line.id in stale:
             raise _Stale(line.id)
         line = _edit(change, operation, line)
     elif operation.op == "discount":
@@ -167,8 +170,6 @@ def _apply(
         for each in change.in_list(ACTIVE):
             change.remove(each)
         change.settle(refuse=False)
-    if line is not None:
-        touched.add(line.id)
     return line
 
 
