@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -32,8 +33,10 @@ from pricing.models import (
     TaxRate,
 )
 
-# One entry per company; replaced as a whole, so threads need no lock: at worst two read the same rules.
-_KEPT: dict[UUID, engine.Rules] = {}
+# One entry per company, with the time it was read; replaced as a whole, so threads need no lock: at worst two read the
+# same rules. Categories and the parts of bundles are inventory's and raise no revision, so nothing is kept for long.
+_KEPT: dict[UUID, tuple[float, engine.Rules]] = {}
+_KEPT_SECONDS = 60.0
 
 
 def revision_expression(company_id: OuterRef | UUID) -> Coalesce:
@@ -51,14 +54,15 @@ def revision(*, company_id: UUID) -> int:
 
 def rules(*, company_id: UUID, revision: int) -> engine.Rules:
     """
-    Return the company's rules as of a revision at least as new as the one given.
+    Return the company's rules as of a revision at least as new as the one given; they are kept for up to a minute.
 
     Periods are not applied here: the engine does that with its own `now`, so rules stay good while time passes.
     Coupon codes are not part of it, see `promotions_in_play`.
     """
-    kept = _KEPT.get(company_id)
-    if kept is None or kept.revision != revision:
-        kept = _KEPT[company_id] = _read(company_id, revision)
+    read_at, kept = _KEPT.get(company_id, (0.0, None))
+    if kept is None or kept.revision != revision or time.monotonic() - read_at > _KEPT_SECONDS:
+        kept = _read(company_id, revision)
+        _KEPT[company_id] = (time.monotonic(), kept)
     return kept
 
 
