@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from cart import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("preferences/", views.preferences, name="page_preferences"),
     path("cart/", views.cart, name="page_cart"),
     path("cart/contents/", views.contents, name="page_cart_contents"),
     path("cart/state/", views.state, name="page_cart_state"),

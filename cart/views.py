@@ -14,6 +14,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_control, never_cache
@@ -36,7 +37,7 @@ from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of, set_guest_cookie
 from config.platform.http.forms import as_new_guest, count, form_key, once
 from inventory.selectors import SHOWN_AT_MOST
-from pricing.context import currency_of
+from pricing.context import CURRENCY_COOKIE, THEME_COOKIE, THEMES, currency_of
 from pricing.display import (
     card_of,
     countries_of,
@@ -53,6 +54,7 @@ from pricing.templatetags.money import money_text
 
 UNDO_SALT = "cart.views.undo"
 UNDO_SECONDS = 3_600
+YEAR_SECONDS = 365 * 24 * 3600
 MOVES = {"save": "saved", "next": "next", "activate": "active"}
 
 
@@ -555,3 +557,41 @@ def _recovered(line: Any) -> dict[str, Any]:
         "unit_price": line.unit_price,
         "notice": " ".join(str(_PREVIEW_PROBLEMS.get(code, "")) for code in line.problems),
     }
+
+
+# --- what a visitor prefers ------------------------------------------------------------------------
+
+
+@require_POST
+def preferences(request: HttpRequest) -> HttpResponse:
+    """Remember currency and theme in cookies, put the cart into that currency, and go back to where the visitor was."""
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        back = "/"
+    response = redirect(back)
+    front = storefront(company_id=actor_of(request).company_id)
+    for name, value, allowed in (
+        (CURRENCY_COOKIE, request.POST.get("currency", ""), set(front.currencies)),
+        (THEME_COOKIE, request.POST.get("theme", ""), THEMES),
+    ):
+        if value in allowed:
+            # The theme is also set by the page's script, so neither is hidden from it.
+            response.set_cookie(
+                name, value, max_age=YEAR_SECONDS, samesite="Lax", secure=request.is_secure()
+            )
+    currency = request.POST.get("currency", "")
+    if currency in front.currencies:
+        _exchange(request, currency)
+    return response
+
+
+def _exchange(request: HttpRequest, currency: str) -> None:
+    """Put the visitor's cart, if there is one, into the currency they now see on the shelves."""
+    try:
+        carts.update(actor=actor_of(request), currency=currency, now=timezone.now())
+    except (CartNotFound, CartExpired, CartMerged):
+        return
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")

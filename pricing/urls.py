@@ -10,5 +10,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/<str:slug>/", views.product, name="page_product"),
     path("category/<str:slug>/", views.category, name="page_category"),
     path("search/", views.search, name="page_search"),
-    path("preferences/", views.preferences, name="page_preferences"),
 ]

@@ -11,18 +11,17 @@ from urllib.parse import urlencode
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control, never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from config.platform.actor import Actor
 from config.platform.http import actor_of
 from config.platform.http.forms import form_key
 from inventory import selectors as inventory
 from pricing import selectors
-from pricing.context import CURRENCY_COOKIE, THEME_COOKIE, THEMES, currency_of
+from pricing.context import currency_of
 from pricing.display import card_of, stock_of
 from pricing.money import quantize
 from pricing.selectors import ProductView, Search, VariantView
@@ -31,7 +30,6 @@ from pricing.templatetags.money import money_text
 
 PAGE_SIZE = 24
 RELATED = 4
-YEAR_SECONDS = 365 * 24 * 3600
 _AMOUNT = re.compile(r"[0-9]{1,9}([.,][0-9]{1,3})?")
 
 
@@ -389,28 +387,3 @@ def _choice_context(
         if chosen is None or chosen.is_backorder or chosen.available >= inventory.SHOWN_AT_MOST
         else chosen.available,
     }
-
-
-# --- what a visitor prefers ------------------------------------------------------------------------
-
-
-@require_POST
-def preferences(request: HttpRequest) -> HttpResponse:
-    """Remember currency and theme in cookies, and go back to where the visitor was."""
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        back = "/"
-    response = redirect(back)
-    front = storefront(company_id=actor_of(request).company_id)
-    for name, value, allowed in (
-        (CURRENCY_COOKIE, request.POST.get("currency", ""), set(front.currencies)),
-        (THEME_COOKIE, request.POST.get("theme", ""), THEMES),
-    ):
-        if value in allowed:
-            # The theme is also set by the page's script, so neither is hidden from it.
-            response.set_cookie(
-                name, value, max_age=YEAR_SECONDS, samesite="Lax", secure=request.is_secure()
-            )
-    return response

@@ -10,6 +10,7 @@ import pytest
 
 from cart.models import Cart, CartLine
 from inventory.models import StockLevel
+from tests import factories
 from tests.pages.conftest import Market, Visitor, text_of
 
 
@@ -206,6 +207,16 @@ def test_estimate_shows_delivery(visitor: Visitor) -> None:
     assert "$6.90" in text_of(page)
 
     assert b"note--bad" in visitor.post("/cart/estimate/", {"country": "🐙"}).content
+
+
+def test_the_cart_follows_the_currency_of_the_shelves(visitor: Visitor, market: Market) -> None:
+    factories.make_price(market.kelp, "17.50", "EUR")
+    visitor.add("MUG-KELP", 2)
+
+    page = visitor.post("/preferences/", {"currency": "EUR", "next": "/cart/"})
+
+    assert "€35.00" in text_of(page)
+    assert Cart.objects.get().currency == "EUR"
 
 
 def test_total_explains_itself(visitor: Visitor) -> None:
