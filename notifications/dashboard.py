@@ -117,14 +117,14 @@ def _figures(
             _("Left in carts"),
             money(abandoned.abandoned_value, currency),
             _("%(count)d abandoned carts") % {"count": abandoned.abandoned_count},
-            reverse("admin:cart_cart_abandoned"),
+            reverse("admin:cart_abandonedcart_changelist"),
         ),
         Figure(
             _("Brought back"),
             money(abandoned.recovered_value, currency),
             _("%(rate).0f %% of carts, %(period)s")
             % {"rate": abandoned.recovery_rate * 100, "period": period},
-            reverse("admin:cart_cart_abandoned"),
+            reverse("admin:cart_abandonedcart_changelist"),
         ),
     ]
 
@@ -159,7 +159,7 @@ def _tasks(actor: Any, now: datetime) -> list[Task]:
         Task(
             _("orders that need attention"),
             orders.exclude(needs_attention="").count(),
-            at("orders_order", "?attention=yes"),
+            at("orders_order"),
         ),
         Task(
             _("returns to decide"),

@@ -23,6 +23,7 @@ from config.environment import (
     text,
 )
 from config.logs import logging_config
+from config.settings.backoffice import UNFOLD  # noqa: F401 - a setting
 
 # --- core -------------------------------------------------------------------------------------
 VERSION = "1.0.0"
@@ -414,7 +415,9 @@ STRIPE_WEBHOOK_SECRET = text("STRIPE_WEBHOOK_SECRET")
 STRIPE_TIMEOUT_SECONDS = 8
 # Starting a payment holds the goods for so long, and each further try anew (CONF-58).
 PAYMENT_LIFETIME = timedelta(minutes=number("PAYMENT_LIFETIME_MINUTES", default=15, minimum=1))
-PAYMENT_MAX_ATTEMPTS = number("PAYMENT_MAX_ATTEMPTS", default=10, minimum=1)  # failed ones, then the order fails
+PAYMENT_MAX_ATTEMPTS = number(
+    "PAYMENT_MAX_ATTEMPTS", default=10, minimum=1
+)  # failed ones, then the order fails
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # dj-stripe checks the form of its key at start-up, whether or not cards are taken; this one opens nothing.
 STRIPE_TEST_SECRET_KEY = (
@@ -464,7 +467,11 @@ CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
 }
 
 # --- mail (CFG-20, CFG-53) --------------------------------------------------------------------
-EMAIL_BACKEND = text("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
+EMAIL_BACKEND = text("EMAIL_BACKEND") or (
+    "notifications.mailbox.MailboxBackend"
+    if DEV_MAILBOX
+    else "django.core.mail.backends.smtp.EmailBackend"
+)
 EMAIL_HOST = text("SMTP_HOST", default="localhost")
 EMAIL_PORT = number("SMTP_PORT", default=587)
 EMAIL_HOST_USER = text("SMTP_USER")
@@ -558,11 +565,6 @@ RETENTION = {  # CFG-54
 }
 
 # --- admin, logs ------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "Holdfast",
-    "SITE_HEADER": "Holdfast",
-    "SITE_URL": "/",
-}
 METRICS_TOKEN = text("METRICS_TOKEN")  # empty: /metrics answers private addresses only
 LOGGING_CONFIG = "logging.config.dictConfig"
 LOGGING = logging_config(

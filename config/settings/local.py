@@ -18,7 +18,6 @@ environment.defaults(
     REDIS_URL=layout.redis_url,
     DEMO_LOGINS="on",
     DEV_MAILBOX="on",
-    EMAIL_BACKEND="notifications.mailbox.MailboxBackend",
     PAYMENT_TEST_PROVIDER="on",
     LOG_FORMAT="console",
     JWT_ISSUER="holdfast",

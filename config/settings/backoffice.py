@@ -1,0 +1,129 @@
+"""How the admin looks and what stands in its sidebar: what staff do all day first, the machinery last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+def _list(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """Return the sidebar entry of a model's list, seen by whoever may view it."""
+    app, name = model.split(".")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+    }
+
+
+def _group(title: Any, *items: dict[str, Any], folded: bool = False) -> dict[str, Any]:
+    return {"title": title, "separator": True, "collapsible": folded, "items": list(items)}
+
+
+NAVIGATION = [
+    _group(
+        "",
+        {"title": _("Today"), "icon": "wb_twilight", "link": reverse_lazy("admin:index")},
+        _list(_("Orders"), "package_2", "orders.order"),
+        _list(_("Returns"), "assignment_return", "orders.returnrequest"),
+        _list(_("Refunds"), "undo", "orders.refundrequest"),
+        _list(_("Carts"), "shopping_basket", "cart.cart"),
+        _list(_("Abandoned carts"), "sailing", "cart.abandonedcart"),
+    ),
+    _group(
+        _("Goods"),
+        _list(_("Products"), "inventory_2", "inventory.product"),
+        _list(_("Categories"), "category", "inventory.category"),
+        _list(_("Bundles"), "deployed_code", "inventory.bundle"),
+        _list(_("Stock"), "shelves", "inventory.stocklevel"),
+        _list(_("Movements"), "swap_vert", "inventory.stockmovement"),
+        _list(_("Holds"), "front_hand", "inventory.reservation"),
+        _list(_("Warehouses"), "warehouse", "inventory.warehouse"),
+    ),
+    _group(
+        _("Prices"),
+        _list(_("Prices"), "sell", "pricing.price"),
+        _list(_("Promotions"), "local_offer", "pricing.promotion"),
+        _list(_("Tax rates"), "account_balance", "pricing.taxrate"),
+        _list(_("Shipping"), "local_shipping", "pricing.shippingzone"),
+    ),
+    _group(
+        _("Money"),
+        _list(_("Payments"), "payments", "checkout.payment"),
+        _list(_("Checkouts"), "shopping_cart_checkout", "checkout.checkout"),
+        _list(_("Provider events"), "webhook", "checkout.webhookinbox"),
+    ),
+    _group(
+        _("People"),
+        _list(_("Users"), "group", "platform.user"),
+        _list(_("Messages"), "mail", "notifications.notification"),
+        _list(_("No reminders to"), "unsubscribe", "notifications.suppression"),
+    ),
+    _group(
+        _("Running the shop"),
+        _list(_("Cart settings"), "tune", "cart.cartpolicy"),
+        _list(_("Switches"), "toggle_on", "platform.featureflag"),
+        _list(_("Job runs"), "schedule", "platform.jobrun"),
+        _list(_("Events"), "outbox", "platform.outboxevent"),
+        _list(_("Audit"), "policy", "platform.auditentry"),
+        folded=True,
+    ),
+]
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Holdfast",
+    "SITE_HEADER": "Holdfast",
+    "SITE_URL": "/",
+    "SITE_ICON": {
+        "light": lambda request: static("brand/logo.svg"),
+        "dark": lambda request: static("brand/logo-night.svg"),
+    },
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("brand/favicon.svg"),
+        }
+    ],
+    "STYLES": [lambda request: static("css/backoffice.css")],
+    "DASHBOARD_CALLBACK": "notifications.dashboard.today",
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "show_all_applications": True,
+        "navigation": NAVIGATION,
+    },
+    # The shop's own ground, ink and kelp.
+    "COLORS": {
+        "base": {
+            "50": "#faf8f3",
+            "100": "#f2efe8",
+            "200": "#e4e0d6",
+            "300": "#cdc9be",
+            "400": "#919b99",
+            "500": "#5d6d70",
+            "600": "#46575b",
+            "700": "#334448",
+            "800": "#1d2f35",
+            "900": "#14262b",
+            "950": "#0e1a1f",
+        },
+        "primary": {
+            "50": "#f0f7f4",
+            "100": "#ddebe4",
+            "200": "#bcd7cb",
+            "300": "#92bdac",
+            "400": "#5f9a86",
+            "500": "#3c7f6b",
+            "600": "#1f5d50",
+            "700": "#1a4e44",
+            "800": "#163f38",
+            "900": "#12332e",
+            "950": "#0a1f1c",
+        },
+    },
+}
