@@ -17,7 +17,7 @@ class MailboxBackend(BaseEmailBackend):
                 sender=message.from_email,
                 recipients=", ".join(message.recipients())[:1000],
                 subject=message.subject[:300],
-                body_text=message.body,
+                body_text=str(message.body),
                 body_html=next(
                     (
                         str(part.content)

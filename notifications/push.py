@@ -41,9 +41,9 @@ def send(group: str, message: dict[str, Any]) -> None:
     """Publish `message` (with its `type`) to every socket in `group`; never raises."""
     with _layer.guard() as closed:
         if closed:
-            prefix = settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"]
-            body = get_channel_layer().serialize(message)
-            _client().publish(f"{prefix}__group__{group}", body)
+            layer: Any = get_channel_layer()
+            config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+            _client().publish(f"{config['prefix']}__group__{group}", layer.serialize(message))
 
 
 @functools.cache

@@ -190,11 +190,11 @@ def mark_all_read(*, actor: Actor, now: datetime) -> int:
 
 
 @transaction.atomic
-def set_preferences(*, actor: Actor, choices: Mapping[tuple[str, str], bool]) -> None:
+def set_preferences(*, user_id: UUID, choices: Mapping[tuple[str, str], bool]) -> None:
     """Store which (category, type) pairs the customer wants; order mail cannot be switched off."""
     for (category, kind), is_enabled in choices.items():
         Preference.objects.update_or_create(
-            user_id=actor.user_id, category=category, type=kind, defaults={"is_enabled": is_enabled}
+            user_id=user_id, category=category, type=kind, defaults={"is_enabled": is_enabled}
         )
 
 

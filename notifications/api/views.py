@@ -54,23 +54,27 @@ class NotificationViewSet(ApiViewSet):
         return Response({"unreadCount": notes.count()})
 
 
+def _customer(request: Request) -> UUID:
+    user_id = actor_of(request).user_id
+    assert user_id is not None  # SignedIn let the caller in
+    return user_id
+
+
 class PreferencesView(ApiView):
     permission_classes = [SignedIn]
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        chosen = selectors.preferences(user_id=actor_of(request).user_id)
-        return Response(render_preferences(chosen))
+        return Response(render_preferences(selectors.preferences(user_id=_customer(request))))
 
     @extend_schema(request=PreferencesInput, responses=OpenApiTypes.OBJECT)
     def put(self, request: Request) -> Response:
-        actor = actor_of(request)
         sent = PreferencesInput.read(request)["preferences"]
         services.set_preferences(
-            actor=actor,
+            user_id=_customer(request),
             choices={(choice["category"], choice["type"]): choice["enabled"] for choice in sent},
         )
-        return Response(render_preferences(selectors.preferences(user_id=actor.user_id)))
+        return Response(render_preferences(selectors.preferences(user_id=_customer(request))))
 
 
 class AllNotificationsView(ApiView):

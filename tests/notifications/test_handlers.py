@@ -35,9 +35,7 @@ ADDRESS = {
 
 def buyer(company: Company, now: datetime, user: Any = None) -> Actor:
     if user is not None:
-        return Actor(
-            kind=ActorKind.USER, company_id=company.pk, user_id=user.pk, email=user.email
-        )
+        return Actor(kind=ActorKind.USER, company_id=company.pk, user_id=user.pk, email=user.email)
     anonymous = Actor(kind=ActorKind.ANONYMOUS, company_id=company.pk)
     token = carts.create(actor=anonymous, now=now).token
     assert token is not None
@@ -109,7 +107,9 @@ def test_a_declined_payment_is_told_and_nothing_is_confirmed(
 
     deliver(now)
 
-    assert sent("payment-failed").subject == f"The payment for order {order.number} did not go through"
+    assert (
+        sent("payment-failed").subject == f"The payment for order {order.number} did not go through"
+    )
     assert Notification.objects.count() == 1
 
 
