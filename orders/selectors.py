@@ -147,7 +147,7 @@ def for_mail(*, order_id: UUID) -> Order:
 
     :raises OrderNotFound: if there is none
     """
-    order = Order.objects.filter(pk=order_id).prefetch_related("lines").first()
+    order: Order | None = Order.objects.filter(pk=order_id).prefetch_related("lines").first()
     if order is None:
         raise OrderNotFound
     return order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -80,7 +81,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(figures, indent=2))
         else:
-            show(figures, Console(file=self.stdout))
+            text = io.StringIO()
+            show(figures, Console(file=text, width=100))
+            self.stdout.write(text.getvalue())
         if not figures["agrees"]:
             raise CommandError("The figures do not agree with each other; see above.")
         call_command("check_invariants", stdout=self.stdout if not options["json"] else sys.stderr)
