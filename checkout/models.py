@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
@@ -96,6 +98,12 @@ class Checkout(models.Model):
     def __str__(self) -> str:
         return str(self.id)
 
+    def status_at(self, now: datetime) -> str:
+        """Return the status at a moment: expiry is a predicate, the sweep only writes down what is so already."""
+        if self.status == self.Status.OPEN and self.expires_at <= now:
+            return str(self.Status.EXPIRED)
+        return self.status
+
     @property
     def is_waiting(self) -> bool:
         """True while the customer still has something to do."""
@@ -145,8 +153,8 @@ class Payment(models.Model):
         _("status"), max_length=18, choices=Status.choices, default=Status.PENDING
     )
     amount = money_field(_("amount"))
-    captured_amount = money_field(_("captured"), default=0)
-    refunded_amount = money_field(_("refunded"), default=0)
+    captured_amount = money_field(_("captured"), default=Decimal(0))
+    refunded_amount = money_field(_("refunded"), default=Decimal(0))
     currency = models.CharField(_("currency"), max_length=3)
     provider_id = models.CharField(_("provider's id"), max_length=255, null=True, unique=True)
     idempotency_key = models.CharField(max_length=255, unique=True)
@@ -199,8 +207,8 @@ class PaymentStatusChange(models.Model):
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="status_changes")
     from_status = models.CharField(max_length=18, blank=True)
     to_status = models.CharField(max_length=18)
-    captured = money_field(default=0)
-    refunded = money_field(default=0)
+    captured = money_field(default=Decimal(0))
+    refunded = money_field(default=Decimal(0))
     notes = models.CharField(max_length=300, blank=True)
     at = models.DateTimeField()
 
@@ -313,8 +321,8 @@ class TestCharge(models.Model):
     is_manual = models.BooleanField(default=False)  # authorise first, capture later
     status = models.CharField(max_length=20, default="requires_payment")
     failure = models.CharField(max_length=300, blank=True)
-    captured_amount = money_field(default=0)
-    refunded_amount = money_field(default=0)
+    captured_amount = money_field(default=Decimal(0))
+    refunded_amount = money_field(default=Decimal(0))
     is_disputed = models.BooleanField(default=False)
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())

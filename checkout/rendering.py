@@ -64,7 +64,7 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
     checkout, quote, order = view.checkout, view.quote, view.order
     return {
         "id": str(checkout.id),
-        "status": checkout.status,
+        "status": view.status,
         "cartId": str(checkout.cart_id),
         "currency": checkout.currency,
         "email": checkout.email or None,

@@ -47,6 +47,7 @@ class CheckoutView:
     """A checkout as its customer sees it. After placement the quote is the order's, frozen."""
 
     checkout: Checkout
+    status: str
     quote: Quote
     item_count: int
     line_count: int
@@ -108,7 +109,7 @@ def view(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
 def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) -> CheckoutView:
     """Return what its customer sees of a checkout; `priced` spares pricing it again."""
     order: Order | None = checkout.order
-    if priced is None and checkout.status == Checkout.Status.OPEN:
+    if priced is None and checkout.status_at(now) == Checkout.Status.OPEN:
         priced = price(checkout, now=now)
     if priced is not None:
         ends = [
@@ -120,6 +121,7 @@ def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) 
         quote = Quote.from_json(order.quote if order is not None else checkout.quote or {})
     return CheckoutView(
         checkout=checkout,
+        status=checkout.status_at(now),
         quote=quote,
         item_count=sum(line.quantity for line in quote.lines),
         line_count=len(quote.lines),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar
 
 from django.db import models
@@ -79,12 +80,12 @@ class Order(models.Model):
     subtotal = money_field(_("subtotal"))
     discount_total = money_field(_("discount"))
     shipping_total = money_field(_("shipping"))
-    shipping_discount = money_field(_("shipping discount"), default=0)
-    shipping_tax = money_field(_("tax on shipping"), default=0)
+    shipping_discount = money_field(_("shipping discount"), default=Decimal(0))
+    shipping_tax = money_field(_("tax on shipping"), default=Decimal(0))
     tax_total = money_field(_("tax"))
-    included_tax = money_field(_("of which in the prices"), default=0)
+    included_tax = money_field(_("of which in the prices"), default=Decimal(0))
     grand_total = money_field(_("total"))
-    refunded_total = money_field(_("refunded"), default=0)
+    refunded_total = money_field(_("refunded"), default=Decimal(0))
     shipping_claimed = money_field(
         default=0
     )  # the part of the shipping price that refunds have asked back
@@ -187,7 +188,7 @@ class OrderLine(models.Model):
     subtotal = money_field(_("subtotal"))
     discount = money_field(_("discount"))
     tax = money_field(_("tax"))
-    included_tax = money_field(_("of which in the price"), default=0)
+    included_tax = money_field(_("of which in the price"), default=Decimal(0))
     total = money_field(_("total"))
     taxes = models.JSONField(default=list)  # [{"name","type","rate","base","amount","included"}]
     tax_class = models.CharField(max_length=40, default="standard")
@@ -200,7 +201,7 @@ class OrderLine(models.Model):
     claimed_quantity = models.PositiveIntegerField(
         default=0
     )  # units whose money refunds have asked back
-    refunded_amount = money_field(_("refunded"), default=0)
+    refunded_amount = money_field(_("refunded"), default=Decimal(0))
 
     class Meta:
         db_table = "order_items"
@@ -326,7 +327,7 @@ class ReturnRequest(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="return_requests")
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.REQUESTED)
-    refund_amount = money_field(default=0)
+    refund_amount = money_field(default=Decimal(0))
     notes = models.CharField(max_length=500, blank=True)
     requested_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
@@ -367,7 +368,7 @@ class RefundRequest(models.Model):
     currency = models.CharField(max_length=3)
     reason = models.CharField(max_length=200, blank=True)
     lines = models.JSONField(default=list)  # [{"itemId","quantity","amount"}]
-    shipping_amount = money_field(default=0)  # its part of the shipping price, before tax
+    shipping_amount = money_field(default=Decimal(0))  # its part of the shipping price, before tax
     payment_id = models.UUIDField(
         null=True
     )  # a payment too many: goes back whole and is no part of the order

@@ -19,7 +19,7 @@ from config.platform.http.context import actor_of
 from config.platform.http.views import ApiView, ApiViewSet
 from orders import selectors as orders
 from orders.models import Order
-from orders.rendering import render_order
+from orders.rendering import moment, render_order
 from orders.services import Units
 from pricing.money import parse_amount
 
@@ -27,19 +27,22 @@ from pricing.money import parse_amount
 class CheckoutViewSet(ApiViewSet):
     """One attempt to buy a cart, step by step."""
 
-    limits = {"initialize": "checkout", "payment": "payment", "complete": "payment"}
+    limits = {"initialize": "checkout", "payment": "payment"}
     idempotency_required = {"payment", "complete"}
 
     def initialize(self, request: Request) -> Response:
+        """Begin to buy the caller's cart, or continue; every active line is held, or none."""
         body = serializers.Initialize.read(request)
         view = services.initialize(actor=actor_of(request), now=timezone.now(), **body)
         return Response(render_checkout(view), status=201)
 
     def retrieve(self, request: Request, checkout_id) -> Response:
+        """Return a checkout with its current price and what is still missing."""
         view = selectors.view(actor=actor_of(request), checkout_id=checkout_id, now=timezone.now())
         return Response(render_checkout(view))
 
     def update(self, request: Request, checkout_id) -> Response:
+        """Store what the customer has filled in, and price anew."""
         view = services.update(
             actor=actor_of(request),
             checkout_id=checkout_id,
@@ -49,6 +52,7 @@ class CheckoutViewSet(ApiViewSet):
         return Response(render_checkout(view))
 
     def status(self, request: Request, checkout_id) -> Response:
+        """Return in short where a checkout stands, and the seconds left."""
         now = timezone.now()
         checkout = selectors.find(actor=actor_of(request), checkout_id=checkout_id)
         order: Order | None = checkout.order
@@ -56,9 +60,9 @@ class CheckoutViewSet(ApiViewSet):
         return Response(
             {
                 "id": str(checkout.id),
-                "status": checkout.status,
+                "status": checkout.status_at(now),
                 "secondsLeft": max(left, 0) if checkout.is_waiting else 0,
-                "expiresAt": checkout.expires_at,
+                "expiresAt": moment(checkout.expires_at),
                 "orderId": str(order.id) if order else None,
                 "orderNumber": order.number if order else None,
                 "orderStatus": order.status if order else None,
@@ -67,6 +71,7 @@ class CheckoutViewSet(ApiViewSet):
         )
 
     def validate(self, request: Request, checkout_id) -> Response:
+        """List what keeps this checkout from being placed."""
         serializers.Nothing.read(request)
         view = selectors.view(actor=actor_of(request), checkout_id=checkout_id, now=timezone.now())
         problems = [
@@ -83,6 +88,7 @@ class CheckoutViewSet(ApiViewSet):
         )
 
     def calculate(self, request: Request, checkout_id) -> Response:
+        """Price the checkout anew."""
         serializers.Nothing.read(request)
         view = services.calculate(
             actor=actor_of(request), checkout_id=checkout_id, now=timezone.now()
@@ -90,6 +96,7 @@ class CheckoutViewSet(ApiViewSet):
         return Response(render_checkout(view))
 
     def payment(self, request: Request, checkout_id) -> Response:
+        """Place the order if that is not done, and open the payment of exactly its total."""
         body = serializers.Pay.read(request)
         order, payment = services.pay(
             actor=actor_of(request), checkout_id=checkout_id, now=timezone.now(), **body
@@ -107,6 +114,7 @@ class CheckoutViewSet(ApiViewSet):
         )
 
     def complete(self, request: Request, checkout_id) -> Response:
+        """Settle the payment and confirm the order."""
         body = serializers.Complete.read(request)
         order = services.complete(
             actor=actor_of(request), checkout_id=checkout_id, now=timezone.now(), **body
@@ -114,6 +122,7 @@ class CheckoutViewSet(ApiViewSet):
         return Response(render_order(order, staff=actor_of(request).is_staff))
 
     def cancel(self, request: Request, checkout_id) -> Response:
+        """Give the checkout up; the cart stays, or gets its lines back."""
         serializers.Nothing.read(request)
         actor, now = actor_of(request), timezone.now()
         services.cancel(actor=actor, checkout_id=checkout_id, now=now)
@@ -125,7 +134,7 @@ class CheckoutViewSet(ApiViewSet):
 class PaymentViewSet(ApiViewSet):
     """Payments of the caller's orders; capture and refund by staff."""
 
-    limits = {"intent": "payment", "add": "payment", "simulate": "payment"}
+    limits = {"intent": "payment", "add": "payment"}
     idempotency_required = {"intent", "capture", "refund", "refund_items"}
     staff_only = frozenset({"capture", "refund", "refund_items"})
 
@@ -133,6 +142,7 @@ class PaymentViewSet(ApiViewSet):
         return [Staff()] if self.action in self.staff_only else [Known()]
 
     def intent(self, request: Request) -> Response:
+        """Open a payment for an order by its amount."""
         body = serializers.Intent.read(request)
         actor = actor_of(request)
         currency = body["currency"].upper()
@@ -147,6 +157,7 @@ class PaymentViewSet(ApiViewSet):
         return Response(render_payment(payment), status=201)
 
     def add(self, request: Request, reference: str) -> Response:
+        """Open another payment for an order, after one that failed."""
         body = serializers.AddPayment.read(request)
         actor = actor_of(request)
         payment = services.start_payment(
@@ -158,6 +169,7 @@ class PaymentViewSet(ApiViewSet):
         return Response(render_payment(payment), status=201)
 
     def capture(self, request: Request) -> Response:
+        """Collect an authorised payment; staff only."""
         body = serializers.Capture.read(request)
         payment = selectors.find_payment(actor=actor_of(request), payment_id=body["payment_id"])
         payment = services.capture(
@@ -169,6 +181,7 @@ class PaymentViewSet(ApiViewSet):
         return Response(render_payment(payment))
 
     def refund(self, request: Request) -> Response:
+        """Refund a payment, whole or in part; staff only."""
         body = serializers.RefundInput.read(request)
         payment = selectors.find_payment(actor=actor_of(request), payment_id=body["payment_id"])
         payment = services.refund_payment(
@@ -181,6 +194,7 @@ class PaymentViewSet(ApiViewSet):
         return Response(render_payment(payment), status=201)
 
     def refund_items(self, request: Request, reference: str) -> Response:
+        """Refund units of an order and a part of its shipping; staff only."""
         body = serializers.RefundItems.read(request)
         actor = actor_of(request)
         order = orders.find(actor=actor, reference=reference)
@@ -197,11 +211,13 @@ class PaymentViewSet(ApiViewSet):
         return Response(render_order(orders.find(actor=actor, reference=reference), staff=True))
 
     def retrieve(self, request: Request, payment_id) -> Response:
+        """Return a payment."""
         return Response(
             render_payment(selectors.find_payment(actor=actor_of(request), payment_id=payment_id))
         )
 
     def by_order(self, request: Request, reference: str) -> Response:
+        """List the payments of an order, newest first."""
         actor = actor_of(request)
         order_id = orders.find_id(actor=actor, reference=reference)
         return Response(
@@ -216,6 +232,7 @@ class PaymentViewSet(ApiViewSet):
         )
 
     def simulate(self, request: Request, payment_id) -> Response:
+        """Let the `test` provider, its customer or bank do something, and tell us."""
         body = serializers.Simulate.read(request)
         payment = services.simulate(
             actor=actor_of(request),

@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.platform.errors import AuthRequired
 from config.platform.http.authentication import Anyone, Known, Staff
 from config.platform.http.context import actor_of
 from config.platform.http.paging import page
@@ -31,6 +32,7 @@ class OrderViewSet(ApiViewSet):
         return [Staff()] if self.action in self.staff_only else [Known()]
 
     def list(self, request: Request) -> Response:
+        """List the caller's orders, newest first."""
         query = serializers.ListQuery.read_query(request)
         until = query.get("placed_to")
         orders = selectors.orders_of(
@@ -49,6 +51,7 @@ class OrderViewSet(ApiViewSet):
         )
 
     def create(self, request: Request) -> Response:
+        """Place an order from a list of SKUs, in status draft."""
         body = serializers.DirectOrder.read(request)
         actor = actor_of(request)
         order = services.place_direct(
@@ -64,18 +67,20 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order, status=201)
 
     def retrieve(self, request: Request, reference: str) -> Response:
-        order = selectors.find(
-            actor=actor_of(request),
-            reference=reference,
-            token=request.query_params.get("token", ""),
-        )
-        return Response(render_order(order, staff=actor_of(request).is_staff))
+        """Return an order by id or number; `?token=` from its mail opens it too."""
+        actor, token = actor_of(request), request.query_params.get("token", "")
+        if not actor.is_known and not token:
+            raise AuthRequired
+        order = selectors.find(actor=actor, reference=reference, token=token)
+        return Response(render_order(order, staff=actor.is_staff))
 
     def look_up(self, request: Request) -> Response:
+        """Find an order by its number and the e-mail address it was placed with."""
         body = serializers.Lookup.read(request)
         return Response(render_order(selectors.look_up(actor=actor_of(request), **body)))
 
     def cancel(self, request: Request, reference: str) -> Response:
+        """Cancel an order that was not sent; what was paid goes back."""
         body = serializers.Reason.read(request)
         order = services.cancel(
             actor=actor_of(request),
@@ -86,6 +91,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def cancel_items(self, request: Request, reference: str) -> Response:
+        """Cancel some units; their frozen shares are refunded."""
         body = serializers.CancelItems.read(request)
         order = services.cancel_items(
             actor=actor_of(request),
@@ -97,6 +103,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def returns(self, request: Request, reference: str) -> Response:
+        """List the returns of an order."""
         order = selectors.find(actor=actor_of(request), reference=reference)
         return Response(
             page(
@@ -107,6 +114,7 @@ class OrderViewSet(ApiViewSet):
         )
 
     def request_return(self, request: Request, reference: str) -> Response:
+        """Ask to return units of a delivered order."""
         body = serializers.ReturnInput.read(request)
         order = selectors.find(actor=actor_of(request), reference=reference)
         found = services.request_return(
@@ -122,6 +130,7 @@ class OrderViewSet(ApiViewSet):
         return Response(render_return(found, order.currency), status=201)
 
     def set_status(self, request: Request, reference: str) -> Response:
+        """Bring an order into a status; staff only."""
         body = serializers.StatusInput.read(request)
         order = services.set_status(
             actor=actor_of(request),
@@ -133,6 +142,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def ship(self, request: Request, reference: str) -> Response:
+        """Send what is left of an order; staff only."""
         body = serializers.ShipInput.read(request)
         shipment = services.ship(
             actor=actor_of(request),
@@ -143,6 +153,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, shipment.order)
 
     def deliver(self, request: Request, reference: str) -> Response:
+        """Note that an order has arrived; staff only."""
         body = serializers.Reason.read(request)
         order = services.deliver(
             actor=actor_of(request),
@@ -153,6 +164,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def edit(self, request: Request, reference: str) -> Response:
+        """Change the notes of staff; staff only."""
         body = serializers.EditInput.read(request)
         order = services.edit(
             actor=actor_of(request),
@@ -164,6 +176,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def status_history(self, request: Request, reference: str) -> Response:
+        """List every status the order went through."""
         order = selectors.find(actor=actor_of(request), reference=reference)
         return Response(
             page(
@@ -176,6 +189,7 @@ class OrderViewSet(ApiViewSet):
         )
 
     def edit_history(self, request: Request, reference: str) -> Response:
+        """List every edit of the order."""
         order = selectors.find(actor=actor_of(request), reference=reference)
         return Response(
             page(
@@ -202,6 +216,7 @@ class ReturnViewSet(ApiViewSet):
     permission_classes = [Staff]
 
     def approve(self, request: Request, return_id) -> Response:
+        """Let the customer send the goods back."""
         serializers.Reason.read(request)
         return self._answer(
             services.approve_return(
@@ -210,6 +225,7 @@ class ReturnViewSet(ApiViewSet):
         )
 
     def reject(self, request: Request, return_id) -> Response:
+        """Refuse a return."""
         body = serializers.RejectReturn.read(request)
         return self._answer(
             services.reject_return(
@@ -218,6 +234,7 @@ class ReturnViewSet(ApiViewSet):
         )
 
     def receive(self, request: Request, return_id) -> Response:
+        """Take returned goods in; the money is owed back."""
         body = serializers.ReceiveReturn.read(request)
         return self._answer(
             services.receive_return(

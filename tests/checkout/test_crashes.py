@@ -99,7 +99,7 @@ def customer_returns(buyer: Buyer, point: int) -> list[str]:
     problems = wrong(SAFETY)
     later = timezone.now() + timedelta(minutes=3)
     recover(later)
-    problems += wrong(SAFETY) + books(buyer)
+    problems += books(buyer)
     buyer.now = later
     try:
         again(buyer)
@@ -149,6 +149,7 @@ def test_a_crash_at_any_point_ends_as_one_order_when_the_customer_returns(prepar
 
     assert report.problems == []
     assert report.points > 150
+    print(f"{report.points} points, none failed")
 
 
 def test_a_crash_at_any_point_ends_cleanly_when_the_customer_is_gone(prepare):
@@ -211,6 +212,7 @@ def test_it_finds_a_charge_made_before_it_is_written_down(prepare, monkeypatch, 
     report = explore(
         prepare=prepare,
         scenario=lambda buyer: buyer.pay() and None,
+        step=2,
         verify=lambda buyer, point: books(buyer),
     )
 
@@ -241,6 +243,7 @@ def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
     report = explore(
         prepare=prepare,
         scenario=lambda buyer: buyer.pay() and None,
+        step=2,
         verify=lambda buyer, point: wrong(SAFETY),
     )
 
@@ -278,6 +281,7 @@ def test_it_finds_money_and_order_settled_in_two_transactions(
     report = explore(
         prepare=settled,
         scenario=lambda buyer: buyer.complete() and None,
+        step=2,
         verify=lambda buyer, point: wrong(SAFETY),
     )
 
