@@ -57,7 +57,7 @@ LIMITS: dict[str, Limit] = {
     "refresh": Limit(30, 60, by_address=True),
     "lookup": Limit(5, 60, closed=True, by_address=True),
     "checkout": Limit(60, 60),
-    "payment": Limit(20, 60),
+    "payment": Limit(50, 60),
     "import": Limit(10, 60),
 }
 
