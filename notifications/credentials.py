@@ -118,5 +118,5 @@ def _signed(value: str) -> str:
 
 
 def _host(scope: dict[str, Any]) -> str:
-    host = dict(scope.get("headers", [])).get(b"host", b"")
+    host: bytes = dict(scope.get("headers", [])).get(b"host", b"")
     return host.decode("latin-1").split(":")[0]
