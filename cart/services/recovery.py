@@ -59,6 +59,12 @@ class _Due:
     interval: timedelta
     by_mail: bool
 
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> _Due:
+        """Return a row of `_DUE`, in which the interval is a number of hours."""
+        *facts, hours, by_mail = row
+        return cls(*facts, interval=timedelta(hours=hours), by_mail=by_mail)  # type: ignore[misc]
+
 
 _DUE = """
     SELECT cart.id, cart.company_id, cart.user_id, cart.version, cart.abandonment_cycle, cart.notifications_sent,
@@ -89,10 +95,7 @@ def _due(where: str, skip: str, values: dict[str, Any]) -> list[_Due]:
     # The lock comes last in SQL and the limit before it, so the rows are chosen and locked in one statement.
     with connection.cursor() as cursor:
         cursor.execute(_DUE.format(where=where, skip=skip), values)
-        return [
-            _Due(*facts, interval=timedelta(hours=hours), by_mail=by_mail)
-            for *facts, hours, by_mail in cursor.fetchall()
-        ]
+        return [_Due.of(row) for row in cursor.fetchall()]
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Min
+from django.db.models import PROTECT, Min, Q
 
 from cart.events import CartAbandoned, CartExpired, CartUpdated
 from cart.models import Cart, CartPolicy, CartSession
@@ -147,18 +147,20 @@ def move_abandoned_to_next(*, now: datetime, limit: int = 2_000) -> int:
 
 @transaction.atomic
 def delete_old(*, now: datetime, limit: int = 1_000) -> int:
-    """Delete carts that were abandoned or expired three months ago, and sessions without a cart; returns how many."""
-    old = list(
-        Cart.objects.filter(status=Cart.Status.ABANDONED, abandoned_at__lt=now - KEEP_ABANDONED)
-        .for_update(skip_locked=True)
-        .values_list("id", flat=True)[:limit]
+    """
+    Delete carts that were abandoned or expired three months ago, and sessions without a cart; returns how many carts.
+
+    A cart that something refers to, such as a checkout, is kept by it.
+    """
+    old = Cart.objects.filter(
+        Q(status=Cart.Status.ABANDONED, abandoned_at__lt=now - KEEP_ABANDONED)
+        | Q(status=Cart.Status.EXPIRED, updated_at__lt=now - KEEP_EXPIRED)
     )
-    old += list(
-        Cart.objects.filter(status=Cart.Status.EXPIRED, updated_at__lt=now - KEEP_EXPIRED)
-        .for_update(skip_locked=True)
-        .values_list("id", flat=True)[:limit]
-    )
-    deleted = Cart.objects.filter(id__in=old).delete()[1].get("cart.Cart", 0)
+    for relation in Cart._meta.related_objects:
+        if relation.on_delete is PROTECT:
+            old = old.filter(**{relation.field.related_query_name(): None})
+    chosen = list(old.for_update(skip_locked=True).values_list("id", flat=True)[:limit])
+    deleted = Cart.objects.filter(id__in=chosen).delete()[1].get("cart.Cart", 0)
     CartSession.objects.filter(expires_at__lt=now - KEEP_EXPIRED, carts=None).delete()
     return deleted
 

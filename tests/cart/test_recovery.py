@@ -16,6 +16,7 @@ from cart import selectors, services, tokens
 from cart.errors import NobodyToRemind, NotAbandoned, RecoveryTokenExpired, RecoveryTokenInvalid
 from cart.events import RecoveryDue
 from cart.models import Cart, CartLine, CartPolicy, RecoveryAttempt
+from checkout.models import Checkout
 from config.platform import outbox
 from config.platform.actor import Actor, ActorKind
 from config.platform.errors import Forbidden
@@ -493,6 +494,21 @@ def test_old_carts_are_deleted(abandoned, now):
     assert services.delete_old(now=now + timedelta(days=89)) == 0
     assert services.delete_old(now=now + timedelta(days=91)) == 1
     assert not CartLine.objects.exists()
+
+
+def test_a_cart_that_a_checkout_refers_to_is_kept(abandoned, now):
+    Checkout.objects.create(
+        company=abandoned.company,
+        cart=abandoned,
+        user_id=abandoned.user_id,
+        currency="USD",
+        status="CANCELLED",
+        created_at=now,
+        expires_at=now,
+    )
+
+    assert services.delete_old(now=now + timedelta(days=91)) == 0
+    assert Cart.objects.exists()
 
 
 # --- two clicks at once ---------------------------------------------------------------------------
