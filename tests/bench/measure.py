@@ -19,6 +19,7 @@ CONSTANT = "constant"
 # How many carts a second to expect at most, where each request uses one up; more are made where that was too few.
 FIRST_GUESS = 60
 PROBES = 12
+SETTLE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +267,14 @@ class Bench:
         before = meters.cpu_seconds(self.processes.postgres)
         started = time.perf_counter()
         found = replay.run(self.pgbench, file, clients=clients, seconds=max(1, round(self.seconds)))
+        seconds = time.perf_counter() - started
+        time.sleep(SETTLE)  # its backends have to be gone before their time counts as the server's
         after = meters.cpu_seconds(self.processes.postgres)
         window = Window(
             per_second=found["per_second"],
             count=int(found["count"]),
             mean=found["mean"],
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
         )
         if self.processes.postgres and window.count:
             window.cpu_postgres = (after[0] - before[0]) * 1000 / window.count

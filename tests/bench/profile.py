@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import functools
 import io
 import pstats
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
 from rich.console import Console
 
 from tests.bench import shop
@@ -23,27 +25,27 @@ SHOWN = 45
 
 def run(name: str, *, fill: Callable[..., list[dict[str, Any]]], console: Console) -> None:
     """Run an operation some hundred times under cProfile and print what it spends its time on."""
-    count = ROUNDS + 2 * WARM_UP if name in CONSUMING else 64
+    count = ROUNDS + 2 * WARM_UP + 1 if name in CONSUMING else 64
     numbers = shop.SHARED if name == "checkout" else shop.SPREAD
     carts = fill("profile", shop.carts(count, numbers), tell=True)
-    application = WSGIHandler()
     turns = iter(range(10**9))
 
-    def rounds(count: int) -> int:
+    def rounds(count: int, serve: Callable[[Ask], Answer] = _serve) -> int:
         requests = 0
         for _ in range(count):
             flow = FLOWS[name](carts[next(turns) % len(carts)])
-            answer: Answer | None = None
+            ask = next(flow)
             while True:
+                requests += 1
+                answer = serve(ask)
                 try:
-                    ask = next(flow) if answer is None else flow.send(answer)
+                    ask = flow.send(answer)
                 except StopIteration:
                     break
-                answer = _serve(application, ask)
-                requests += 1
         return requests
 
     rounds(WARM_UP)
+    rounds(1, lambda ask: _tell_statements(ask, console))
     started = time.process_time()
     plain = rounds(WARM_UP)
     cost = (time.process_time() - started) / plain
@@ -61,7 +63,28 @@ def run(name: str, *, fill: Callable[..., list[dict[str, Any]]], console: Consol
         console.print(output.getvalue(), markup=False, highlight=False, soft_wrap=True)
 
 
-def _serve(application: WSGIHandler, ask: Ask) -> Answer:
+def _tell_statements(ask: Ask, console: Console) -> Answer:
+    """Serve a request and show its SQL, with what each round trip took as seen from here."""
+    console.print(f"SQL of {ask.kind}:")
+
+    def tell(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        started = time.perf_counter()
+        result = execute(sql, params, many, context)
+        seconds = time.perf_counter() - started
+        text = " ".join(sql.split())[:120]
+        console.print(f"  {seconds * 1000:6.2f} ms  {text}", markup=False, highlight=False)
+        return result
+
+    with connection.execute_wrapper(tell):
+        return _serve(ask)
+
+
+@functools.cache
+def _application() -> WSGIHandler:
+    return WSGIHandler()
+
+
+def _serve(ask: Ask) -> Answer:
     head, _, content = ask.encode().partition(b"\r\n\r\n")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": ask.method,
@@ -84,7 +107,7 @@ def _serve(application: WSGIHandler, ask: Ask) -> Answer:
         key = key.upper().replace("-", "_")
         environ[key if key.startswith("CONTENT_") else f"HTTP_{key}"] = value
     said: list[Any] = []
-    response = application(environ, lambda status, headers, *_: said.extend((status, headers)))
+    response = _application()(environ, lambda status, headers, *_: said.extend((status, headers)))
     body = b"".join(response)
     response.close()
     status = int(said[0].split()[0])
