@@ -237,7 +237,7 @@ def _in_cart(request: HttpRequest, work: Callable[[Actor], CartView]) -> tuple[C
         except (CartNotFound, CartExpired, CartMerged):
             if actor.user_id is not None:
                 raise
-    limits.hit(scope="create_cart", identity=actor.identity)
+    limits.count(actor=actor, scopes=["create_cart"])
     currency = currency_of(request, storefront(company_id=actor.company_id))
     opened = carts.create(
         actor=actor,

@@ -100,7 +100,7 @@ class CartsView(CartApiView):
         actor = actor_of(request)
         if actor.user_id is None:
             return self.answer(selectors.view(actor=actor, now=timezone.now()))
-        limits.hit(scope="create_cart", identity=actor.identity)
+        limits.count(actor=actor, scopes=["create_cart"])
         opened = services.create(
             actor=actor, now=timezone.now(), device=request.META.get("HTTP_USER_AGENT", ""), **given
         )
@@ -139,9 +139,7 @@ class PublicCartsView(CartsView):
         """Open a guest cart and tell its token, this once (201)."""
         given = serializers.Create.read(request)
         actor = actor_of(request)
-        # By address: a guest token that nobody checks here would be a new identity for each request.
-        who = actor.identity if actor.user_id is not None else f"address:{actor.address}"
-        limits.hit(scope="create_cart", identity=who)
+        limits.count(actor=actor, scopes=["create_cart"])
         opened = services.create(
             actor=actor, now=timezone.now(), device=request.META.get("HTTP_USER_AGENT", ""), **given
         )
@@ -566,10 +564,7 @@ class RecoveryRequestView(CartApiView):
 
 
 def _count_recovery(request: Request) -> None:
-    """Count by account, else by address: an unchecked guest token would be a new identity each time."""
-    actor = actor_of(request)
-    who = actor.identity if actor.user_id is not None else f"address:{actor.address}"
-    limits.hit(scope="recovery", identity=who)
+    limits.count(actor=actor_of(request), scopes=["recovery"])
 
 
 # --- staff ----------------------------------------------------------------------------------------

@@ -1,32 +1,195 @@
-"""The base of the admin: what may only be looked at, and how a staff action tells of a refusal."""
+"""The base of the admin: what may only be looked at, how cells look, and how a staff action tells of a refusal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
+from django.contrib.admin.utils import flatten_fieldsets
+from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext as _
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.views import ChangeList
 
+from config.platform import audit
 from config.platform.errors import ApplicationError
+from config.platform.http import actor_of
+from config.platform.models import User
+
+NOTHING = "–"
 
 
-class ReadOnlyAdmin(ModelAdmin):
+# --- cells ----------------------------------------------------------------------------------------
+
+
+def status(words: Any, tone: str = "") -> str:
+    """Return a status as words with a dot; tones are success, info, warning and danger."""
+    return format_html(
+        '<span class="office-status office-status--{}">{}</span>', tone or "quiet", words
+    )
+
+
+def figure(text: Any) -> str:
+    """Return a number or an amount, aligned with those above and below it."""
+    return format_html('<span class="office-figure">{}</span>', text)
+
+
+def link(name: str, pk: Any, text: Any) -> str:
+    """Return a link to the page of another row: `link("orders_order", order.pk, order.number)`."""
+    return format_html(
+        '<a class="office-link" href="{}">{}</a>', reverse(f"admin:{name}_change", args=[pk]), text
+    )
+
+
+def as_json(value: Any) -> str:
+    """Return JSON for reading, in an admin field."""
+    if not value:
+        return NOTHING
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+    return format_html('<pre class="office-json">{}</pre>', text)
+
+
+# --- who did it -----------------------------------------------------------------------------------
+
+
+def people(labels: Iterable[str]) -> dict[str, str]:
+    """Return how to call the actors that histories name, such as `staff:<id>` and `guest`. One statement at most."""
+    wanted = {str(label) for label in labels}
+    ids = {label: _user_id(label) for label in wanted}
+    found = {
+        user_id: name or email
+        for user_id, name, email in User.objects.filter(
+            pk__in=[user_id for user_id in ids.values() if user_id]
+        ).values_list("pk", "name", "email")
+    } if any(ids.values()) else {}  # fmt: skip
+    return {label: found.get(ids[label]) or _kind(label) for label in wanted}
+
+
+def _user_id(label: str) -> UUID | None:
+    try:
+        return UUID(label.partition(":")[2])
+    except ValueError:
+        return None
+
+
+def _kind(label: str) -> str:
+    words = {
+        "": NOTHING,
+        "system": _("the shop"),
+        "provider": _("the payment provider"),
+        "guest": _("a guest"),
+        "session": _("a guest"),
+        "anonymous": _("a guest"),
+        "address": _("a guest"),
+        "user": _("a customer"),
+        "staff": _("staff"),
+    }
+    kind = label.partition(":")[0]
+    return words.get(kind, label)
+
+
+def name_people(rows: Iterable[Any], attributes: Sequence[str]) -> None:
+    """Give every row the names of the actors in these attributes, for `person` columns: one statement for all."""
+    shown = list(rows)
+    if attributes:
+        names = people(getattr(row, attribute) for row in shown for attribute in attributes)
+        for row in shown:
+            row.people_named = names
+
+
+def person(attribute: str, title: Any) -> Any:
+    """Return a column that tells who an actor of a history was."""
+
+    @display(description=title, ordering=attribute)
+    def shown(self: Any, row: Any) -> str:
+        label = str(getattr(row, attribute))
+        known: dict[str, str] = getattr(row, "people_named", None) or {}
+        return known[label] if label in known else people([label])[label]
+
+    return shown
+
+
+class NamingChangeList(ChangeList):
+    """A list that looks up the names in its `person` columns at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        name_people(self.result_list, self.model_admin.people)
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+class OfficeAdmin(ModelAdmin):
+    """The base of every page: rows of the request's company, named people, and a trail of what a form wrote."""
+
+    company_path = ""  # such as `company_id` or `order__company_id`; empty where rows belong to no company
+    people: Sequence[str] = ()  # attributes that name an actor
+    list_per_page = 50
+    is_audited_here = False  # where no service records what was written
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        rows = super().get_queryset(request)
+        if not self.company_path:
+            return rows
+        return rows.filter(**{self.company_path: actor_of(request).company_id})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamingChangeList
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, obj, "created")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        if message:
+            self._record(request, obj, "changed", message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self._record(request, obj, "deleted")
+        return super().log_deletions(request, queryset)
+
+    def _record(self, request: HttpRequest, obj: Any, verb: str, message: Any = None) -> None:
+        if not self.is_audited_here:
+            return
+        name = obj._meta.model_name
+        audit.record(
+            actor=actor_of(request),
+            action=f"{name}.{verb}",
+            object_type=name,
+            object_id=obj.pk,
+            after={"name": str(obj), **({"what": message} if message else {})},
+            now=timezone.now(),
+        )
+
+
+class ReadOnlyAdmin(OfficeAdmin):
     """
     Rows that staff see and nobody edits by hand: money, movements, histories, events.
 
-    Actions still run, and call services.
+    A page shows the declared `fields` or `fieldsets`, else every field that is not excluded. Actions still run, and
+    call services; who may run one is asked by a permission of its own.
     """
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [
-            *{field.name: None for field in self.model._meta.fields},
-            *super().get_readonly_fields(request, obj),
-        ]
+        if self.fieldsets:
+            return list(flatten_fieldsets(self.fieldsets))
+        if self.fields:
+            return list(self.fields)
+        hidden = set(self.exclude or ())
+        names = [field.name for field in self.model._meta.fields if field.name not in hidden]
+        return [*names, *super().get_readonly_fields(request, obj)]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -36,6 +199,53 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_step_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell whether the user may run the actions of this page, although nobody may edit a row."""
+        options = self.model._meta
+        return request.user.has_perm(f"{options.app_label}.change_{options.model_name}")
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows under a page, for reading by whoever may see that page."""
+
+    extra = 0
+    max_num = 0
+    can_delete = False
+    hide_title = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fields
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def one(admin: ModelAdmin, request: HttpRequest, object_id: Any) -> Any:
+    """
+    Return the row a page of an action is about, among those the user may see.
+
+    :raises PermissionDenied: if the user may see none of them
+    :raises Http404: if there is no such row
+    """
+    if not admin.has_view_permission(request):
+        raise PermissionDenied
+    found = admin.get_object(request, str(object_id))
+    if found is None:
+        raise Http404
+    return found
 
 
 def attempt(request: HttpRequest, run: Callable[[], Any], *, done: str = "") -> bool:
@@ -66,9 +276,3 @@ def attempt_each(
     if worked:
         messages.success(request, done.format(count=worked))
     return worked
-
-
-def as_json(value: Any) -> str:
-    """Return JSON for reading, in an admin field."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
-    return format_html("<pre>{}</pre>", text)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import functools
 import ipaddress
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils import timezone
 
 from config.platform import breaker
@@ -209,26 +208,3 @@ def client_address(remote: str, forwarded_for: str, trusted_proxies: int) -> str
             return str(ipaddress.ip_network((address, 64), strict=False))
         return str(address)
     return "unknown"
-
-
-V = TypeVar("V", bound=Callable[..., Any])
-
-
-def limited(scope: str, *, methods: Sequence[str] = ("POST",)) -> Callable[[V], V]:
-    """Decorate a page view: requests with one of `methods` count against `scope` and the general limit (SEC-25)."""
-
-    def decorate(view: V) -> V:
-        @functools.wraps(view)
-        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            from config.platform.http import actor_of  # the handler of pages is above this module
-
-            if request.method in methods:
-                identity = actor_of(request).identity
-                hit_all(
-                    [("general", identity, LIMITS["general"]), (scope, identity, LIMITS[scope])]
-                )
-            return view(request, *args, **kwargs)
-
-        return wrapped  # type: ignore[return-value]
-
-    return decorate

@@ -30,7 +30,7 @@ from config.platform.http import (
     page,
     set_guest_cookie,
 )
-from config.platform.limits import limited
+from config.platform.http.forms import count
 from config.platform.models import AuditEntry
 
 calls: list[Any] = []
@@ -129,8 +129,9 @@ def show(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@limited("apply_discount")
 def form(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        count(request, "apply_discount")
     return HttpResponse("done")
 
 

@@ -111,5 +111,4 @@ def count(request: HttpRequest, *scopes: str) -> None:
 
     :raises RateLimited: if one of them is used up
     """
-    identity = actor_of(request).identity
-    limits.hit_all([(scope, identity, limits.LIMITS[scope]) for scope in ("general", *scopes)])
+    limits.count(actor=actor_of(request), scopes=("general", *scopes))
