@@ -25,7 +25,11 @@ def sweep_inbox() -> None:
 @shared_task
 def execute_refunds() -> None:
     """Carry out refunds that are due; each 20 seconds, and when one is asked for."""
-    run_job("checkout.execute_refunds", lambda now: services.execute_refunds(now=now), now=timezone.now())
+    run_job(
+        "checkout.execute_refunds",
+        lambda now: services.execute_refunds(now=now),
+        now=timezone.now(),
+    )
 
 
 @shared_task
@@ -37,13 +41,19 @@ def reconcile() -> None:
 @shared_task
 def expire_checkouts() -> None:
     """End open checkouts whose time is over; each minute."""
-    run_job("checkout.expire_checkouts", lambda now: services.expire_due(now=now), now=timezone.now())
+    run_job(
+        "checkout.expire_checkouts", lambda now: services.expire_due(now=now), now=timezone.now()
+    )
 
 
 @shared_task
 def cancel_drafts() -> None:
     """Cancel orders that were not paid within a day; hourly (JOB-13)."""
-    run_job("checkout.cancel_drafts", lambda now: services.cancel_due_drafts(now=now), now=timezone.now())
+    run_job(
+        "checkout.cancel_drafts",
+        lambda now: services.cancel_due_drafts(now=now),
+        now=timezone.now(),
+    )
 
 
 @shared_task

@@ -274,9 +274,7 @@ def test_another_customer_finds_nothing(api, paid):
     assert StatusChange.objects.count() == before
 
 
-@pytest.mark.parametrize(
-    "name", ["x", "ORD-1", "00000000", "ORD-20261121-999999", str(uuid4())]
-)
+@pytest.mark.parametrize("name", ["x", "ORD-1", "00000000", "ORD-20261121-999999", str(uuid4())])
 def test_a_strange_name_is_no_order(user_api, shop, name):
     answer = user_api.get(f"/orders/{name}")
 
