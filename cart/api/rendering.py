@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cart.rendering import moment, render_cart
-from cart.selectors import CartView, Finding, Summary
+from cart.rendering import moment, render_cart, render_line
+from cart.selectors import CartView, Finding, LineView, Summary
 from cart.services import RecoveryPreview, RowResult
 from pricing.engine import Quote
 from pricing.money import format_amount
+
+
+def render_item(line: LineView | None, currency: str) -> dict[str, Any] | None:
+    """Return a single line in the shape that carts show it in."""
+    return (
+        None if line is None else render_line(line, lambda amount: format_amount(amount, currency))
+    )
 
 
 def render_summary(summary: Summary) -> dict[str, Any]:

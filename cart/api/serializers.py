@@ -149,7 +149,7 @@ class Code(Versioned):
 
 
 class GuestToken(Versioned):
-    session_token = serializers.CharField(required=False, max_length=200)
+    session_token = serializers.RegexField(r"\A[0-9a-fA-F]{64}\Z", required=False)
 
 
 class Email(Input):

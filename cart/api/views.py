@@ -16,6 +16,7 @@ from cart.api.rendering import (
     render_bulk,
     render_finding,
     render_hold_status,
+    render_item,
     render_preview,
     render_shipping,
     render_summary,
@@ -29,7 +30,7 @@ from cart.services.carts import plain_destination
 from cart.services.knobs import to_json
 from config.platform import limits
 from config.platform.actor import hash_token
-from config.platform.errors import AuthRequired, MalformedRequest
+from config.platform.errors import FieldError, MalformedRequest, ValidationFailed
 from config.platform.http import (
     Anyone,
     ApiView,
@@ -342,11 +343,6 @@ class SyncView(CartApiView):
             operations=[services.Operation(**operation) for operation in given["operations"]],
             now=timezone.now(),
         )
-        cart = render_cart(synced.view)
-        lines = {
-            line["id"]: line
-            for line in [*cart["items"], *cart["nextPurchaseItems"], *cart["savedItems"]]
-        }
         results = []
         for result in synced.results:
             entry: dict[str, Any] = {"id": result.id, "status": result.status}
@@ -356,10 +352,10 @@ class SyncView(CartApiView):
                 entry |= {
                     "code": result.code,
                     "message": result.message,
-                    "item": lines.get(str(result.item_id)),
+                    "item": render_item(result.item, synced.view.currency),
                 }
             results.append(entry)
-        return Response({"results": results, "cart": cart})
+        return Response({"results": results, "cart": render_cart(synced.view)})
 
 
 # --- codes and holds ------------------------------------------------------------------------------
@@ -418,7 +414,8 @@ class MergeView(CartApiView):
         token = given.get("session_token")
         session_hash = hash_token(token) if token else actor.session_hash
         if session_hash is None:
-            raise AuthRequired("Send the guest's sessionToken.")
+            text = "Send the guest's sessionToken."
+            raise ValidationFailed(text, errors=[FieldError("sessionToken", "required", text)])
         if self.preview:
             merged = services.preview_merge(actor=actor, session_hash=session_hash, now=now)
         else:

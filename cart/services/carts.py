@@ -13,6 +13,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
+from django_countries import countries
 
 from cart.errors import CartEmpty, CartExpired, CartNotFound
 from cart.events import CartConverted, CartCreated, CartUpdated
@@ -32,7 +33,6 @@ from inventory.models import Company
 from pricing import engine
 from pricing.engine import Basket, Place
 from pricing.errors import CurrencyUnknown
-from pricing.models import Price
 from pricing.money import EXPONENTS
 
 TOKEN_BYTES = 32
@@ -238,18 +238,14 @@ def check_currency(company: Company, currency: str | None) -> str:
     """
     Return the currency a cart of this company may have; its own by default.
 
-    :raises CurrencyUnknown: if there is no such currency, or nothing has a price in it
+    What has no price in it is refused when it is added, not here.
+
+    :raises CurrencyUnknown: if there is no such currency
     """
-    if currency is None or currency.upper() == company.currency:
-        return company.currency
-    code = currency.upper()
-    sold = (
-        code in EXPONENTS
-        and Price.objects.filter(currency=code, variant__company_id=company.id).exists()
-    )
-    if not sold:
+    code = (currency or company.currency).upper()
+    if code not in EXPONENTS:
         raise CurrencyUnknown(
-            errors=[FieldError("currency", "invalid", "We do not sell in this currency.")]
+            errors=[FieldError("currency", "invalid", "There is no such currency.")]
         )
     return code
 
@@ -375,13 +371,13 @@ def plain_destination(destination: Mapping[str, str]) -> dict[str, str]:
     """
     Return a destination as carts store it: `country` (two letters), `state`, `postalCode`.
 
-    :raises ValidationFailed: if the country is not two letters, or a text too long
+    :raises ValidationFailed: if there is no such country, or a text is too long
     """
     country = (destination.get("country") or "").strip().upper()
-    country = {"USA": "US", "UK": "GB"}.get(country, country)
     if not country:
         return {}
-    if len(country) != 2 or not country.isalpha() or not country.isascii():
+    country = countries.alpha2({"UK": "GB"}.get(country, country))
+    if not country:
         raise ValidationFailed(
             errors=[FieldError("country", "invalid", "A country code of two letters is needed.")]
         )

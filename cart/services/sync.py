@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from cart.events import ItemsChanged
 from cart.models import CartMetadata
 from cart.selectors.state import ACTIVE, Line
-from cart.selectors.views import CartView, basket_of
+from cart.selectors.views import CartView, LineView, basket_of
 from cart.services import texts
 from cart.services.carts import ensure_for_write
 from cart.services.change import Change
@@ -53,13 +53,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """`item` is the line a conflict is about, as it is now."""
+    """`item` is the line a conflict is about, as it was found."""
 
     id: str
     status: str
     code: str | None = None
     message: str = ""
     item_id: UUID | None = None
+    item: LineView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +103,13 @@ def sync(
             line = _apply(change, operation, stale)
         except _Stale as refused:
             results.append(
-                OperationResult(
-                    operation.id,
-                    CONFLICT,
-                    "CART_CONFLICT",
-                    "The line has changed.",
-                    refused.line_id,
+                _conflict(
+                    change, operation, "CART_CONFLICT", "The line has changed.", refused.line_id
                 )
             )
         except ApplicationError as error:
             results.append(
-                OperationResult(
-                    operation.id, CONFLICT, error.code, str(error.detail), operation.item_id
-                )
+                _conflict(change, operation, error.code, str(error.detail), operation.item_id)
             )
         else:
             applied.append(operation.id)
@@ -130,6 +125,16 @@ def sync(
     view = change.commit("cart.synced", summary=f"{len(applied)} operations")
     _remember(change, applied)
     return Synced(view, results)
+
+
+def _conflict(
+    change: Change, operation: Operation, code: str, message: str, line_id: UUID | None
+) -> OperationResult:
+    """Say why an operation was not done, with the line as it was found."""
+    found = None
+    if line_id is not None:
+        found = next((line for line in change.view().lines if line.id == line_id), None)
+    return OperationResult(operation.id, CONFLICT, code, message, line_id, found)
 
 
 class _Stale(Exception):
