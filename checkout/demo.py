@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -262,63 +262,63 @@ def _shopper(company: Company, user: User | None, currency: str, now: datetime) 
     return replace(guest, kind=ActorKind.GUEST, session_hash=hash_token(token))
 
 
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One order of the past: who bought what, how many days ago, and how far it has come."""
+
+    days: int
+    items: dict[str, int]
+    address: dict[str, str]
+    email: str
+    status: str = "delivered"
+    currency: str = "USD"
+    codes: tuple[str, ...] = ()
+
+
+def _someone(name: str, city: str, state: str, postal_code: str) -> dict[str, str]:
+    return {**HOME, "name": name, "city": city, "state": state, "postalCode": postal_code}
+
+
+def _purchases() -> list[Purchase]:
+    kim, tom = CUSTOMER[0], "tom@example.com"
+    portland = _someone("Tom Weir", "Portland", "ME", "04101")
+    salem = _someone("Ada Marsh", "Salem", "MA", "01970")
+    astoria = _someone("Noor Haddad", "Astoria", "OR", "97103")
+    return [
+        Purchase(29, {"KH-BLK-KLP-D": 1}, salem, "ada@example.com"),
+        Purchase(27, {"KH-LAN-BRS": 1, "KH-CDL-2": 2}, astoria, "noor@example.com"),
+        Purchase(26, {"KH-MUG-KLP": 2, "KH-TEA-100": 1}, HOME, kim, codes=("SAVE10",)),
+        Purchase(23, {"KH-ROP-10": 1, "KH-CLT-100": 2}, portland, tom),
+        Purchase(21, {"KH-GAN-INK-M": 1}, BERLIN, "jonas@example.com", currency="EUR"),
+        Purchase(18, {"KH-SAR-OIL": 6, "KH-SAR-LEM": 6}, salem, "ada@example.com"),
+        Purchase(16, {"KH-TCK-BRS": 1}, astoria, "noor@example.com"),
+        Purchase(14, {"KH-SKL-26": 1, "KH-SLT-200": 1}, portland, tom),
+        Purchase(12, {"KH-OIL-KLP-M": 1}, BERLIN, "jonas@example.com", currency="EUR"),
+        Purchase(9, {"KH-CAP-SIG": 2, "KH-SOK-OAT-M": 2}, HOME, kim),
+        Purchase(8, {"KH-CHP-FLT": 1, "KH-DIV-1": 1}, salem, "ada@example.com"),
+        Purchase(6, {"KH-SAR-OIL": 3, "KH-SLT-80": 1}, LEITH, "isla@example.com", "shipped", "EUR"),
+        Purchase(5, {"KH-CSH-RST": 2}, astoria, "noor@example.com"),
+        Purchase(3, {"KH-CDL-2": 1, "KH-TWL-KLP": 2}, HOME, kim, "shipped"),
+        Purchase(2, {"KH-KET-KLP": 1, "KH-TEA-250": 1}, portland, tom, "shipped"),
+        Purchase(1, {"KH-BSC-24": 2}, salem, "ada@example.com", "cancelled"),
+        Purchase(1, {"KH-BOT-41": 1}, astoria, "noor@example.com", "confirmed"),
+        Purchase(0, {"KH-MUG-BON": 4}, portland, tom, "confirmed"),
+        Purchase(0, {"KH-SAR-OIL": 2, "KH-TEA-100": 1}, HOME, kim, "confirmed"),
+    ]
+
+
 def _orders(company: Company, staff: User | None, customer: User | None, now: datetime) -> None:
     """Place orders as customers would, days ago, and bring them as far as such orders would be by now."""
     hands = Actor.system(company.id, source="demo")
     if staff is not None:
         hands = replace(hands, kind=ActorKind.STAFF, user_id=staff.pk, email=staff.email)
-    plan: list[
-        tuple[User | None, str, dict[str, str], str, dict[str, int], list[str], int, str]
-    ] = [
-        (
-            customer,
-            "USD",
-            HOME,
-            "",
-            {"KH-MUG-KLP": 2, "KH-TEA-100": 1},
-            ["SAVE10"],
-            26,
-            "delivered",
-        ),
-        (None, "EUR", BERLIN, "jonas@example.com", {"KH-OIL-KLP-M": 1}, [], 12, "delivered"),
-        (
-            None,
-            "EUR",
-            LEITH,
-            "isla@example.com",
-            {"KH-SAR-OIL": 3, "KH-SLT-80": 1},
-            [],
-            6,
-            "shipped",
-        ),
-        (customer, "USD", HOME, "", {"KH-CDL-2": 1, "KH-TWL-KLP": 2}, [], 3, "shipped"),
-        (
-            None,
-            "USD",
-            {**HOME, "name": "Ada Marsh"},
-            "ada@example.com",
-            {"KH-BSC-24": 2},
-            [],
-            1,
-            "cancelled",
-        ),
-        (
-            None,
-            "USD",
-            {**HOME, "name": "Tom Weir"},
-            "tom@example.com",
-            {"KH-MUG-BON": 4},
-            [],
-            0,
-            "confirmed",
-        ),
-        (customer, "USD", HOME, "", {"KH-SAR-OIL": 2, "KH-TEA-100": 1}, [], 0, "confirmed"),
-    ]
-    for index, (user, currency, address, email, items, codes, days, status) in enumerate(plan):
-        at = now - timedelta(days=days, hours=index)
-        buyer = _shopper(company, user, currency, at)
-        order_id = _buy(buyer, address, email, items, codes, at)
-        if status in {"shipped", "delivered"}:
+    purchases = _purchases()
+    for index, purchase in enumerate(purchases):
+        at = now - timedelta(days=purchase.days, minutes=50 * (len(purchases) - index))
+        user = customer if purchase.email == CUSTOMER[0] else None
+        buyer = _shopper(company, user, purchase.currency, at)
+        order_id = _buy(buyer, purchase, at)
+        if purchase.status in {"shipped", "delivered"}:
             orders.ship(
                 actor=hands,
                 order_id=order_id,
@@ -326,9 +326,9 @@ def _orders(company: Company, staff: User | None, customer: User | None, now: da
                 tracking_number=f"CP{20261100 + index}",
                 now=at + timedelta(hours=20),
             )
-        if status == "delivered":
+        if purchase.status == "delivered":
             orders.deliver(actor=hands, order_id=order_id, now=at + timedelta(days=4))
-        if status == "cancelled":
+        if purchase.status == "cancelled":
             orders.cancel(
                 actor=hands,
                 order_id=order_id,
@@ -338,27 +338,17 @@ def _orders(company: Company, staff: User | None, customer: User | None, now: da
     checkout.execute_refunds(now=now)
 
 
-def _buy(
-    actor: Actor,
-    address: dict[str, str],
-    email: str,
-    items: dict[str, int],
-    codes: list[str],
-    now: datetime,
-) -> UUID:
+def _buy(actor: Actor, purchase: Purchase, now: datetime) -> UUID:
     """Take an open cart to a paid order."""
-    for sku, quantity in items.items():
+    for sku, quantity in purchase.items.items():
         carts.add_line(actor=actor, sku=sku, quantity=quantity, now=now)
-    for code in codes:
+    for code in purchase.codes:
         carts.apply_code(actor=actor, code=code, now=now)
-    view = checkout.initialize(actor=actor, email=email, now=now)
-    checkout_id = view.checkout.id
-    view = checkout.update(
-        actor=actor, checkout_id=checkout_id, changes={"shipping_address": address}, now=now
-    )
-    view = checkout.update(
-        actor=actor, checkout_id=checkout_id, changes={"shipping_option": "standard"}, now=now
-    )
+    checkout_id = checkout.initialize(actor=actor, email=purchase.email, now=now).checkout.id
+    changes: dict[str, Any] = {"shipping_address": purchase.address}
+    checkout.update(actor=actor, checkout_id=checkout_id, changes=changes, now=now)
+    changes = {"shipping_option": "standard"}
+    view = checkout.update(actor=actor, checkout_id=checkout_id, changes=changes, now=now)
     order, payment = checkout.pay(
         actor=actor, checkout_id=checkout_id, method="test", quote_id=view.quote.id, now=now
     )
