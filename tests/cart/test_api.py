@@ -382,7 +382,7 @@ def test_a_change_that_makes_no_sense_is_refused(guest, body):
     assert CartLine.objects.get().quantity == 1
 
 
-@pytest.mark.parametrize("id", ["nope", "0", str(uuid4()), "é"])
+@pytest.mark.parametrize("id", ["nope", "0", "01900000-0000-7000-8000-00000000dead", "é"])
 def test_an_unknown_line_is_404(guest, id):
     for method in ("patch", "delete"):
         response = guest.request(
