@@ -376,7 +376,7 @@ def plain_destination(destination: Mapping[str, str]) -> dict[str, str]:
     country = (destination.get("country") or "").strip().upper()
     if not country:
         return {}
-    country = countries.alpha2({"UK": "GB"}.get(country, country))
+    country = countries.alpha2({"UK": "GB"}.get(country, country)) if country.isalpha() else ""
     if not country:
         raise ValidationFailed(
             errors=[FieldError("country", "invalid", "A country code of two letters is needed.")]
