@@ -1,59 +1,133 @@
-"""Users, switches, the trail, events and job runs."""
+"""Users, switches, the trail, events and job runs; and what other packages would put into the admin."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from axes.models import AccessAttempt
 from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+from django_celery_beat.models import PeriodicTask
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from config.platform import audit, flags, relay, tokens
-from config.platform.backoffice import ReadOnlyAdmin, as_json, attempt_each
+from config.platform.backoffice import (
+    NOTHING,
+    OfficeAdmin,
+    ReadOnlyAdmin,
+    as_json,
+    attempt_each,
+    link,
+    person,
+    status,
+)
 from config.platform.http import actor_of
 from config.platform.models import AuditEntry, FeatureFlag, JobRun, LoginSession, OutboxEvent, User
 
-admin.site.unregister(Group)
+# Pages that packages bring along: rows nobody should type in (money mirrored from a provider, second factors, the
+# timetable), in another dress. What staff need of them is registered again below.
+BROUGHT_ALONG = ("account", "auth", "axes", "django_celery_beat", "djstripe", "mfa")
+
+for _model in list(admin.site._registry):
+    if _model._meta.app_label in BROUGHT_ALONG:
+        admin.site.unregister(_model)
+
+
+# --- people ---------------------------------------------------------------------------------------
+
+
+def _own_permissions() -> QuerySet[Permission]:
+    """Return the permissions of pages that exist: the others would only be noise to choose from."""
+    labels = {model._meta.app_label for model in admin.site._registry}
+    return Permission.objects.filter(content_type__app_label__in=labels).select_related(
+        "content_type"
+    )
+
+
+class RightsMixin:
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        if db_field.name in {"permissions", "user_permissions"}:
+            kwargs["queryset"] = _own_permissions()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    """What members of a group may do."""
+class GroupAdmin(RightsMixin, DjangoGroupAdmin, OfficeAdmin):
+    """What members of a group may do. Only superusers give rights: else anybody could take all of them."""
+
+    is_audited_here = True
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(RightsMixin, DjangoUserAdmin, OfficeAdmin):
+    """
+    Accounts. Who is no superuser can neither give rights nor touch the account of somebody who has them.
+
+    Nobody is deleted here: histories name people, so an account is switched off.
+    """
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ["email", "name", "is_staff", "is_active", "created_at"]
-    list_filter = ["is_staff", "is_active"]
+    list_display = ["email", "name", "role", "state", "last_login", "created_at"]
+    list_filter = ["is_staff", "is_superuser", "is_active", "created_at"]
     search_fields = ["email", "name"]
+    search_help_text = _("e-mail address or name")
     ordering = ["-created_at"]
     date_hierarchy = "created_at"
     readonly_fields = ["created_at", "last_login"]
+    rights = ("is_staff", "is_superuser", "groups", "user_permissions")
     fieldsets = [
-        (None, {"fields": ["email", "name", "password"]}),
-        ("Preferences", {"fields": ["currency", "locale", "country"]}),
-        (
-            "Rights",
-            {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]},
-        ),
-        ("Dates", {"fields": ["created_at", "last_login"]}),
+        (None, {"fields": ["email", "name", "password", "is_active"]}),
+        (_("Preferences"), {"fields": ["currency", "locale", "country"]}),
+        (_("Rights"), {"fields": [*rights]}),
+        (_("Dates"), {"fields": ["created_at", "last_login"]}),
     ]
     add_fieldsets = [
         (None, {"classes": ["wide"], "fields": ["email", "name", "password1", "password2"]})
     ]
     actions = ["sign_out"]
+
+    @display(description=_("role"), ordering="is_staff")
+    def role(self, user: User) -> str:
+        if user.is_superuser:
+            return str(_("superuser"))
+        return str(_("staff") if user.is_staff else _("customer"))
+
+    @display(description=_("state"), ordering="is_active")
+    def state(self, user: User) -> str:
+        return status(_("active"), "success") if user.is_active else status(_("off"), "danger")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        fixed = list(super().get_readonly_fields(request, obj))
+        return fixed if request.user.is_superuser else [*fixed, *self.rights]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.is_staff and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
     def save_model(
         self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool
@@ -71,19 +145,87 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             now=timezone.now(),
         )
 
-    @admin.action(description="End all sign-ins of the API")
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            audit.record(
+                actor=actor_of(request),
+                action="user.password_set",
+                object_type="user",
+                object_id=id,
+                now=timezone.now(),
+            )
+        return response
+
+    @admin.action(description=_("End all sign-ins of the API"), permissions=["change"])
     def sign_out(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         now = timezone.now()
+        if not request.user.is_superuser:
+            queryset = queryset.filter(is_staff=False)
         attempt_each(
             request,
             queryset,
             lambda user: tokens.revoke_all(user_id=user.pk, now=now),
-            done="Signed out {count} users.",
+            done=ngettext_lazy(
+                "%(count)d user is signed out.", "%(count)d users are signed out.", "count"
+            ),
         )
 
 
+@admin.register(LoginSession)
+class LoginSessionAdmin(ReadOnlyAdmin):
+    list_display = ["user", "state", "created_at", "refreshed_at", "expires_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter), "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email"]
+    search_help_text = _("e-mail address")
+    ordering = ["-created_at"]
+    show_full_result_count = False
+    actions = ["revoke"]
+    fields = ["user", "state", "created_at", "refreshed_at", "expires_at", "revoked_at"]
+
+    @display(description=_("state"))
+    def state(self, session: LoginSession) -> str:
+        if session.revoked_at is not None:
+            return status(_("ended"), "danger")
+        if session.expires_at <= timezone.now():
+            return status(_("run out"))
+        return status(_("open"), "success")
+
+    @admin.action(description=_("End these sign-ins"), permissions=["step"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> None:
+        now = timezone.now()
+        attempt_each(
+            request,
+            queryset,
+            lambda session: tokens.revoke(session_id=session.pk, now=now),
+            done=ngettext_lazy(
+                "%(count)d sign-in is ended.", "%(count)d sign-ins are ended.", "count"
+            ),
+        )
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(ReadOnlyAdmin):
+    """Names and addresses that guessed passwords wrong. Deleting one lets its owner try again at once."""
+
+    is_audited_here = True
+    list_display = ["attempt_time", "username", "ip_address", "failures_since_start", "user_agent"]
+    search_fields = ["username", "ip_address"]
+    ordering = ["-attempt_time"]
+    fields = [
+        "attempt_time", "username", "ip_address", "failures_since_start", "user_agent", "path_info",
+    ]  # fmt: skip
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("axes.delete_accessattempt"))
+
+
+# --- switches and trail ---------------------------------------------------------------------------
+
+
 class FlagForm(forms.ModelForm):
-    name = forms.ChoiceField(label="feature")
+    name = forms.ChoiceField(label=_("feature"))
 
     class Meta:
         model = FeatureFlag
@@ -92,7 +234,7 @@ class FlagForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].choices = [
-            (name, f"{name} ({'on' if default else 'off'} by default)")
+            (name, f"{name} ({_('on by default') if default else _('off by default')})")
             for name, default in settings.FEATURES.items()
         ]
         if self.instance.pk:
@@ -100,20 +242,28 @@ class FlagForm(forms.ModelForm):
 
 
 @admin.register(FeatureFlag)
-class FeatureFlagAdmin(ModelAdmin):
+class FeatureFlagAdmin(OfficeAdmin):
     """Overrides of the defaults; deleting one brings the default back."""
 
     form = FlagForm
     list_display = ["name", "state", "default", "updated_at"]
+    list_filter = ["enabled"]
+    search_fields = ["name"]
     ordering = ["name"]
 
-    @display(description="now", label={"on": "success", "off": "danger"})
-    def state(self, flag: FeatureFlag) -> str:
-        return "on" if flag.enabled else "off"
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "enabled":
+            field.label = _("switched on")
+        return field
 
-    @display(description="default")
+    @display(description=_("now"), ordering="enabled")
+    def state(self, flag: FeatureFlag) -> str:
+        return status(_("on"), "success") if flag.enabled else status(_("off"), "danger")
+
+    @display(description=_("default"))
     def default(self, flag: FeatureFlag) -> str:
-        return "on" if settings.FEATURES.get(flag.name) else "off"
+        return str(_("on") if settings.FEATURES.get(flag.name) else _("off"))
 
     def save_model(
         self, request: HttpRequest, obj: FeatureFlag, form: forms.ModelForm, change: bool
@@ -133,53 +283,75 @@ class FeatureFlagAdmin(ModelAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ["at", "action", "actor", "source", "object_type", "object_id", "reason"]
-    list_filter = ["action", "source", "object_type"]
+    company_path = "company_id"
+    shows_companyless = True
+    people = ["actor"]
+    list_display = ["at", "action", "by", "about", "reason", "source"]
+    list_filter = ["action", "source", "object_type", "at"]
     search_fields = ["actor", "object_id", "request_id", "reason"]
+    search_help_text = _("reason, or the id of a row, a person or a request")
     date_hierarchy = "at"
     ordering = ["-at"]
     show_full_result_count = False
+    fields = ["at", "action", "by", "about", "before_text", "after_text", "reason", "source", "request_id"]  # fmt: skip
+    by = person("actor", _("by"))
+
+    @display(description=_("about"))
+    def about(self, entry: AuditEntry) -> str:
+        return _about(entry.object_type, entry.object_id)
+
+    @display(description=_("before"))
+    def before_text(self, entry: AuditEntry) -> str:
+        return as_json(entry.before)
+
+    @display(description=_("after"))
+    def after_text(self, entry: AuditEntry) -> str:
+        return as_json(entry.after)
 
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
     """What was announced; the re-send of EVT-04."""
 
-    list_display = [
-        "occurred_at",
-        "name",
-        "state",
-        "attempts",
-        "aggregate_type",
-        "aggregate_id",
-        "actor",
-    ]
+    company_path = "company_id"
+    shows_companyless = True
+    people = ["actor"]
+    list_display = ["occurred_at", "name", "state", "attempts", "about", "by"]
     list_filter = [
         "name",
         ("dead_at", admin.EmptyFieldListFilter),
         ("published_at", admin.EmptyFieldListFilter),
+        "occurred_at",
     ]
-    search_fields = ["id", "aggregate_id", "request_id"]
+    search_fields = ["=id", "=aggregate_id", "=request_id"]
+    search_help_text = _("the id of an event, of what it is about, or of a request")
     date_hierarchy = "occurred_at"
     ordering = ["-id"]
     show_full_result_count = False
     actions = ["send_again"]
-    exclude = ["payload"]
-    readonly_fields = ["payload_text"]
+    fields = [
+        "id", "name", "state", "about", "by", "occurred_at", "published_at", "attempts", "next_attempt_at", "error",
+        "request_id", "payload_text",
+    ]  # fmt: skip
+    by = person("actor", _("by"))
 
-    @display(
-        description="state", label={"delivered": "success", "waiting": "info", "given up": "danger"}
-    )
+    @display(description=_("state"))
     def state(self, event: OutboxEvent) -> str:
         if event.dead_at:
-            return "given up"
-        return "delivered" if event.published_at else "waiting"
+            return status(_("given up"), "danger")
+        if event.published_at:
+            return status(_("delivered"), "success")
+        return status(_("waiting"), "info")
 
-    @display(description="payload")
+    @display(description=_("about"))
+    def about(self, event: OutboxEvent) -> str:
+        return _about(event.aggregate_type, str(event.aggregate_id))
+
+    @display(description=_("content"))
     def payload_text(self, event: OutboxEvent) -> str:
         return as_json(event.payload)
 
-    @admin.action(description="Send again", permissions=["replay"])
+    @admin.action(description=_("Send again"), permissions=["step"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> None:
         now, actor = timezone.now(), actor_of(request)
 
@@ -194,49 +366,83 @@ class OutboxEventAdmin(ReadOnlyAdmin):
                 now=now,
             )
 
-        attempt_each(request, queryset, again, done="{count} events are sent again.")
+        attempt_each(
+            request,
+            queryset,
+            again,
+            done=ngettext_lazy(
+                "%(count)d event is sent again.", "%(count)d events are sent again.", "count"
+            ),
+        )
 
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("platform.change_outboxevent")
+
+# --- jobs -----------------------------------------------------------------------------------------
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(ReadOnlyAdmin):
+    """What runs by itself and when. The timetable is code: it is written anew at each start."""
+
+    list_display = ["name", "state", "when", "last_run_at", "total_run_count"]
+    list_filter = ["enabled"]
+    list_select_related = ["interval", "crontab"]
+    search_fields = ["name", "task"]
+    ordering = ["name"]
+    fields = ["name", "state", "task", "when", "last_run_at", "total_run_count"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("interval", "crontab")
+
+    @display(description=_("state"), ordering="enabled")
+    def state(self, job: PeriodicTask) -> str:
+        return status(_("on"), "success") if job.enabled else status(_("off"), "danger")
+
+    @display(description=_("when"))
+    def when(self, job: PeriodicTask) -> str:
+        if job.interval:
+            return str(job.interval)
+        return job.crontab.human_readable if job.crontab else NOTHING
 
 
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
-    list_display = ["name", "state_label", "started_at", "duration", "count", "error"]
-    list_filter = ["state", "name"]
+    list_display = ["name", "state_words", "started_at", "duration", "count", "error"]
+    list_filter = ["state", "name", "started_at"]
+    search_fields = ["name", "error"]
     ordering = ["-started_at"]
     show_full_result_count = False
+    fields = ["name", "state_words", "started_at", "ended_at", "duration", "count", "error"]
 
-    @display(
-        description="state",
-        label={"done": "success", "running": "info", "failed": "danger"},
-        ordering="state",
-    )
-    def state_label(self, run: JobRun) -> str:
-        return run.state
+    @display(description=_("state"), ordering="state")
+    def state_words(self, run: JobRun) -> str:
+        tones = {"done": "success", "running": "info", "failed": "danger"}
+        return status(run.get_state_display(), tones[run.state])
 
-    @display(description="took")
+    @display(description=_("took"))
     def duration(self, run: JobRun) -> str:
         return f"{(run.ended_at - run.started_at).total_seconds():.1f} s" if run.ended_at else "–"
 
 
-@admin.register(LoginSession)
-class LoginSessionAdmin(ReadOnlyAdmin):
-    list_display = ["user", "created_at", "refreshed_at", "expires_at", "revoked_at"]
-    list_select_related = ["user"]
-    search_fields = ["user__email"]
-    ordering = ["-created_at"]
-    actions = ["revoke"]
+# --- what rows are about --------------------------------------------------------------------------
 
-    @admin.action(description="End these sign-ins", permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[LoginSession]) -> None:
-        now = timezone.now()
-        attempt_each(
-            request,
-            queryset,
-            lambda session: tokens.revoke(session_id=session.pk, now=now),
-            done="Ended {count} sign-ins.",
-        )
+# What histories call a row, and its page. Names of pages, not imports: the apps above are not known here.
+PAGES = {
+    "cart": "cart_cart",
+    "company": "inventory_company",
+    "notification": "notifications_notification",
+    "order": "orders_order",
+    "payment": "checkout_payment",
+    "product": "inventory_product",
+    "promotion": "pricing_promotion",
+    "stock_level": "inventory_stocklevel",
+    "tax_rate": "pricing_taxrate",
+    "user": "platform_user",
+    "variant": "inventory_variant",
+    "warehouse": "inventory_warehouse",
+}
 
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("platform.change_loginsession")
+
+def _about(kind: str, object_id: str) -> str:
+    """Return what a row of the trail is about, linked to its page where it has one."""
+    words = kind.replace("_", " ") or NOTHING
+    return link(PAGES[kind], object_id, words) if kind in PAGES and object_id else words

@@ -132,7 +132,8 @@ class NamingChangeList(ChangeList):
 class OfficeAdmin(ModelAdmin):
     """The base of every page: rows of the request's company, named people, and a trail of what a form wrote."""
 
-    company_path = ""  # such as `company_id` or `order__company_id`; empty where rows belong to no company
+    company_path = ""  # such as `order__company_id`; empty where rows belong to no company
+    shows_companyless = False  # also rows that were written for no company, by the shop itself
     people: Sequence[str] = ()  # attributes that name an actor
     list_per_page = 50
     is_audited_here = False  # where no service records what was written
@@ -141,7 +142,10 @@ class OfficeAdmin(ModelAdmin):
         rows = super().get_queryset(request)
         if not self.company_path:
             return rows
-        return rows.filter(**{self.company_path: actor_of(request).company_id})
+        own = models.Q(**{self.company_path: actor_of(request).company_id})
+        if self.shows_companyless:
+            own |= models.Q(**{self.company_path: None})
+        return rows.filter(own)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return NamingChangeList
@@ -262,9 +266,13 @@ def attempt(request: HttpRequest, run: Callable[[], Any], *, done: str = "") -> 
 
 
 def attempt_each(
-    request: HttpRequest, rows: models.QuerySet[Any], run: Callable[[Any], Any], *, done: str
+    request: HttpRequest, rows: Iterable[Any], run: Callable[[Any], Any], *, done: Any
 ) -> int:
-    """Run a service for every selected row on its own, so that one refusal stops no other; return how many worked."""
+    """
+    Run a service for every selected row on its own, so that one refusal stops no other; return how many worked.
+
+    `done` is an `ngettext_lazy` with `%(count)d` and the key `count`.
+    """
     worked = 0
     for row in rows:
         try:
@@ -274,5 +282,5 @@ def attempt_each(
         else:
             worked += 1
     if worked:
-        messages.success(request, done.format(count=worked))
+        messages.success(request, done % {"count": worked})
     return worked

@@ -86,7 +86,7 @@ def test_it_sends_events_again_and_says_who_did(backoffice, superuser):
 
     page = run_action(backoffice, "outboxevent", "send_again", event)
 
-    assert "1 events are sent again." in page.content.decode()
+    assert "1 event is sent again." in page.content.decode()
     event.refresh_from_db()
     assert (event.published_at, event.attempts) == (None, 0)
     assert AuditEntry.objects.get().actor == f"staff:{superuser.pk}"
