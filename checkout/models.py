@@ -17,6 +17,7 @@ from config.platform.models import LockingQuerySet, append_only, new_id
 from inventory.models import Company
 from orders.models import Order
 from pricing.models import money_field
+from pricing.money import format_amount
 
 
 class CheckoutQuerySet(LockingQuerySet):
@@ -197,7 +198,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.currency} {self.status}"
+        return f"{format_amount(self.amount, self.currency)} {self.currency}, {self.get_status_display()}"
 
 
 class PaymentStatusChange(models.Model):
@@ -267,8 +268,8 @@ class WebhookInbox(models.Model):
 
     class Meta:
         db_table = "webhook_inbox"
-        verbose_name = _("webhook")
-        verbose_name_plural = _("webhooks")
+        verbose_name = _("provider event")
+        verbose_name_plural = _("provider events")
         constraints = [
             models.UniqueConstraint(fields=["provider", "event_id"], name="webhook_once")
         ]
@@ -279,6 +280,9 @@ class WebhookInbox(models.Model):
                 condition=Q(processed_at__isnull=True, dead_at__isnull=True),
             )
         ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
 
 
 class Address(models.Model):

@@ -3,49 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import mark_safe
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
+from django.utils.translation import ngettext, ngettext_lazy
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.enums import ActionVariant
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from config.platform.backoffice import ReadOnlyAdmin, attempt, attempt_each
+from config.platform.backoffice import (
+    NOTHING,
+    OfficeAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    attempt,
+    attempt_each,
+    link,
+    one,
+    people,
+    person,
+    status,
+)
 from config.platform.http import actor_of
 from orders import selectors, services
-from orders.models import (
-    Order,
-    OrderEdit,
-    OrderLine,
-    RefundRequest,
-    ReturnLine,
-    ReturnRequest,
-    Shipment,
-    StatusChange,
-)
-from pricing.money import format_amount
+from orders.models import Order, RefundRequest, ReturnLine, ReturnRequest
+from pricing.backoffice import amount
+from pricing.display import country_name
+from pricing.money import quantize
+from pricing.templatetags.money import money_text
 
-STATUS_LABELS = {
+STATUS_TONES = {
     "draft": "warning",
     "confirmed": "info",
     "processing": "info",
-    "shipped": "primary",
+    "shipped": "info",
     "delivered": "success",
     "cancelled": "danger",
     "refunded": "danger",
     "failed": "danger",
 }
-PAYMENT_LABELS = {
+PAYMENT_TONES = {
     "pending": "warning",
     "authorized": "info",
     "captured": "success",
@@ -53,6 +66,23 @@ PAYMENT_LABELS = {
     "refunded": "danger",
     "failed": "danger",
     "cancelled": "danger",
+}
+REFUND_TONES = {"due": "warning", "done": "success", "failed": "danger"}
+RETURN_TONES = {
+    "REQUESTED": "warning",
+    "APPROVED": "info",
+    "REJECTED": "danger",
+    "RECEIVED": "info",
+    "REFUNDED": "success",
+}
+
+# What staff may do next, by the status of an order. Nothing else is offered; the services refuse it anyway.
+STEPS = {
+    Order.Status.DRAFT: ["cancel_order"],
+    Order.Status.CONFIRMED: ["pack_order", "ship_order", "refund_order", "cancel_order"],
+    Order.Status.PROCESSING: ["ship_order", "refund_order", "cancel_order"],
+    Order.Status.SHIPPED: ["deliver_order", "refund_order"],
+    Order.Status.DELIVERED: ["refund_order"],
 }
 
 
@@ -79,128 +109,92 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextareaWidget)
 
 
-class ReadOnlyInline(TabularInline):
-    extra = 0
-    max_num = 0
-    can_delete = False
-    tab = True
+class RefundForm(forms.Form):
+    amount = forms.DecimalField(
+        label=_("Amount"),
+        max_digits=18,
+        decimal_places=3,
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields
+    def __init__(self, *args: Any, left: Decimal, currency: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.currency = currency
+        self.fields["amount"].help_text = _("In %(currency)s; %(left)s can go back at most.") % {
+            "currency": currency,
+            "left": money_text(left, currency),
+        }
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class LineInline(ReadOnlyInline):
-    model = OrderLine
-    tab = False
-    ordering = ["position"]
-    fields = [
-        "sku",
-        "name",
-        "quantity",
-        "unit_price",
-        "discount",
-        "tax",
-        "total",
-        "cancelled_quantity",
-        "returned_quantity",
-        "refunded_amount",
-    ]
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        if amount <= 0:
+            raise forms.ValidationError(_("More than nothing has to go back."))
+        if quantize(amount, self.currency) != amount:
+            raise forms.ValidationError(_("This currency has no such small coins."))
+        return quantize(amount, self.currency)
 
 
-class StatusInline(ReadOnlyInline):
-    model = StatusChange
-    verbose_name_plural = _("timeline")
-    fields = ["at", "from_status", "to_status", "actor", "reason"]
+class WorkFilter(admin.SimpleListFilter):
+    """The piles on the desk."""
 
+    title = _("work")
+    parameter_name = "work"
 
-class ShipmentInline(ReadOnlyInline):
-    model = Shipment
-    fields = ["status", "carrier", "tracking_number", "tracking_url", "shipped_at", "delivered_at"]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("send", _("to send")),
+            ("under_way", _("on their way")),
+            ("attention", _("need attention")),
+            ("unpaid", _("waiting for payment")),
+        ]
 
-
-class RefundInline(ReadOnlyInline):
-    model = RefundRequest
-    verbose_name_plural = _("refunds")
-    fields = [
-        "created_at",
-        "amount",
-        "currency",
-        "status",
-        "reason",
-        "requested_by",
-        "failure",
-        "done_at",
-    ]
-
-
-class EditInline(ReadOnlyInline):
-    model = OrderEdit
-    verbose_name_plural = _("edits")
-    fields = ["at", "field", "old", "new", "actor", "reason"]
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "send":
+                return queryset.filter(status__in=[Order.Status.CONFIRMED, Order.Status.PROCESSING])
+            case "under_way":
+                return queryset.filter(status=Order.Status.SHIPPED)
+            case "attention":
+                return queryset.exclude(needs_attention="")
+            case "unpaid":
+                return queryset.filter(status=Order.Status.DRAFT)
+        return queryset
 
 
 @admin.register(Order)
-class OrderAdmin(ModelAdmin):
-    list_display = ["number", "placed_at", "email", "state", "money", "total", "attention"]
-    list_filter = ["status", "payment_status", "is_disputed", "currency", "placed_at"]
-    search_fields = ["number", "email", "lines__sku"]
+class OrderAdmin(OfficeAdmin):
+    """A work bench: what was bought, what is next, what happened, and how the money stands."""
+
+    company_path = "company_id"
+    list_display = ["number", "placed_at", "customer", "state", "payment", "total_money", "attention"]  # fmt: skip
+    list_filter = [WorkFilter, "status", "payment_status", "is_disputed", "currency", "placed_at"]
+    search_fields = ["number", "email", "lines__sku", "shipments__tracking_number"]
+    search_help_text = _("order number, e-mail address, SKU or tracking number")
     ordering = ["-placed_at"]
     date_hierarchy = "placed_at"
     show_full_result_count = False
-    inlines = [LineInline, StatusInline, ShipmentInline, RefundInline, EditInline]
     actions = ["start_packing", "mark_delivered"]
-    actions_detail = ["ship_order", "deliver_order", "cancel_order"]
-    editable = ["staff_notes", "needs_attention"]
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": [
-                    "number",
-                    "state",
-                    "money",
-                    "email",
-                    "placed_at",
-                    "needs_attention",
-                    "staff_notes",
-                    "notes",
-                ]
-            },
-        ),
-        (_("Money"), {"fields": ["money_panel"]}),
-        (_("Delivery"), {"fields": ["shipping_name", "ship_to", "bill_to"]}),
-        (
-            _("Dates"),
-            {
-                "fields": [
-                    "confirmed_at",
-                    "shipped_at",
-                    "delivered_at",
-                    "cancelled_at",
-                    "expires_at",
-                ]
-            },
-        ),
-    ]
+    actions_detail = ["pack_order", "ship_order", "deliver_order", "refund_order", "cancel_order"]
+    change_form_outer_before_template = "orders/admin/bench.html"
+    fieldsets = [(_("For staff only"), {"fields": ["needs_attention", "staff_notes"]})]
+    total_money = amount("grand_total", _("total"))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        return super().get_queryset(request).filter(company_id=actor_of(request).company_id)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        shown = [name for _title, part in self.fieldsets for name in part["fields"]]
-        return [name for name in shown if name not in self.editable]
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        return rows.annotate(ship_to_name=KT("shipping_address__name"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "staff_notes" and field is not None:
+            field.widget.attrs["rows"] = 3
+        return field
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         attempt(
@@ -214,65 +208,150 @@ class OrderAdmin(ModelAdmin):
             ),
         )
 
-    @display(description=_("status"), ordering="status", label=STATUS_LABELS)
-    def state(self, order: Order) -> tuple[str, str]:
-        return order.status, str(order.get_status_display())
+    @display(description=_("customer"), ordering="email")
+    def customer(self, order: Any) -> str:
+        name = order.ship_to_name
+        return format_html("{}<br><small>{}</small>", name, order.email) if name else order.email
 
-    @display(description=_("payment"), ordering="payment_status", label=PAYMENT_LABELS)
-    def money(self, order: Order) -> tuple[str, str]:
-        return order.payment_status, str(order.get_payment_status_display())
+    @display(description=_("status"), ordering="status")
+    def state(self, order: Order) -> str:
+        return status(order.get_status_display(), STATUS_TONES[order.status])
 
-    @display(description=_("total"), ordering="grand_total")
-    def total(self, order: Order) -> str:
-        return f"{format_amount(order.grand_total, order.currency)} {order.currency}"
+    @display(description=_("payment"), ordering="payment_status")
+    def payment(self, order: Order) -> str:
+        return status(order.get_payment_status_display(), PAYMENT_TONES[order.payment_status])
 
     @display(description=_("needs attention"), ordering="needs_attention")
     def attention(self, order: Order) -> str:
-        return order.needs_attention or "–"
+        if order.is_disputed:
+            return status(order.needs_attention or _("disputed"), "danger")
+        return status(order.needs_attention, "warning") if order.needs_attention else NOTHING
 
-    @display(description=_("money"))
-    def money_panel(self, order: Order) -> str:
-        rows = [
-            (_("Goods"), order.subtotal),
-            (_("Discounts"), -order.discount_total),
-            (_("Shipping"), order.shipping_total),
-            (_("Tax"), order.tax_total),
-            (_("of which in the prices"), order.included_tax),
-            (_("Total"), order.grand_total),
-            (_("Refunded"), order.refunded_total),
-            (_("Left to refund"), services.refundable(order)),
-        ]
-        return format_html(
-            "<table>{}</table>",
-            format_html_join(
-                "",
-                '<tr><th style="text-align:left;padding-right:2rem">{}</th><td style="text-align:right">{} {}</td></tr>',
-                (
-                    (label, format_amount(amount, order.currency), order.currency)
-                    for label, amount in rows
-                ),
-            ),
+    # --- the bench ---
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        order = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        bench = {"bench": self._bench(order)} if order is not None else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **bench})
+
+    def _bench(self, order: Any) -> dict[str, Any]:
+        lines = list(order.lines.select_related("warehouse"))
+        steps = list(selectors.status_history(order_id=order.pk))
+        edits = list(selectors.edit_history(order_id=order.pk))
+        refunds = list(selectors.refunds_of(order_id=order.pk))
+        names = people(
+            [*(step.actor for step in steps), *(edit.actor for edit in edits)]
+            + [refund.requested_by for refund in refunds]
         )
-
-    @display(description=_("ship to"))
-    def ship_to(self, order: Order) -> str:
-        return _address(order.shipping_address)
-
-    @display(description=_("bill to"))
-    def bill_to(self, order: Order) -> str:
-        return _address(order.billing_address) if order.billing_address else str(_("the same"))
+        words = dict(Order.Status.choices)
+        happened = [
+            {
+                "at": step.at,
+                "what": words.get(step.to_status, step.to_status),
+                "tone": STATUS_TONES.get(step.to_status, ""),
+                "by": names[step.actor],
+                "why": step.reason,
+            }
+            for step in steps
+        ] + [
+            {
+                "at": edit.at,
+                "what": _("%(field)s changed") % {"field": edit.field.replace("_", " ")},
+                "tone": "",
+                "by": names[edit.actor],
+                "why": str(edit.new or ""),
+            }
+            for edit in edits
+        ]
+        units = sum(
+            line.quantity - line.cancelled_quantity - line.returned_quantity for line in lines
+        )
+        return {
+            "order": order,
+            "state": status(order.get_status_display(), STATUS_TONES[order.status]),
+            "payment": status(
+                order.get_payment_status_display(), PAYMENT_TONES[order.payment_status]
+            ),
+            "next": _next(order, units),
+            "lines": [
+                {
+                    "line": line,
+                    "options": ", ".join(str(value) for value in line.options.values()),
+                    "gone": [
+                        _(text) % {"count": count}
+                        for text, count in (
+                            ("%(count)d cancelled", line.cancelled_quantity),
+                            ("%(count)d returned", line.returned_quantity),
+                        )
+                        if count
+                    ],
+                }
+                for line in lines
+            ],
+            "money": _money(order, asked=services.refundable(order)),
+            "happened": sorted(happened, key=lambda step: step["at"], reverse=True),
+            "shipments": list(order.shipments.all()),
+            "refunds": [
+                {
+                    "refund": refund,
+                    "state": status(refund.get_status_display(), REFUND_TONES[refund.status]),
+                    "by": names[refund.requested_by],
+                }
+                for refund in refunds
+            ],
+            "returns": [
+                {
+                    "row": found,
+                    "state": status(found.get_status_display(), RETURN_TONES[found.status]),
+                    "units": sum(line.quantity for line in found.lines.all()),
+                }
+                for found in selectors.returns_of(order_id=order.pk)
+            ],
+            "ship_to": _address(order.shipping_address),
+            "bill_to": _address(order.billing_address),
+        }
 
     # --- steps ---
 
-    def has_step_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("orders.change_order")
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        offered = super().get_actions_detail(request, object_id)
+        order = self.get_object(request, str(object_id))
+        names = STEPS.get(order.status, []) if order is not None else []
+        if order is not None and "refund_order" in names and services.refundable(order) <= 0:
+            names = [name for name in names if name != "refund_order"]
+        return [step for step in offered if step.method.original_function_name in names]
 
-    @action(description=_("Ship"), url_path="ship", permissions=["step"], icon="local_shipping")
+    def has_step_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("orders.change_order"))
+
+    @action(description=_("Start packing"), url_path="pack", permissions=["step"], icon="package_2")
+    def pack_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._act(
+            request,
+            object_id,
+            lambda data, order: forms.Form(data),
+            lambda actor, order, values: services.process(
+                actor=actor, order_id=order.pk, now=timezone.now()
+            ),
+            verb=_("Start packing"),
+            explanation=_("Others see that somebody is at it. The customer hears nothing yet."),
+            done=_("%(number)s is being packed."),
+        )
+
+    @action(
+        description=_("Ship"),
+        url_path="ship",
+        permissions=["step"],
+        icon="local_shipping",
+        variant=ActionVariant.PRIMARY,
+    )
     def ship_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._act(
             request,
             object_id,
-            ShipForm,
+            lambda data, order: ShipForm(data),
             lambda actor, order, values: services.ship(
                 actor=actor, order_id=order.pk, now=timezone.now(), **values
             ),
@@ -283,12 +362,18 @@ class OrderAdmin(ModelAdmin):
             done=_("%(number)s is on its way."),
         )
 
-    @action(description=_("Delivered"), url_path="deliver", permissions=["step"], icon="task_alt")
+    @action(
+        description=_("Delivered"),
+        url_path="deliver",
+        permissions=["step"],
+        icon="task_alt",
+        variant=ActionVariant.PRIMARY,
+    )
     def deliver_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._act(
             request,
             object_id,
-            forms.Form,
+            lambda data, order: forms.Form(data),
             lambda actor, order, values: services.deliver(
                 actor=actor, order_id=order.pk, now=timezone.now()
             ),
@@ -297,12 +382,35 @@ class OrderAdmin(ModelAdmin):
             done=_("%(number)s has arrived."),
         )
 
-    @action(description=_("Cancel"), url_path="cancel", permissions=["step"], icon="cancel")
+    @action(description=_("Refund"), url_path="refund", permissions=["step"], icon="undo")
+    def refund_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._act(
+            request,
+            object_id,
+            lambda data, order: RefundForm(
+                data, left=services.refundable(order), currency=order.currency
+            ),
+            lambda actor, order, values: services.request_refund(
+                actor=actor, order_id=order.pk, now=timezone.now(), **values
+            ),
+            verb=_("Refund"),
+            explanation=_(
+                "Money goes back for no goods in particular. What was cancelled or returned is refunded by itself."
+            ),
+            done=_("The refund of %(number)s is on its way."),
+        )
+
+    @action(
+        description=_("Cancel"),
+        url_path="cancel",
+        permissions=["step"],
+        icon="cancel",
+    )
     def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._act(
             request,
             object_id,
-            ReasonForm,
+            lambda data, order: ReasonForm(data),
             lambda actor, order, values: services.cancel(
                 actor=actor, order_id=order.pk, now=timezone.now(), **values
             ),
@@ -320,7 +428,9 @@ class OrderAdmin(ModelAdmin):
             request,
             queryset,
             lambda order: services.process(actor=actor, order_id=order.pk, now=now),
-            done=str(_("{count} orders are being packed.")),
+            done=ngettext_lazy(
+                "%(count)d order is being packed.", "%(count)d orders are being packed.", "count"
+            ),
         )
 
     @admin.action(description=_("Mark as delivered"), permissions=["step"])
@@ -330,24 +440,26 @@ class OrderAdmin(ModelAdmin):
             request,
             queryset,
             lambda order: services.deliver(actor=actor, order_id=order.pk, now=now),
-            done=str(_("{count} orders have arrived.")),
+            done=ngettext_lazy(
+                "%(count)d order has arrived.", "%(count)d orders have arrived.", "count"
+            ),
         )
 
     def _act(
         self,
         request: HttpRequest,
         object_id: str,
-        form_class: type[forms.Form],
+        make_form: Callable[[Any, Order], forms.Form],
         run: Callable[[Any, Order, dict[str, Any]], Any],
         *,
         verb: Any,
         explanation: Any,
         done: Any,
     ) -> HttpResponse:
+        order = one(self, request, object_id)
         actor = actor_of(request)
-        order = selectors.find(actor=actor, reference=str(UUID(str(object_id))))
         here = reverse("admin:orders_order_change", args=[order.pk])
-        form = form_class(request.POST if request.method == "POST" else None)
+        form = make_form(request.POST if request.method == "POST" else None, order)
         if (
             request.method == "POST"
             and form.is_valid()
@@ -360,9 +472,10 @@ class OrderAdmin(ModelAdmin):
             return HttpResponseRedirect(here)
         context = {
             **self.admin_site.each_context(request),
-            "title": verb,
+            "title": f"{verb} · {order.number}",
             "opts": self.model._meta,
             "order": order,
+            "state": status(order.get_status_display(), STATUS_TONES[order.status]),
             "form": form,
             "verb": verb,
             "explanation": explanation,
@@ -375,33 +488,29 @@ class OrderAdmin(ModelAdmin):
 class RefundRequestAdmin(ReadOnlyAdmin):
     """The refund queue: what is due, what was done, and what a person has to look at."""
 
-    list_display = [
-        "created_at",
-        "order",
-        "amount",
-        "currency",
-        "state",
-        "reason",
-        "requested_by",
-        "failure",
-    ]
-    list_filter = ["status", "currency"]
+    company_path = "order__company_id"
+    people = ["requested_by"]
+    list_display = ["created_at", "order_link", "amount_money", "state", "reason", "by", "failure"]
+    list_display_links = ["created_at"]
+    list_filter = ["status", "currency", "created_at"]
     list_select_related = ["order"]
     search_fields = ["order__number", "order__email"]
+    search_help_text = _("order number or e-mail address")
     ordering = ["-created_at"]
     actions = ["try_again"]
+    fields = [
+        "order_link", "amount_money", "state", "reason", "by", "created_at", "done_at", "failure", "return_request",
+    ]  # fmt: skip
+    amount_money = amount("amount", _("amount"))
+    by = person("requested_by", _("asked by"))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RefundRequest]:
-        return super().get_queryset(request).filter(order__company_id=actor_of(request).company_id)
+    @display(description=_("order"), ordering="order__number")
+    def order_link(self, request: RefundRequest) -> str:
+        return link("orders_order", request.order_id, request.order.number)
 
-    @display(
-        description=_("status"), label={"due": "warning", "done": "success", "failed": "danger"}
-    )
+    @display(description=_("status"), ordering="status")
     def state(self, request: RefundRequest) -> str:
-        return request.status
-
-    def has_step_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("orders.change_refundrequest")
+        return status(request.get_status_display(), REFUND_TONES[request.status])
 
     @admin.action(description=_("Try failed refunds again"), permissions=["step"])
     def try_again(self, request: HttpRequest, queryset: QuerySet[RefundRequest]) -> None:
@@ -410,60 +519,95 @@ class RefundRequestAdmin(ReadOnlyAdmin):
             request,
             queryset,
             lambda row: services.retry_refund(actor=actor, request_id=row.pk, now=now),
-            done=str(_("{count} refunds are due again.")),
+            done=ngettext_lazy(
+                "%(count)d refund is due again.", "%(count)d refunds are due again.", "count"
+            ),
         )
 
 
 class ReturnLineInline(ReadOnlyInline):
     model = ReturnLine
-    tab = False
-    fields = ["order_line", "quantity", "reason", "is_damaged"]
+    verbose_name_plural = _("goods")
+    fields = ["goods", "quantity", "reason", "is_damaged"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReturnLine]:
+        return super().get_queryset(request).select_related("order_line")
+
+    @display(description=_("item"))
+    def goods(self, row: ReturnLine) -> str:
+        return f"{row.order_line.name} · {row.order_line.sku}"
 
 
 @admin.register(ReturnRequest)
 class ReturnRequestAdmin(ReadOnlyAdmin):
-    list_display = ["requested_at", "order", "state", "refund_amount", "notes"]
-    list_filter = ["status"]
+    """The returns queue: requested, approved, received. The refund follows by itself."""
+
+    company_path = "order__company_id"
+    list_display = ["requested_at", "order_link", "customer", "state", "refund_money", "notes"]
+    list_display_links = ["requested_at"]
+    list_filter = ["status", "requested_at"]
     list_select_related = ["order"]
     search_fields = ["order__number", "order__email"]
+    search_help_text = _("order number or e-mail address")
     ordering = ["-requested_at"]
     inlines = [ReturnLineInline]
-    actions = ["approve", "reject", "receive"]
+    actions = ["approve", "reject", "receive", "receive_damaged"]
+    fields = [
+        "order_link", "customer", "state", "refund_money", "notes", "requested_at", "decided_at", "received_at",
+    ]  # fmt: skip
+    refund_money = amount("refund_amount", _("goes back"), currency="order.currency")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ReturnRequest]:
-        return super().get_queryset(request).filter(order__company_id=actor_of(request).company_id)
+    @display(description=_("order"), ordering="order__number")
+    def order_link(self, row: ReturnRequest) -> str:
+        return link("orders_order", row.order_id, row.order.number)
 
-    @display(
-        description=_("status"),
-        label={
-            "REQUESTED": "warning",
-            "APPROVED": "info",
-            "REJECTED": "danger",
-            "RECEIVED": "primary",
-            "REFUNDED": "success",
-        },
-    )
-    def state(self, request: ReturnRequest) -> str:
-        return request.status
+    @display(description=_("customer"), ordering="order__email")
+    def customer(self, row: ReturnRequest) -> str:
+        return row.order.email
 
-    def has_step_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("orders.change_returnrequest")
+    @display(description=_("status"), ordering="status")
+    def state(self, row: ReturnRequest) -> str:
+        return status(row.get_status_display(), RETURN_TONES[row.status])
 
     @admin.action(description=_("Approve"), permissions=["step"])
     def approve(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        self._decide(
-            request, queryset, services.approve_return, _("{count} returns were approved.")
+        done = ngettext_lazy(
+            "%(count)d return was approved.", "%(count)d returns were approved.", "count"
         )
+        self._decide(request, queryset, services.approve_return, done)
 
     @admin.action(description=_("Reject"), permissions=["step"])
     def reject(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        self._decide(request, queryset, services.reject_return, _("{count} returns were rejected."))
-
-    @admin.action(description=_("Received in good order"), permissions=["step"])
-    def receive(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        self._decide(
-            request, queryset, services.receive_return, _("{count} returns were received.")
+        done = ngettext_lazy(
+            "%(count)d return was rejected.", "%(count)d returns were rejected.", "count"
         )
+        self._decide(request, queryset, services.reject_return, done)
+
+    @admin.action(description=_("Received in good order: back to the shelf"), permissions=["step"])
+    def receive(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
+        done = ngettext_lazy(
+            "%(count)d return was received.", "%(count)d returns were received.", "count"
+        )
+        self._decide(request, queryset, services.receive_return, done)
+
+    @admin.action(description=_("Received damaged: off the books"), permissions=["step"])
+    def receive_damaged(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
+        done = ngettext_lazy(
+            "%(count)d return was received, damaged.",
+            "%(count)d returns were received, damaged.",
+            "count",
+        )
+
+        def run(*, actor: Any, return_id: UUID, now: datetime) -> None:
+            lines = ReturnLine.objects.filter(request=return_id)
+            services.receive_return(
+                actor=actor,
+                return_id=return_id,
+                damaged=frozenset(lines.values_list("order_line_id", flat=True)),
+                now=now,
+            )
+
+        self._decide(request, queryset, run, done)
 
     def _decide(
         self, request: HttpRequest, queryset: QuerySet[ReturnRequest], run: Any, done: Any
@@ -471,13 +615,62 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
         actor, now = actor_of(request), timezone.now()
         attempt_each(
             request,
-            queryset,
+            queryset.select_related("order"),
             lambda row: run(actor=actor, return_id=row.pk, now=now),
-            done=str(done),
+            done=done,
         )
 
 
-def _address(address: dict[str, Any] | None) -> str:
-    keys = ("name", "line1", "line2", "postalCode", "city", "state", "country", "phone")
-    parts = [str(address[key]) for key in keys if address and address.get(key)]
-    return format_html_join(mark_safe("<br>"), "{}", ((part,) for part in parts)) if parts else "–"
+# --- in words -------------------------------------------------------------------------------------
+
+
+def _next(order: Order, units: int) -> str:
+    """Return in a sentence what an order waits for."""
+    match order.status:
+        case Order.Status.DRAFT:
+            return _("The customer has not paid yet. It is cancelled by itself if that stays so.")
+        case Order.Status.CONFIRMED | Order.Status.PROCESSING:
+            return ngettext(
+                "%(count)d unit has to be packed and sent.",
+                "%(count)d units have to be packed and sent.",
+                units,
+            ) % {"count": units}
+        case Order.Status.SHIPPED:
+            return _("On its way. Mark it as delivered when it has arrived.")
+        case Order.Status.DELIVERED:
+            return _("Done. The customer may still return it.")
+    return _("Nothing is left to do.")
+
+
+def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:
+    """Return the sums as they add up: goods and shipping, less discounts, plus what tax comes on top."""
+    on_top = order.tax_total - order.included_tax
+    rows = [(_("Goods"), order.subtotal, "")]
+    if order.discount_total:
+        rows.append((_("Discounts"), -order.discount_total, ""))
+    rows.append((_("Shipping, %(name)s") % {"name": order.shipping_name} if order.shipping_name else _("Shipping"), order.shipping_total, ""))  # fmt: skip
+    if on_top or not order.included_tax:
+        rows.append((_("Tax"), on_top, ""))
+    rows.append((_("Total"), order.grand_total, "total"))
+    if order.included_tax:
+        rows.append((_("Tax in the prices"), order.included_tax, "note"))
+    if order.refunded_total:
+        rows.append((_("Refunded"), -order.refunded_total, ""))
+        rows.append((_("Kept"), order.grand_total - order.refunded_total, "total"))
+    if asked != order.grand_total - order.refunded_total and asked > 0:
+        rows.append((_("Can still go back"), asked, "note"))
+    return [
+        {"label": label, "amount": money_text(value, order.currency), "kind": kind}
+        for label, value, kind in rows
+    ]
+
+
+def _address(address: dict[str, Any] | None) -> list[str]:
+    """Return an address as its lines."""
+    given = {key: str(value) for key, value in (address or {}).items() if value}
+    town = " ".join(given[key] for key in ("city", "state", "postalCode") if key in given)
+    country = given.get("country", "")
+    lines = [given.get("name"), given.get("line1"), given.get("line2"), town]
+    return [
+        line for line in [*lines, country and country_name(country), given.get("phone")] if line
+    ]

@@ -13,6 +13,7 @@ from config.platform.actor import Actor
 from config.platform.models import LockingQuerySet, append_only, new_id
 from inventory.models import Company, Product, Variant, Warehouse
 from pricing.models import money_field
+from pricing.money import format_amount
 
 
 class OrderQuerySet(LockingQuerySet):
@@ -338,6 +339,9 @@ class ReturnRequest(models.Model):
         verbose_name = _("return")
         verbose_name_plural = _("returns")
 
+    def __str__(self) -> str:
+        return f"{self.requested_at:%Y-%m-%d} {self.get_status_display()}"
+
 
 class ReturnLine(models.Model):
     request = models.ForeignKey(ReturnRequest, models.CASCADE, related_name="lines")
@@ -398,3 +402,6 @@ class RefundRequest(models.Model):
                 fields=["created_at"], name="refund_request_due", condition=Q(status="due")
             )
         ]
+
+    def __str__(self) -> str:
+        return f"{format_amount(self.amount, self.currency)} {self.currency}"

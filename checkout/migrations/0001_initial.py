@@ -136,8 +136,8 @@ class Migration(migrations.Migration):
                 ('dead_at', models.DateTimeField(null=True)),
             ],
             options={
-                'verbose_name': 'webhook',
-                'verbose_name_plural': 'webhooks',
+                'verbose_name': 'provider event',
+                'verbose_name_plural': 'provider events',
                 'db_table': 'webhook_inbox',
                 'indexes': [models.Index(condition=models.Q(('dead_at__isnull', True), ('processed_at__isnull', True)), fields=['next_attempt_at'], name='webhook_due')],
                 'constraints': [models.UniqueConstraint(fields=('provider', 'event_id'), name='webhook_once')],

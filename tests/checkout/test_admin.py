@@ -150,7 +150,7 @@ def test_staff_pack_several_at_once(office, order):
 
     order.refresh_from_db()
     assert order.status == "processing"
-    assert said(answer) == ["1 orders are being packed."]
+    assert said(answer) == ["1 order is being packed."]
 
 
 def test_staff_decide_returns(office, everything, order):
@@ -172,7 +172,7 @@ def test_staff_process_a_webhook_again(office, order):
     )
 
     row.refresh_from_db()
-    assert said(answer) == ["1 webhooks were processed again."]
+    assert said(answer) == ["1 provider event was processed again."]
     assert (row.attempts, row.outcome) == (1, "no change: CAPTURED")
 
 
