@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -16,8 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
+from django.utils.translation import ngettext_lazy
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -25,7 +26,20 @@ from unfold.widgets import (
 )
 
 from config.platform import audit
-from config.platform.backoffice import ReadOnlyAdmin, attempt, attempt_each
+from config.platform.backoffice import (
+    NOTHING,
+    OfficeAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    attempt,
+    attempt_each,
+    figure,
+    link,
+    name_people,
+    one,
+    person,
+    status,
+)
 from config.platform.http import actor_of
 from inventory import selectors, services
 from inventory.models import (
@@ -49,10 +63,8 @@ SHOWN_ROWS = 25
 class CompanyMixin:
     """Rows of the company the request is for; new ones become its own. What is written is audited."""
 
+    company_path = "company_id"
     exclude: Any = ["company"]
-
-    def get_queryset(self: Any, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(company_id=actor_of(request).company_id)
 
     def save_model(
         self: Any, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool
@@ -77,22 +89,6 @@ class CompanyMixin:
                 company_id=actor_of(request).company_id
             )
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-
-class ReadOnlyInline(TabularInline):
-    extra = 0
-    max_num = 0
-    can_delete = False
-    show_change_link = True
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 # --- catalogue --------------------------------------------------------------------------------
@@ -147,11 +143,12 @@ class RelationInline(TabularInline):
 
 
 @admin.register(Product)
-class ProductAdmin(CompanyMixin, ModelAdmin):
+class ProductAdmin(CompanyMixin, OfficeAdmin):
     list_display = ["name", "category", "state", "variant_count", "units", "vendor", "updated_at"]
     list_filter = ["status", "category", "vendor"]
     list_select_related = ["category"]
     search_fields = ["name", "slug", "variants__sku"]
+    search_help_text = _("name or SKU")
     ordering = ["-updated_at"]
     prepopulated_fields = {"slug": ["name"]}
     readonly_fields = ["created_at", "updated_at"]
@@ -173,12 +170,10 @@ class ProductAdmin(CompanyMixin, ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # orders and carts point at it: discontinue it instead
 
-    @display(
-        description=_("status"),
-        label={"active": "success", "draft": "info", "discontinued": "danger"},
-    )
+    @display(description=_("status"), ordering="status")
     def state(self, product: Product) -> str:
-        return product.status
+        tones = {"active": "success", "draft": "warning", "discontinued": "danger"}
+        return status(product.get_status_display(), tones[product.status])
 
     @display(description=_("variants"), ordering="variant_count")
     def variant_count(self, product: Any) -> int:
@@ -218,12 +213,16 @@ class ProductAdmin(CompanyMixin, ModelAdmin):
             request,
             queryset,
             lambda product: services.discontinue(actor=actor, product_id=product.pk, now=now),
-            done=str(_("{count} products are no longer sold.")),
+            done=ngettext_lazy(
+                "%(count)d product is no longer sold.",
+                "%(count)d products are no longer sold.",
+                "count",
+            ),
         )
 
 
 @admin.register(Category)
-class CategoryAdmin(CompanyMixin, ModelAdmin):
+class CategoryAdmin(CompanyMixin, OfficeAdmin):
     list_display = ["branch", "slug", "position", "is_active", "product_count"]
     list_editable = ["position", "is_active"]
     list_per_page = 200
@@ -262,7 +261,7 @@ class BundleItemInline(TabularInline):
 
 
 @admin.register(Bundle)
-class BundleAdmin(CompanyMixin, ModelAdmin):
+class BundleAdmin(CompanyMixin, OfficeAdmin):
     list_display = ["name", "slug", "item_count", "is_active"]
     list_filter = ["is_active"]
     search_fields = ["name", "slug"]
@@ -281,15 +280,28 @@ class BundleAdmin(CompanyMixin, ModelAdmin):
 class VariantAdmin(CompanyMixin, ReadOnlyAdmin):
     """To look a SKU up; a variant is edited with its product."""
 
-    list_display = ["sku", "product", "inventory_policy", "is_active"]
+    list_display = ["sku", "goods", "choice", "inventory_policy", "is_active"]
     list_filter = ["inventory_policy", "is_active"]
     list_select_related = ["product"]
     search_fields = ["sku", "product__name", "barcode"]
+    search_help_text = _("SKU, product or barcode")
     ordering = ["sku"]
+    fields = [
+        "sku", "goods", "choice", "barcode", "weight_grams", "inventory_policy", "is_taxable", "requires_shipping",
+        "is_active",
+    ]  # fmt: skip
+
+    @display(description=_("product"), ordering="product__name")
+    def goods(self, variant: Variant) -> str:
+        return link("inventory_product", variant.product_id, variant.product.name)
+
+    @display(description=_("options"))
+    def choice(self, variant: Variant) -> str:
+        return ", ".join(str(value) for value in variant.options.values()) or NOTHING
 
 
 @admin.register(Company)
-class CompanyAdmin(ModelAdmin):
+class CompanyAdmin(OfficeAdmin):
     list_display = ["name", "slug", "host", "currency", "country", "is_default"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -309,7 +321,7 @@ class CompanyAdmin(ModelAdmin):
 
 
 @admin.register(Warehouse)
-class WarehouseAdmin(CompanyMixin, ModelAdmin):
+class WarehouseAdmin(CompanyMixin, OfficeAdmin):
     list_display = ["code", "name", "priority", "is_default", "is_active", "units"]
     ordering = ["priority", "code"]
 
@@ -388,51 +400,83 @@ class NewestFirst(forms.models.BaseInlineFormSet):
     def get_queryset(self) -> Any:
         if not hasattr(self, "_newest"):
             self._newest = super().get_queryset().order_by("-id")[:SHOWN_ROWS]
+            if self.model is StockMovement:
+                name_people(self._newest, ["actor"])
         return self._newest
+
+
+KIND_TONES = {
+    "PURCHASE": "success",
+    "RETURN": "success",
+    "SALE": "info",
+    "DAMAGE": "danger",
+    "ADJUSTMENT": "warning",
+}
+HOLD_TONES = {"ACTIVE": "success", "COMPLETED": "info", "EXPIRED": "warning", "CANCELLED": ""}
+
+
+def _signed(quantity: int) -> str:
+    """Return a change as a stock book writes it, with its sign."""
+    return figure(f"{quantity:+d}".replace("-", "−"))
 
 
 class MovementInline(ReadOnlyInline):
     model = StockMovement
     formset = NewestFirst
-    fields = ["created_at", "type", "quantity", "balance", "reference", "notes", "actor", "source"]
+    fields = ["created_at", "kind", "change", "balance", "reference", "notes", "by"]
     verbose_name_plural = _("newest movements")
-    tab = True
+    by = person("actor", _("by"))
+
+    @display(description=_("kind"))
+    def kind(self, movement: StockMovement) -> str:
+        return status(movement.get_type_display(), KIND_TONES[movement.type])
+
+    @display(description=_("change"))
+    def change(self, movement: StockMovement) -> str:
+        return _signed(movement.quantity)
 
 
 class ActiveHoldInline(ReadOnlyInline):
     model = Reservation
     formset = NewestFirst
-    fields = ["created_at", "quantity", "backordered", "holder", "expires_at", "order_id"]
+    fields = ["created_at", "quantity", "backordered", "held_for", "expires_at"]
     verbose_name_plural = _("live holds")
-    tab = True
+
+    @display(description=_("for"))
+    def held_for(self, hold: Reservation) -> str:
+        return _held_for(hold)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         return super().get_queryset(request).filter(status=Reservation.Status.ACTIVE)
 
 
+def _held_for(hold: Reservation) -> str:
+    """Return whose hold it is: an order's or a cart's, with a link to it."""
+    if hold.order_id is not None:
+        return link("orders_order", hold.order_id, _("an order"))
+    return link("cart_cart", hold.cart_id, _("a cart")) if hold.cart_id else NOTHING
+
+
 @admin.register(StockLevel)
-class StockLevelAdmin(CompanyMixin, ModelAdmin):
+class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     """Shelves. Figures are changed here, units by the action *Adjust stock*."""
 
     list_display = [
         "sku", "product", "warehouse", "available", "reserved", "total", "backordered", "reorder_level", "state",
     ]  # fmt: skip
-    list_filter = [LowFilter, "warehouse"]
+    list_filter = [LowFilter, "warehouse", "variant__product__category"]
     list_select_related = ["variant__product", "warehouse"]
     search_fields = ["variant__sku", "variant__product__name"]
+    search_help_text = _("SKU or product")
     ordering = ["variant__sku", "warehouse__priority"]
-    fields = [
-        "variant", "warehouse", "available", "reserved", "total", "backordered", "reorder_level", "reorder_quantity",
-        "backorder_limit", "created_at", "updated_at",
-    ]  # fmt: skip
+    change_form_outer_before_template = "inventory/admin/shelf.html"
+    fieldsets = [
+        (_("When to order more"), {"fields": ["reorder_level", "reorder_quantity"]}),
+        (_("Promises beyond the shelf"), {"fields": ["backorder_limit"]}),
+    ]
     inlines = [MovementInline, ActiveHoldInline]
     actions_detail = ["adjust_stock"]
     actions_row = ["adjust_stock"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [
-            "variant", "warehouse", "available", "reserved", "total", "backordered", "created_at", "updated_at",
-        ]  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # a variant gets its shelf with its product, or by the API
@@ -448,11 +492,22 @@ class StockLevelAdmin(CompanyMixin, ModelAdmin):
     def product(self, level: StockLevel) -> str:
         return level.variant.product.name
 
-    @display(description=_("state"), label={"out": "danger", "low": "warning", "fine": "success"})
+    @display(description=_("state"))
     def state(self, level: StockLevel) -> str:
         if level.available == 0:
-            return "out"
-        return "low" if level.available <= level.reorder_level else "fine"
+            return status(_("none left"), "danger")
+        if level.available <= level.reorder_level:
+            return status(_("low"), "warning")
+        return status(_("enough"), "success")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        level = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        if level is not None:
+            context["shelf"] = {"level": level, "state": self.state(level)}
+        return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
@@ -469,11 +524,15 @@ class StockLevelAdmin(CompanyMixin, ModelAdmin):
         )
 
     @action(
-        description=_("Adjust stock"), url_path="adjust", permissions=["change"], icon="inventory_2"
+        description=_("Adjust stock"),
+        url_path="adjust",
+        permissions=["change"],
+        icon="inventory_2",
+        variant=ActionVariant.PRIMARY,
     )
     def adjust_stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
         actor = actor_of(request)
-        level = selectors.find_stock_level(actor=actor, stock_level_id=UUID(str(object_id)))
+        level = one(self, request, object_id)
         here = reverse("admin:inventory_stocklevel_change", args=[level.pk])
         form = AdjustForm(request.POST or None)
         if (
@@ -502,44 +561,54 @@ class StockLevelAdmin(CompanyMixin, ModelAdmin):
 
 @admin.register(Reservation)
 class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
+    """Units promised to carts and orders."""
+
+    people = ["holder"]
     list_display = [
-        "created_at", "sku", "quantity", "backordered", "state", "holder", "expires_at", "cart_id", "order_id",
+        "created_at", "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "expires_at",
     ]  # fmt: skip
-    list_filter = ["status", "stock_level__warehouse"]
-    list_select_related = ["variant"]
-    search_fields = ["variant__sku", "holder", "=cart_id", "=order_id"]
+    list_filter = ["status", "stock_level__warehouse", "created_at"]
+    list_select_related = ["variant", "stock_level__warehouse"]
+    search_fields = ["variant__sku", "=cart_id", "=order_id"]
+    search_help_text = _("SKU, or the id of a cart or an order")
     ordering = ["-id"]
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ["release"]
+    fields = [
+        "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "created_at", "started_at",
+        "expires_at", "completed_at", "released_at",
+    ]  # fmt: skip
+    by = person("holder", _("held by"))
 
-    @display(description=_("SKU"))
+    @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, hold: Reservation) -> str:
         return hold.variant.sku
 
-    @display(
-        description=_("status"),
-        label={
-            "ACTIVE": "success",
-            "COMPLETED": "info",
-            "EXPIRED": "warning",
-            "CANCELLED": "default",
-        },
-    )
+    @display(description=_("warehouse"), ordering="stock_level__warehouse__code")
+    def warehouse(self, hold: Reservation) -> str:
+        return hold.stock_level.warehouse.code
+
+    @display(description=_("status"), ordering="status")
     def state(self, hold: Reservation) -> str:
-        return hold.status
+        if hold.status == Reservation.Status.ACTIVE and hold.expires_at <= timezone.now():
+            return status(_("overdue"), "warning")
+        return status(hold.get_status_display(), HOLD_TONES[hold.status])
 
-    def has_release_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("inventory.change_reservation")
+    @display(description=_("for"))
+    def held_for(self, hold: Reservation) -> str:
+        return _held_for(hold)
 
-    @admin.action(description=_("Release: units back to the shelf"), permissions=["release"])
+    @admin.action(description=_("Release: units back to the shelf"), permissions=["step"])
     def release(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
         actor, now = actor_of(request), timezone.now()
         attempt_each(
             request,
             queryset.filter(status=Reservation.Status.ACTIVE),
             lambda hold: services.release_hold(actor=actor, reservation_id=hold.pk, now=now),
-            done=str(_("{count} holds were released.")),
+            done=ngettext_lazy(
+                "%(count)d hold was released.", "%(count)d holds were released.", "count"
+            ),
         )
 
 
@@ -547,33 +616,34 @@ class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
 class StockMovementAdmin(CompanyMixin, ReadOnlyAdmin):
     """The timeline of the shelves, for reading."""
 
+    people = ["actor"]
     list_display = [
-        "created_at", "sku", "warehouse", "kind", "quantity", "balance", "reference", "notes", "actor", "source",
+        "created_at", "sku", "warehouse", "kind", "change_count", "balance", "reference", "notes", "by",
     ]  # fmt: skip
-    list_filter = ["type", "source", "stock_level__warehouse"]
+    list_filter = ["type", "source", "stock_level__warehouse", "created_at"]
     list_select_related = ["variant", "stock_level__warehouse"]
-    search_fields = ["variant__sku", "reference", "=order_line_id"]
+    search_fields = ["variant__sku", "reference", "notes", "=order_line_id"]
+    search_help_text = _("SKU, paper or reason")
     ordering = ["-id"]
     date_hierarchy = "created_at"
     show_full_result_count = False
+    fields = [
+        "created_at", "sku", "warehouse", "kind", "change_count", "balance", "reference", "notes", "by", "source",
+    ]  # fmt: skip
+    by = person("actor", _("by"))
 
-    @display(description=_("SKU"))
+    @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, movement: StockMovement) -> str:
         return movement.variant.sku
 
-    @display(description=_("warehouse"))
+    @display(description=_("warehouse"), ordering="stock_level__warehouse__code")
     def warehouse(self, movement: StockMovement) -> str:
         return movement.stock_level.warehouse.code
 
-    @display(
-        description=_("kind"),
-        label={
-            "PURCHASE": "success",
-            "RETURN": "success",
-            "SALE": "info",
-            "DAMAGE": "danger",
-            "ADJUSTMENT": "warning",
-        },
-    )
+    @display(description=_("kind"), ordering="type")
     def kind(self, movement: StockMovement) -> str:
-        return movement.type
+        return status(movement.get_type_display(), KIND_TONES[movement.type])
+
+    @display(description=_("change"), ordering="quantity")
+    def change_count(self, movement: StockMovement) -> str:
+        return _signed(movement.quantity)

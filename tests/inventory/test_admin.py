@@ -167,7 +167,7 @@ def test_release_returns_the_units_of_the_chosen_holds(office: Client, held: Res
         follow=True,
     )
 
-    assert said(response) == ["1 holds were released."]
+    assert said(response) == ["1 hold was released."]
     level = StockLevel.objects.get()
     assert (level.available, level.reserved) == (5, 0)
 
@@ -207,7 +207,7 @@ def test_discontinue_is_an_action_and_deleting_is_not(office: Client) -> None:
         follow=True,
     )
 
-    assert said(response) == ["1 products are no longer sold."]
+    assert said(response) == ["1 product is no longer sold."]
     product.refresh_from_db()
     assert product.status == "discontinued"
     assert (
