@@ -99,6 +99,21 @@ class Preference(models.Model):
         ]
 
 
+class PushSubscription(models.Model):
+    """Where a customer's browser takes Web Push messages (RFC 8030), with the keys to encrypt for it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user_id = models.UUIDField()
+    endpoint = models.CharField(max_length=1000, unique=True)
+    p256dh = models.CharField(max_length=200)
+    auth = models.CharField(max_length=100)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "push_subscriptions"
+        indexes = [models.Index(fields=["user_id"], name="push_user")]
+
+
 class Suppression(models.Model):
     """An address that asked for no more marketing mail (reminders included)."""
 

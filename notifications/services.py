@@ -19,7 +19,7 @@ from config.platform.outbox import publish
 from notifications import selectors
 from notifications.errors import UnsubscribeTokenInvalid
 from notifications.events import NotificationCreated
-from notifications.models import Notification, Preference, Suppression
+from notifications.models import Notification, Preference, PushSubscription, Suppression
 
 MAX_ATTEMPTS = 6
 UNSUBSCRIBE_SALT = "notifications.unsubscribe"
@@ -196,6 +196,23 @@ def set_preferences(*, user_id: UUID, choices: Mapping[tuple[str, str], bool]) -
         Preference.objects.update_or_create(
             user_id=user_id, category=category, type=kind, defaults={"is_enabled": is_enabled}
         )
+
+
+@transaction.atomic
+def subscribe_push(
+    *, user_id: UUID, endpoint: str, p256dh: str, auth: str, now: datetime
+) -> PushSubscription:
+    """Remember a browser for push messages; it belongs to whoever signed in there last."""
+    subscription, _ = PushSubscription.objects.update_or_create(
+        endpoint=endpoint,
+        defaults={"user_id": user_id, "p256dh": p256dh, "auth": auth, "created_at": now},
+    )
+    return subscription
+
+
+def unsubscribe_push(*, user_id: UUID, endpoint: str) -> int:
+    """Forget a browser; return how many were forgotten, which may be none."""
+    return PushSubscription.objects.filter(user_id=user_id, endpoint=endpoint).delete()[0]
 
 
 def unsubscribe_token(*, company_id: UUID, address: str) -> str:

@@ -27,6 +27,28 @@ class PreferencesInput(Input):
         return value
 
 
+class PushKeysInput(Input):
+    p256dh = serializers.CharField(max_length=200)
+    auth = serializers.CharField(max_length=100)
+
+
+class PushSubscriptionInput(Input):
+    """What `PushSubscription.toJSON()` gives in a browser."""
+
+    endpoint = serializers.URLField(max_length=1000)
+    keys = PushKeysInput()
+    expiration_time = serializers.IntegerField(required=False, allow_null=True)
+
+    def validate_endpoint(self, value: str) -> str:
+        if not value.startswith("https://"):
+            raise serializers.ValidationError("A push service is reached by https.")
+        return value
+
+
+class PushEndpointInput(Input):
+    endpoint = serializers.CharField(max_length=1000)
+
+
 def render_notification(note: Notification) -> dict[str, Any]:
     return {
         "id": str(note.pk),

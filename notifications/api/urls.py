@@ -11,6 +11,7 @@ urlpatterns = [
     path("notifications/unread-count", bell.as_view({"get": "unread_count"})),
     path("notifications/read-all", bell.as_view({"post": "read_all"})),
     path("notifications/preferences", views.PreferencesView.as_view()),
+    path("notifications/push-subscriptions", views.PushSubscriptionsView.as_view()),
     path("notifications/admin/all", views.AllNotificationsView.as_view()),
     path("notifications/<uuid:notification_id>", bell.as_view({"get": "retrieve"})),
     path("notifications/<uuid:notification_id>/read", bell.as_view({"post": "read"})),

@@ -14,6 +14,8 @@ from config.platform.http import ApiView, ApiViewSet, SignedIn, Staff, actor_of,
 from notifications import selectors, services
 from notifications.api.serializers import (
     PreferencesInput,
+    PushEndpointInput,
+    PushSubscriptionInput,
     render_for_staff,
     render_notification,
     render_preferences,
@@ -75,6 +77,30 @@ class PreferencesView(ApiView):
             choices={(choice["category"], choice["type"]): choice["enabled"] for choice in sent},
         )
         return Response(render_preferences(selectors.preferences(user_id=_customer(request))))
+
+
+class PushSubscriptionsView(ApiView):
+    """`/notifications/push-subscriptions`: the browsers a customer takes push messages in."""
+
+    permission_classes = [SignedIn]
+
+    @extend_schema(request=PushSubscriptionInput, responses={201: OpenApiTypes.OBJECT})
+    def post(self, request: Request) -> Response:
+        given = PushSubscriptionInput.read(request)
+        subscription = services.subscribe_push(
+            user_id=_customer(request),
+            endpoint=given["endpoint"],
+            p256dh=given["keys"]["p256dh"],
+            auth=given["keys"]["auth"],
+            now=timezone.now(),
+        )
+        return Response({"id": str(subscription.pk), "endpoint": subscription.endpoint}, status=201)
+
+    @extend_schema(request=PushEndpointInput, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        given = PushEndpointInput.read(request)
+        services.unsubscribe_push(user_id=_customer(request), endpoint=given["endpoint"])
+        return Response(status=204)
 
 
 class AllNotificationsView(ApiView):

@@ -11,7 +11,7 @@ from django.test import Client
 from config.platform.actor import Actor
 from inventory.models import Company
 from notifications import services
-from notifications.models import Notification, StoredMail, Suppression
+from notifications.models import Notification, PushSubscription, StoredMail, Suppression
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +74,38 @@ def test_preferences_are_kept_and_order_mail_stays(user_api: Any) -> None:
     assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
     stored = user_api.get("/notifications/preferences").json()["preferences"]
     assert {"category": "orders", "type": "EMAIL", "enabled": True} in stored
+
+
+def test_a_browser_is_remembered_and_forgotten(user: Any, user_api: Any, staff_api: Any) -> None:
+    browser = {
+        "endpoint": "https://push.example.com/abc",
+        "keys": {"p256dh": "key", "auth": "secret"},
+    }
+
+    first = user_api.post("/notifications/push-subscriptions", browser)
+    again = user_api.post("/notifications/push-subscriptions", browser)
+    other = staff_api.request(
+        "DELETE", "/notifications/push-subscriptions", {"endpoint": browser["endpoint"]}
+    )
+    kept = PushSubscription.objects.count()
+    gone = user_api.request(
+        "DELETE", "/notifications/push-subscriptions", {"endpoint": browser["endpoint"]}
+    )
+
+    assert (first.status_code, again.json()["id"]) == (201, first.json()["id"])
+    assert (other.status_code, kept) == (204, 1)
+    assert gone.status_code == 204
+    assert not PushSubscription.objects.exists()
+
+
+@pytest.mark.parametrize("endpoint", ["http://push.example.com/abc", "not an address", 7])
+def test_a_push_address_that_is_none_is_refused(user_api: Any, endpoint: object) -> None:
+    body = {"endpoint": endpoint, "keys": {"p256dh": "key", "auth": "secret"}}
+
+    answer = user_api.post("/notifications/push-subscriptions", body)
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "endpoint")
+    assert not PushSubscription.objects.exists()
 
 
 @pytest.mark.parametrize("path", ["/notifications", "/notifications/preferences"])
