@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from config.platform.backoffice import ReadOnlyAdmin
+from config.platform.backoffice import (
+    NOTHING,
+    OfficeAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    figure,
+    link,
+    name_people,
+    people,
+    person,
+    status,
+)
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
+from config.platform.models import User
 from pricing import selectors, services
+from pricing.backoffice import amount, cash
 from pricing.models import (
     BundlePrice,
     Coupon,
@@ -31,35 +48,65 @@ from pricing.models import (
     ShippingZone,
     TaxRate,
 )
-from pricing.money import format_amount
+from pricing.money import EXPONENTS, format_amount
+from pricing.templatetags.money import money_text
 from pricing.terms import PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
 
+SHOWN_USES = 50
 
-class ServedAdmin(ModelAdmin):
+
+class MoneyForm(forms.ModelForm):
+    """A form whose amounts have the decimals of their currency, whatever their column keeps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        currency = getattr(self.instance, "currency", "")
+        for name, field in self.fields.items():
+            value = self.initial.get(name)
+            if isinstance(field, forms.DecimalField) and isinstance(value, Decimal):
+                is_money = currency in EXPONENTS and name in MONEY
+                self.initial[name] = (
+                    format_amount(value, currency) if is_money else f"{value.normalize():f}"
+                )
+
+
+MONEY = {
+    "amount", "compare_at", "base_price", "per_unit", "per_kilogram", "free_over", "minimum_order", "maximum_order",
+    "maximum_discount",
+}  # fmt: skip
+
+
+class ServedAdmin(OfficeAdmin):
     """
     Forms whose saving is a service call.
 
-    A refusal undoes the request and is shown. Deleting asks no questions about related rows: the service decides.
+    A refusal undoes the request and stands beside what was typed. Deleting asks no questions about related rows: the
+    service decides.
     """
 
+    form = MoneyForm
     company_path = "company_id"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return (
-            super()
-            .get_queryset(request)
-            .filter(**{self.company_path: actor_of(request).company_id})
-        )
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return super().changeform_view(request, *args, **kwargs)
         except ApplicationError as refused:
-            details = [f"{error.field}: {error.message}" for error in refused.errors] or [
-                refused.detail
-            ]
-            messages.error(request, " ".join(details))
-            return HttpResponseRedirect(request.get_full_path())
+            request.refused = refused  # the form says so, see get_form
+            return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refused = getattr(request, "refused", None)
+        return form if refused is None else _refusing(form, refused)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ApplicationError as refused:
+            messages.error(request, refused.detail)
+            return HttpResponseRedirect("../change/")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         saved = self.serve(request, obj, form.cleaned_data, change)
@@ -82,28 +129,52 @@ class ServedAdmin(ModelAdmin):
             self.delete_model(request, obj)
 
 
-class ReadOnlyInline(TabularInline):
-    extra = 0
-    can_delete = False
+def _field_of(form: forms.ModelForm, named: str) -> str | None:
+    """Return the field of a form that a service means by `usageLimit`, `code` or `productIds`."""
+    words = re.sub(r"([A-Z])", r"_\1", named.partition(".")[0]).lower()
+    stem = words.removesuffix("_id").removesuffix("_ids")
+    choices = (words, stem, f"{stem}s", f"{stem.removesuffix('y')}ies")
+    return next((name for name in choices if name in form.fields), None)
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+def _refusing(form: type[forms.ModelForm], refused: ApplicationError) -> type[forms.ModelForm]:
+    """Return a form that says what a service refused, beside the fields that it named."""
+
+    class Refusing(form):  # type: ignore[valid-type,misc]
+        def clean(self) -> Any:
+            values = super().clean()
+            for error in refused.errors:
+                self.add_error(_field_of(self, error.field), str(error.message))
+            if not refused.errors:
+                self.add_error(None, str(refused.detail))
+            return values
+
+    return Refusing
 
 
 # --- prices ---------------------------------------------------------------------------------------
 
 
+class SaleFilter(admin.SimpleListFilter):
+    title = _("sale")
+    parameter_name = "sale"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("on sale"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(compare_at__gt=F("amount")) if self.value() == "yes" else queryset
+
+
 @admin.register(Price)
 class PriceAdmin(ServedAdmin):
     company_path = "variant__company_id"
-    list_display = ["sku", "product", "shown_amount", "compare_at", "currency", "updated_at"]
-    list_filter = ["currency"]
+    list_display = ["sku", "product", "currency", "amount_money", "compare_money", "updated_at"]
+    list_filter = ["currency", SaleFilter, "variant__product__category"]
     list_select_related = ["variant__product"]
     search_fields = ["variant__sku", "variant__product__name"]
-    raw_id_fields = ["variant"]
+    search_help_text = _("SKU or product")
+    autocomplete_fields = ["variant"]
     readonly_fields = ["history"]
     fields = ["variant", "currency", "amount", "compare_at", "history"]
     ordering = ["variant__sku", "currency"]
@@ -116,27 +187,36 @@ class PriceAdmin(ServedAdmin):
     def product(self, price: Price) -> str:
         return price.variant.product.name
 
-    @display(description=_("price"), ordering="amount")
-    def shown_amount(self, price: Price) -> str:
-        return format_amount(price.amount, price.currency)
+    amount_money = amount("amount", _("price"))
+    compare_money = amount("compare_at", _("was"))
 
     @display(description=_("history"))
     def history(self, price: Price) -> str:
         if price.pk is None:
-            return "–"
-        changes = PriceChange.objects.filter(variant=price.variant_id, currency=price.currency)
-        return format_html_join(
+            return NOTHING
+        changes = list(
+            PriceChange.objects.filter(variant=price.variant_id, currency=price.currency).order_by(
+                "-changed_at", "-id"
+            )[:50]
+        )
+        names = people(change.actor for change in changes)
+        rows = format_html_join(
             "",
-            "<div>{} {} ({}{})</div>",
+            '<tr><td class="office__number">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>',
             (
                 (
-                    change.changed_at.strftime("%Y-%m-%d %H:%M"),
-                    format_amount(change.new_amount, change.currency),
-                    change.actor,
-                    f", {change.reason}" if change.reason else "",
+                    money_text(change.new_amount, change.currency),
+                    date_format(change.changed_at, "DATETIME_FORMAT"),
+                    names[change.actor],
+                    change.reason,
                 )
-                for change in changes.order_by("-changed_at", "-id")[:50]
+                for change in changes
             ),
+        )
+        return (
+            format_html('<table class="office__table office__table--loose">{}</table>', rows)
+            if rows
+            else NOTHING
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Price | None = None) -> list[str]:
@@ -159,30 +239,40 @@ class PriceAdmin(ServedAdmin):
 
 @admin.register(PriceChange)
 class PriceChangeAdmin(ReadOnlyAdmin):
-    list_display = [
-        "changed_at",
-        "variant",
-        "currency",
-        "old_amount",
-        "new_amount",
-        "actor",
-        "reason",
-    ]
-    list_filter = ["currency"]
+    company_path = "variant__company_id"
+    people = ["actor"]
+    list_display = ["changed_at", "sku", "currency", "old_money", "new_money", "by", "reason"]
+    list_filter = ["currency", "changed_at"]
     list_select_related = ["variant"]
-    search_fields = ["variant__sku", "actor", "reason"]
+    search_fields = ["variant__sku", "reason"]
+    search_help_text = _("SKU or reason")
     date_hierarchy = "changed_at"
     ordering = ["-changed_at"]
+    show_full_result_count = False
+    fields = ["changed_at", "sku", "currency", "old_money", "new_money", "by", "reason"]
+    old_money = amount("old_amount", _("before"))
+    new_money = amount("new_amount", _("after"))
+    by = person("actor", _("by"))
+
+    @display(description=_("SKU"), ordering="variant__sku")
+    def sku(self, change: PriceChange) -> str:
+        return change.variant.sku
 
 
 @admin.register(BundlePrice)
 class BundlePriceAdmin(ServedAdmin):
     company_path = "bundle__company_id"
-    list_display = ["bundle", "currency", "amount"]
+    list_display = ["bundle_name", "currency", "amount_money"]
     list_filter = ["currency"]
     list_select_related = ["bundle"]
-    raw_id_fields = ["bundle"]
+    search_fields = ["bundle__name"]
+    autocomplete_fields = ["bundle"]
+    amount_money = amount("amount", _("price"))
     ordering = ["bundle__name", "currency"]
+
+    @display(description=_("bundle"), ordering="bundle__name")
+    def bundle_name(self, price: BundlePrice) -> str:
+        return price.bundle.name
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: BundlePrice | None = None
@@ -214,12 +304,18 @@ class BundlePriceAdmin(ServedAdmin):
 # --- promotions -----------------------------------------------------------------------------------
 
 
-class PromotionForm(forms.ModelForm):
+class PromotionForm(MoneyForm):
     codes = forms.CharField(
         label=_("codes"),
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=_("One on each line. Without any, the promotion applies by itself."),
+    )
+    customers = forms.CharField(
+        label=_("customers"),
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        help_text=_("E-mail addresses of accounts, one on each line. Without any, it is for all."),
     )
 
     class Meta:
@@ -227,13 +323,28 @@ class PromotionForm(forms.ModelForm):
         fields = [
             field.name
             for field in dataclasses.fields(PromotionTerms)
-            if field.name not in {"codes", "product_ids", "category_ids"}
+            if field.name not in {"codes", "product_ids", "category_ids", "user_ids"}
         ] + ["products", "categories"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk and not self.instance._state.adding:
             self.initial["codes"] = "\n".join(selectors.promotion_terms(self.instance).codes)
+            chosen = User.objects.filter(pk__in=self.instance.user_ids).order_by("email")
+            self.initial["customers"] = "\n".join(chosen.values_list("email", flat=True))
+
+    def clean_customers(self) -> tuple[UUID, ...]:
+        """Return the ids of the accounts named by their addresses."""
+        wanted = {address.lower() for address in self.cleaned_data["customers"].split()}
+        found = {
+            user.email.lower(): user.pk
+            for user in User.objects.annotate(lower=Lower("email")).filter(lower__in=wanted)
+        }
+        if missing := sorted(wanted - found.keys()):
+            raise forms.ValidationError(
+                _("There is no account of %(names)s."), params={"names": ", ".join(missing)}
+            )
+        return tuple(found.values())
 
     def clean_settings(self) -> Any:
         settings = self.cleaned_data["settings"] or {}
@@ -244,15 +355,33 @@ class PromotionForm(forms.ModelForm):
 
 class CouponInline(ReadOnlyInline):
     model = Coupon
-    fields = readonly_fields = ["code", "is_active", "created_at"]
+    verbose_name_plural = _("codes")
+    tab = True
+    fields = ["code", "is_active", "created_at"]
+
+
+class NewestUses(forms.models.BaseInlineFormSet):
+    """Only the newest rows: a good promotion has more uses than a page can show."""
+
+    def get_queryset(self) -> Any:
+        if not hasattr(self, "_newest"):
+            self._newest = super().get_queryset().order_by("-used_at", "-id")[:SHOWN_USES]
+            name_people(self._newest, ["customer_key"])
+        return self._newest
 
 
 class UseInline(ReadOnlyInline):
     model = PromotionUse
-    fields = readonly_fields = [
-        "used_at", "code", "order_id", "customer_key", "amount", "currency", "returned_at",
-    ]  # fmt: skip
-    verbose_name_plural = _("uses")
+    formset = NewestUses
+    verbose_name_plural = _("newest uses")
+    tab = True
+    fields = ["used_at", "code", "order_link", "by", "amount_money", "returned_at"]
+    amount_money = amount("amount", _("amount"))
+    by = person("customer_key", _("by"))
+
+    @display(description=_("order"))
+    def order_link(self, use: PromotionUse) -> str:
+        return link("orders_order", use.order_id, _("its order"))
 
 
 @admin.register(Promotion)
@@ -262,15 +391,16 @@ class PromotionAdmin(ServedAdmin):
         "name",
         "kind",
         "scope",
-        "shown_value",
+        "value_count",
         "shown_codes",
-        "uses",
+        "use_count",
         "state",
         "ends_at",
     ]
     list_filter = ["kind", "scope", "is_active", "is_automatic"]
     search_fields = ["name", "coupons__code"]
-    filter_horizontal = ["products", "categories"]
+    search_help_text = _("name or code")
+    autocomplete_fields = ["products", "categories"]
     inlines = [CouponInline, UseInline]
     ordering = ["-created_at"]
     fieldsets = [
@@ -280,7 +410,7 @@ class PromotionAdmin(ServedAdmin):
             _("Limits"),
             {"fields": ["minimum_order", "maximum_discount", "usage_limit", "per_customer_limit"]},
         ),
-        (_("For what and whom"), {"fields": ["products", "categories", "user_ids"]}),
+        (_("For what and whom"), {"fields": ["products", "categories", "customers"]}),
         (
             _("How"),
             {"fields": ["is_automatic", "is_stackable", "is_advertised", "priority", "settings"]},
@@ -291,28 +421,34 @@ class PromotionAdmin(ServedAdmin):
         return selectors.promotions(actor=actor_of(request))
 
     @display(description=_("value"), ordering="value")
-    def shown_value(self, promotion: Promotion) -> str:
+    def value_count(self, promotion: Promotion) -> str:
         if promotion.kind == Promotion.Kind.FIXED_AMOUNT:
-            return f"{format_amount(promotion.value, promotion.currency)} {promotion.currency}"
-        return f"{promotion.value.normalize():f} %" if promotion.value else "–"
+            return cash(promotion.value, promotion.currency)
+        return figure(f"{promotion.value.normalize():f} %") if promotion.value else NOTHING
 
     @display(description=_("codes"))
     def shown_codes(self, promotion: Promotion) -> str:
         return ", ".join(selectors.promotion_terms(promotion).codes[:3]) or "–"
 
-    @display(description=_("used"))
-    def uses(self, promotion: Any) -> str:
-        limit = f" / {promotion.usage_limit}" if promotion.usage_limit else ""
-        return f"{promotion.live_uses}{limit}"
+    @display(description=_("used"), ordering="live_uses")
+    def use_count(self, promotion: Any) -> str:
+        if not promotion.usage_limit:
+            return figure(promotion.live_uses)
+        return figure(
+            _("%(used)d of %(limit)d")
+            % {"used": promotion.live_uses, "limit": promotion.usage_limit}
+        )
 
-    @display(description=_("now"), label={"runs": "success", "over": "danger", "off": "warning"})
+    @display(description=_("now"))
     def state(self, promotion: Promotion) -> str:
         now = timezone.now()
         if not promotion.is_active:
-            return "off"
+            return status(_("off"))
         if promotion.ends_at and promotion.ends_at <= now:
-            return "over"
-        return "waits" if promotion.starts_at and promotion.starts_at > now else "runs"
+            return status(_("over"), "danger")
+        if promotion.starts_at and promotion.starts_at > now:
+            return status(_("not yet"), "warning")
+        return status(_("runs"), "success")
 
     def serve(
         self, request: HttpRequest, obj: Promotion, given: dict[str, Any], change: bool
@@ -324,7 +460,7 @@ class PromotionAdmin(ServedAdmin):
             | {
                 "product_ids": tuple(product.pk for product in given["products"]),
                 "category_ids": tuple(category.pk for category in given["categories"]),
-                "user_ids": tuple(given["user_ids"] or ()),
+                "user_ids": given["customers"],
                 "is_automatic": given["is_automatic"] or not codes,
                 "codes": codes,
             }
@@ -340,21 +476,27 @@ class PromotionAdmin(ServedAdmin):
 
 @admin.register(PromotionUse)
 class PromotionUseAdmin(ReadOnlyAdmin):
-    list_display = [
-        "used_at",
-        "promotion",
-        "code",
-        "order_id",
-        "customer_key",
-        "amount",
-        "currency",
-        "returned_at",
-    ]
-    list_filter = ["currency"]
+    company_path = "promotion__company_id"
+    people = ["customer_key"]
+    list_display = ["used_at", "name", "code", "order_link", "by", "amount_money", "returned_at"]
+    list_filter = ["currency", ("returned_at", admin.EmptyFieldListFilter), "used_at"]
     list_select_related = ["promotion"]
-    search_fields = ["code", "order_id", "customer_key"]
+    search_fields = ["code", "=order_id", "customer_key"]
+    search_help_text = _("code, or the e-mail address of a guest")
     date_hierarchy = "used_at"
     ordering = ["-used_at"]
+    show_full_result_count = False
+    fields = ["used_at", "name", "code", "order_link", "by", "amount_money", "returned_at"]
+    amount_money = amount("amount", _("amount"))
+    by = person("customer_key", _("by"))
+
+    @display(description=_("promotion"), ordering="promotion__name")
+    def name(self, use: PromotionUse) -> str:
+        return link("pricing_promotion", use.promotion_id, use.promotion.name)
+
+    @display(description=_("order"))
+    def order_link(self, use: PromotionUse) -> str:
+        return link("orders_order", use.order_id, _("its order"))
 
 
 # --- tax and shipping -------------------------------------------------------------------------------
@@ -374,7 +516,7 @@ class TaxRateAdmin(ServedAdmin):
 
     @display(description=_("rate"), ordering="rate")
     def percent(self, rate: TaxRate) -> str:
-        return f"{(rate.rate * 100).normalize():f} %"
+        return figure(f"{(rate.rate * 100).normalize():f} %")
 
     def serve(
         self, request: HttpRequest, obj: TaxRate, given: dict[str, Any], change: bool
@@ -391,15 +533,9 @@ class TaxRateAdmin(ServedAdmin):
 class ShippingRuleInline(ReadOnlyInline):
     model = ShippingRule
     show_change_link = True
-    fields = readonly_fields = [
-        "code",
-        "name",
-        "type",
-        "currency",
-        "base_price",
-        "free_over",
-        "is_active",
-    ]
+    fields = ["name", "code", "type", "base_money", "free_money", "is_active"]
+    base_money = amount("base_price", _("price"))
+    free_money = amount("free_over", _("free from"))
 
 
 @admin.register(ShippingZone)
@@ -432,20 +568,17 @@ class ShippingZoneAdmin(ServedAdmin):
 class ShippingRuleAdmin(ServedAdmin):
     company_path = "zone__company_id"
     fields = [name.removesuffix("_id") for name in _names(ShippingRuleTerms)]
-    list_display = [
-        "name",
-        "zone",
-        "code",
-        "type",
-        "currency",
-        "base_price",
-        "free_over",
-        "is_active",
-    ]
+    list_display = ["name", "zone_name", "code", "type", "currency", "base_money", "free_money", "is_active"]  # fmt: skip
+    base_money = amount("base_price", _("price"))
+    free_money = amount("free_over", _("free from"))
     list_filter = ["zone", "type", "currency", "is_active"]
     list_select_related = ["zone"]
     search_fields = ["name", "code"]
     ordering = ["zone__name", "code", "currency"]
+
+    @display(description=_("zone"), ordering="zone__name")
+    def zone_name(self, rule: ShippingRule) -> str:
+        return rule.zone.name
 
     def serve(
         self, request: HttpRequest, obj: ShippingRule, given: dict[str, Any], change: bool

@@ -60,6 +60,9 @@ class BundlePrice(models.Model):
             models.CheckConstraint(condition=Q(amount__gte=0), name="bundle_price_not_negative"),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.bundle}, {self.currency}"
+
 
 class PriceChange(models.Model):
     """The history of a price; append-only."""
@@ -77,6 +80,9 @@ class PriceChange(models.Model):
         db_table = "price_changes"
         indexes = [models.Index(fields=["variant", "currency", "changed_at"], name="price_history")]
         triggers = [append_only("price_changes_append_only")]
+
+    def __str__(self) -> str:
+        return f"{self.variant}, {self.currency}"
 
 
 class Revision(models.Model):
@@ -224,6 +230,9 @@ class PromotionUse(models.Model):
             ),
             models.Index(fields=["order_id"], name="use_order"),
         ]
+
+    def __str__(self) -> str:
+        return self.code or str(self.promotion)
 
 
 class TaxRate(models.Model):

@@ -62,7 +62,7 @@ def as_json(value: Any) -> str:
 
 
 def people(labels: Iterable[str]) -> dict[str, str]:
-    """Return how to call the actors that histories name, such as `staff:<id>` and `guest`. One statement at most."""
+    """Return how to call those whom histories name: `staff:<id>`, `guest`, `email:<address>`. One statement at most."""
     wanted = {str(label) for label in labels}
     ids = {label: _user_id(label) for label in wanted}
     found = {
@@ -93,8 +93,8 @@ def _kind(label: str) -> str:
         "user": _("a customer"),
         "staff": _("staff"),
     }
-    kind = label.partition(":")[0]
-    return words.get(kind, label)
+    kind, _colon, rest = label.partition(":")
+    return rest if kind == "email" else words.get(kind, label)
 
 
 def name_people(rows: Iterable[Any], attributes: Sequence[str]) -> None:

@@ -121,10 +121,11 @@ def test_a_promotion_is_made_changed_and_softly_deleted(office: Client, company:
 def test_a_refusal_is_shown_and_nothing_is_written(office: Client) -> None:
     factories.make_promotion("SAVE10")
 
-    answer = post(office, "promotion/add/", **PROMOTION)
+    answer = office.post("/admin/pricing/promotion/add/", PROMOTION)
 
     assert Promotion.objects.count() == 1
-    assert b"This code is taken." in office.get(answer["Location"]).content
+    assert answer.context["adminform"].form.errors == {"codes": ["This code is taken."]}
+    assert b"SPRING-1" in answer.content  # what was typed is still there
 
 
 def test_a_price_is_changed_with_its_history_and_never_deleted(
