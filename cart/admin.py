@@ -9,25 +9,35 @@ from uuid import UUID
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from django.views.decorators.http import require_POST
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from cart import selectors, services, tokens
 from cart.models import AbandonedCart, Cart, CartEvent, CartPolicy, RecoveryAttempt
 from cart.services.knobs import KNOBS
 from config.platform.actor import Actor
-from config.platform.backoffice import ReadOnlyAdmin, attempt, attempt_each
+from config.platform.backoffice import (
+    NOTHING,
+    OfficeAdmin,
+    ReadOnlyAdmin,
+    attempt,
+    attempt_each,
+    link,
+    people,
+    status,
+)
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.models import User
-from pricing.money import format_amount
+from pricing.backoffice import amount
+from pricing.templatetags.money import money_text
 
 SHOWN_EVENTS = 50
 LISTS = {
@@ -74,23 +84,64 @@ class ValueFilter(admin.SimpleListFilter):
         return found if high is None else found.filter(grand_total__lt=high)
 
 
+TONES = {
+    "ACTIVE": "info",
+    "ABANDONED": "warning",
+    "CONVERTED": "success",
+    "EXPIRED": "danger",
+}
+HAPPENED = {
+    "cart.created": gettext_lazy("begun"),
+    "cart.updated": gettext_lazy("changed"),
+    "cart.held": gettext_lazy("held"),
+    "cart.holds_taken": gettext_lazy("held"),
+    "cart.item_added": gettext_lazy("added"),
+    "cart.item_updated": gettext_lazy("changed"),
+    "cart.item_removed": gettext_lazy("removed"),
+    "cart.item_saved": gettext_lazy("moved to another list"),
+    "cart.items_changed": gettext_lazy("several lines changed"),
+    "cart.cleared": gettext_lazy("emptied"),
+    "cart.discounts_changed": gettext_lazy("codes changed"),
+    "cart.merged": gettext_lazy("merged at sign-in"),
+    "cart.next_purchase_activated": gettext_lazy("next purchase moved in"),
+    "cart.abandoned": gettext_lazy("left behind"),
+    "cart.expired": gettext_lazy("expired"),
+    "cart.recovered": gettext_lazy("brought back"),
+    "cart.recovery_due": gettext_lazy("reminder due"),
+    "cart.recovery_sent": gettext_lazy("reminder sent"),
+    "cart.checkout_started": gettext_lazy("checkout begun"),
+    "cart.converted": gettext_lazy("bought"),
+}
+
+
 class CartAdminBase(ReadOnlyAdmin):
+    company_path = "company_id"
     search_fields = ["id", "email"]
     search_help_text = gettext_lazy("e-mail address, cart id, or SKU")
     ordering = ["-last_activity_at"]
-    list_per_page = 50
+    show_full_result_count = False
     actions = ["send_recovery", "dismiss"]
     change_form_outer_before_template = "cart/admin/detail.html"
+    fields = ["short_id", "order_link", "created_at", "last_activity_at", "abandoned_at", "recovered_at", "expires_at"]  # fmt: skip
+    value_money = amount("grand_total", gettext_lazy("value"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Cart]:
-        company_id = actor_of(request).company_id
         owner = User.objects.filter(id=OuterRef("user_id"))
         return (
-            super()
-            .get_queryset(request)
-            .filter(company_id=company_id)
-            .annotate(owner_email=Subquery(owner.values("email")[:1]))
+            super().get_queryset(request).annotate(owner_email=Subquery(owner.values("email")[:1]))
         )
+
+    @display(description=gettext_lazy("cart"), ordering="id")
+    def short_id(self, cart: Cart) -> str:
+        return f"…{str(cart.id)[-8:]}"
+
+    @display(description=gettext_lazy("order"))
+    def order_link(self, cart: Cart) -> str:
+        return link("orders_order", cart.order_id, _("its order")) if cart.order_id else NOTHING
+
+    @display(description=gettext_lazy("lines"), ordering="item_count")
+    def line_count(self, cart: Cart) -> int:
+        return cart.item_count
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Cart], search_term: str
@@ -110,43 +161,42 @@ class CartAdminBase(ReadOnlyAdmin):
     def owner(self, cart: Any) -> str:
         return cart.owner_email or cart.email or _("guest")
 
-    @display(description=gettext_lazy("value"), ordering="grand_total")
-    def value(self, cart: Cart) -> str:
-        return f"{format_amount(cart.grand_total, cart.currency)} {cart.currency}"
-
-    @display(
-        description=gettext_lazy("status"),
-        ordering="status",
-        label={
-            "ACTIVE": "info",
-            "ABANDONED": "warning",
-            "CONVERTED": "success",
-            "EXPIRED": "danger",
-        },
-    )
-    def state(self, cart: Cart) -> tuple[str, str]:
-        return cart.status, cart.get_status_display()
+    @display(description=gettext_lazy("status"), ordering="status")
+    def state(self, cart: Cart) -> str:
+        return status(cart.get_status_display(), TONES.get(cart.status, ""))
 
     # --- what staff may do ---
 
-    @admin.action(description=gettext_lazy("Send recovery mail"), permissions=["view"])
+    @admin.action(description=gettext_lazy("Send recovery mail"), permissions=["step"])
     def send_recovery(self, request: HttpRequest, queryset: QuerySet[Cart]) -> None:
         actor = actor_of(request)
         attempt_each(
             request,
             queryset,
             lambda cart: services.send_recovery(actor=actor, cart_id=cart.id, now=timezone.now()),
-            done=_("{count} reminders are on their way."),
+            done=ngettext_lazy(
+                "%(count)d reminder is on its way.",
+                "%(count)d reminders are on their way.",
+                "count",
+            ),
         )
 
-    @admin.action(description=gettext_lazy("Dismiss"), permissions=["view"])
+    @admin.action(description=gettext_lazy("Dismiss"), permissions=["step"])
     def dismiss(self, request: HttpRequest, queryset: QuerySet[Cart]) -> None:
         count = services.dismiss(
             actor=actor_of(request),
             cart_ids=list(queryset.values_list("id", flat=True)),
             now=timezone.now(),
         )
-        messages.success(request, _("%(count)d carts are out of the queue.") % {"count": count})
+        if count:
+            text = ngettext(
+                "%(count)d cart is out of the queue.",
+                "%(count)d carts are out of the queue.",
+                count,
+            )
+            messages.success(request, text % {"count": count})
+        else:
+            messages.warning(request, _("None of these carts is in the queue."))
 
     def get_urls(self) -> list[Any]:
         name = f"{self.opts.app_label}_{self.opts.model_name}_act"
@@ -157,8 +207,8 @@ class CartAdminBase(ReadOnlyAdmin):
 
     def act(self, request: HttpRequest, cart_id: UUID) -> HttpResponse:
         """Do one thing to one cart, as the buttons of its page ask."""
-        if not self.has_view_permission(request):
-            return HttpResponse(status=403)
+        if not self.has_step_permission(request):
+            raise PermissionDenied
         actor, now = actor_of(request), timezone.now()
         verb = request.POST.get("verb", "")
         if verb == "send":
@@ -169,10 +219,12 @@ class CartAdminBase(ReadOnlyAdmin):
                 done=done,
             )
         elif verb == "dismiss":
-            services.dismiss(actor=actor, cart_ids=[cart_id], now=now)
-            messages.success(request, _("This cart is out of the queue."))
+            if services.dismiss(actor=actor, cart_ids=[cart_id], now=now):
+                messages.success(request, _("This cart is out of the queue."))
+            else:
+                messages.warning(request, _("This cart is not in the queue."))
         elif verb in {"quantity", "remove"}:
-            attempt(request, lambda: self._edit(request, actor, cart_id, verb), done=_("Changed."))
+            self._edit(request, actor, cart_id, verb)
         return HttpResponseRedirect(
             reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[cart_id])
         )
@@ -182,13 +234,19 @@ class CartAdminBase(ReadOnlyAdmin):
             line_id = UUID(request.POST.get("line", ""))
             quantity = int(request.POST.get("quantity", "1"))
         except ValueError:
+            messages.error(request, _("A quantity is a whole number."))
             return
-        services.edit_for_customer(
-            actor=actor,
-            cart_id=cart_id,
-            line_id=line_id,
-            quantity=None if verb == "remove" else quantity,
-            now=timezone.now(),
+        now = timezone.now()
+        attempt(
+            request,
+            lambda: services.edit_for_customer(
+                actor=actor,
+                cart_id=cart_id,
+                line_id=line_id,
+                quantity=None if verb == "remove" else quantity,
+                now=now,
+            ),
+            done=_("Removed.") if verb == "remove" else _("Changed."),
         )
 
     # --- the page of one cart ---
@@ -198,7 +256,8 @@ class CartAdminBase(ReadOnlyAdmin):
     ) -> HttpResponse:
         context = dict(extra_context or {})
         try:
-            context |= self._detail(request, UUID(object_id))
+            if self.has_view_permission(request):
+                context |= self._detail(request, UUID(object_id))
         except (ValueError, ApplicationError):
             pass  # Django says itself that there is no such cart
         return super().change_view(request, object_id, form_url, context)
@@ -208,7 +267,7 @@ class CartAdminBase(ReadOnlyAdmin):
         view = selectors.view(actor=actor, cart_id=cart_id, now=now)
 
         def money(amount: Decimal | None) -> str:
-            return "–" if amount is None else format_amount(amount, view.currency)
+            return NOTHING if amount is None else money_text(amount, view.currency)
 
         attempts = list(
             RecoveryAttempt.objects.filter(cart_id=cart_id).order_by("-created_at", "-id")
@@ -225,8 +284,15 @@ class CartAdminBase(ReadOnlyAdmin):
             )
             link = f"{settings.STOREFRONT_URL}/cart/recover/{token}/"
         totals = view.totals
+        events = list(
+            CartEvent.objects.filter(cart_id=cart_id).order_by("-version", "-id")[:SHOWN_EVENTS]
+        )
+        names = people([*(event.actor for event in events), *(found.sent_by for found in attempts)])
+        may_act = self.has_step_permission(request)
         return {
             "cart": view,
+            "cart_state": status(Cart.Status(view.status).label, TONES.get(view.status, "")),
+            "cart_owner": self._owner_of(cart_id),
             "cart_lines": [
                 {
                     "id": line.id,
@@ -249,34 +315,40 @@ class CartAdminBase(ReadOnlyAdmin):
                 (_("Discount"), money(-totals.discount_total)),
                 (_("Shipping"), money(totals.shipping_total)),
                 (_("Tax"), money(totals.tax_total)),
-                (_("Total"), f"{money(totals.grand_total)} {view.currency}"),
+                (_("Total"), money(totals.grand_total)),
             ],
-            "cart_events": CartEvent.objects.filter(cart_id=cart_id).order_by("-version", "-id")[
-                :SHOWN_EVENTS
+            "cart_events": [
+                {
+                    "event": event,
+                    "what": HAPPENED.get(
+                        event.event, event.event.removeprefix("cart.").replace("_", " ")
+                    ),
+                    "by": names[event.actor],
+                }
+                for event in events
             ],
-            "cart_attempts": attempts,
+            "cart_attempts": [{"attempt": found, "by": names[found.sent_by]} for found in attempts],
             "recovery_link": link,
-            "is_open": view.status in Cart.OPEN,
-            "is_abandoned": view.status == Cart.Status.ABANDONED,
+            "is_open": may_act and view.status in Cart.OPEN,
+            "is_abandoned": may_act and view.status == Cart.Status.ABANDONED,
             "act_url": reverse(
                 f"admin:{self.opts.app_label}_{self.opts.model_name}_act", args=[cart_id]
             ),
         }
+
+    def _owner_of(self, cart_id: UUID) -> str:
+        user_id, email = Cart.objects.values_list("user_id", "email").get(id=cart_id)
+        found = User.objects.filter(id=user_id).values_list("email", flat=True).first()
+        return found or email or _("a guest without an address")
 
 
 @admin.register(Cart)
 class CartAdmin(CartAdminBase):
     """Every cart of the company."""
 
-    list_display = [
-        "short_id", "owner", "state", "item_count", "value", "last_activity_at", "created_at",
-    ]  # fmt: skip
+    list_display = ["owner", "state", "line_count", "value_money", "last_activity_at", "created_at", "order_link"]  # fmt: skip
     list_filter = ["status", OwnerFilter, ValueFilter, "currency", "last_activity_at", "created_at"]
     date_hierarchy = "created_at"
-
-    @display(description=gettext_lazy("cart"), ordering="id")
-    def short_id(self, cart: Cart) -> str:
-        return f"…{str(cart.id)[-8:]}"
 
 
 @admin.register(AbandonedCart)
@@ -284,9 +356,9 @@ class AbandonedCartAdmin(CartAdminBase):
     """The recovery queue: who left what behind, what was sent, and what came of it."""
 
     list_display = [
-        "owner", "value", "item_count", "abandoned_at", "notifications_sent", "last_mail", "clicked", "next_notification_at",
+        "owner", "value_money", "line_count", "abandoned_at", "mail_count", "last_mail", "clicked", "next_mail",
     ]  # fmt: skip
-    list_filter = [OwnerFilter, ValueFilter, "notifications_sent", "abandoned_at"]
+    list_filter = [OwnerFilter, ValueFilter, "currency", "notifications_sent", "abandoned_at"]
     ordering = ["-grand_total"]
     list_before_template = "cart/admin/queue.html"
 
@@ -302,13 +374,23 @@ class AbandonedCartAdmin(CartAdminBase):
             was_clicked=Exists(clicks),
         )
 
-    @display(description=gettext_lazy("last mail"), ordering="mailed_at")
+    @display(description=gettext_lazy("mails"), ordering="mails")
+    def mail_count(self, cart: Any) -> int:
+        return cart.mails
+
+    @display(description=gettext_lazy("last mail"), ordering="mailed_at", empty_value=NOTHING)
     def last_mail(self, cart: Any) -> Any:
         return cart.mailed_at
 
-    @display(description=gettext_lazy("clicked"), boolean=True, ordering="was_clicked")
-    def clicked(self, cart: Any) -> bool:
-        return cart.was_clicked
+    @display(description=gettext_lazy("clicked"), ordering="was_clicked")
+    def clicked(self, cart: Any) -> str:
+        return status(_("yes"), "success") if cart.was_clicked else NOTHING
+
+    @display(
+        description=gettext_lazy("next mail"), ordering="next_notification_at", empty_value=NOTHING
+    )
+    def next_mail(self, cart: Any) -> Any:
+        return cart.next_notification_at
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         company = selectors.currency_of(company_id=actor_of(request).company_id)
@@ -317,14 +399,19 @@ class AbandonedCartAdmin(CartAdminBase):
         )
 
         def money(amount: Decimal) -> str:
-            return f"{format_amount(amount, company)} {company}"
+            return money_text(amount, company)
 
         cards = [
             (_("Abandoned carts"), str(metrics.abandoned_count), money(metrics.abandoned_value)),
             (_("Reminders, 30 days"), str(metrics.mails_sent), ""),
             (_("Clicks"), str(metrics.clicks), f"{metrics.click_rate:.0%}"),
             (_("Recovered"), str(metrics.recovered_count), f"{metrics.recovery_rate:.0%}"),
-            (_("Recovered value"), money(metrics.recovered_value), _("%d orders") % metrics.orders),
+            (
+                _("Recovered value"),
+                money(metrics.recovered_value),
+                ngettext("%(count)d order", "%(count)d orders", metrics.orders)
+                % {"count": metrics.orders},
+            ),
         ]
         return super().changelist_view(request, {**(extra_context or {}), "metric_cards": cards})
 
@@ -349,7 +436,7 @@ class PolicyForm(forms.ModelForm):
 
 
 @admin.register(CartPolicy)
-class CartPolicyAdmin(ModelAdmin):
+class CartPolicyAdmin(OfficeAdmin):
     """The knobs: what is saved here counts with the next request anywhere, and is audited."""
 
     form = PolicyForm
@@ -386,8 +473,7 @@ class CartPolicyAdmin(ModelAdmin):
         ),
     ]  # fmt: skip
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[CartPolicy]:
-        return super().get_queryset(request).filter(company_id=actor_of(request).company_id)
+    company_path = "company_id"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not self.get_queryset(request).exists()
