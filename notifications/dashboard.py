@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from cart import selectors as carts
 from config.platform.http import actor_of
@@ -56,15 +58,25 @@ class Task:
 
 
 def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the figures, the chart and the work list to the admin's first page."""
+    """Add the figures, the chart and the work list to the admin's first page, as far as the user may see their rows."""
     actor, now = actor_of(request), timezone.now()
     currency = inventory.default_company().currency
-    days = _sales(actor.company_id, currency, now)
+    may = request.user.has_perm
+    days = _sales(actor.company_id, currency, now) if may("orders.view_order") else {}
     context.update(
-        figures=_figures(actor.company_id, currency, days, now),
-        chart=json.dumps(_chart(days, currency)),
-        tasks=[task for task in _tasks(actor, now) if task.count],
-        waiting=_waiting(actor.company_id),
+        title=_("Today"),
+        figures=[
+            *(_order_figures(currency, days, now) if days else []),
+            *(
+                _cart_figures(actor.company_id, currency, now)
+                if may("cart.view_abandonedcart")
+                else []
+            ),
+        ],
+        chart=json.dumps(_chart(days, currency)) if days else "",
+        tasks=[task for task in _tasks(actor, now, may=may) if task.count],
+        waiting=_waiting(actor.company_id) if days else [],
+        sees_orders=bool(days),
         currency=currency,
     )
     return context
@@ -90,43 +102,62 @@ def _sales(company_id: UUID, currency: str, now: datetime) -> dict[date, tuple[i
     return {day: by_day.get(day, (0, Decimal(0))) for day in days}
 
 
-def _figures(
-    company_id: UUID, currency: str, days: dict[date, tuple[int, Decimal]], now: datetime
+def _order_figures(
+    currency: str, days: dict[date, tuple[int, Decimal]], now: datetime
 ) -> list[Figure]:
     count = sum(orders for orders, _revenue in days.values())
     revenue = sum((revenue for _orders, revenue in days.values()), Decimal(0))
     todays = days.get(now.date(), (0, Decimal(0)))
-    abandoned = carts.abandoned_metrics(company_id=company_id, now=now)
-    period = _("last %(days)d days") % {"days": DAYS}
+    period = _period()
     orders_url = reverse("admin:orders_order_changelist")
+    since = f"{orders_url}?placed_at__gte={(now - timedelta(days=DAYS - 1)).date()}"
     return [
-        Figure(_("Orders today"), str(todays[0]), money(todays[1], currency), orders_url),
+        Figure(
+            _("Orders today"),
+            str(todays[0]),
+            money(todays[1], currency),
+            f"{orders_url}?placed_at__gte={now.date()}",
+        ),
         Figure(
             _("Revenue"),
             money(revenue, currency),
             _("%(count)d orders, %(period)s") % {"count": count, "period": period},
-            orders_url,
+            since,
         ),
         Figure(
             _("Average order"),
             money(revenue / count if count else Decimal(0), currency),
             period,
-            orders_url,
+            since,
         ),
+    ]
+
+
+def _cart_figures(company_id: UUID, currency: str, now: datetime) -> list[Figure]:
+    abandoned = carts.abandoned_metrics(company_id=company_id, now=now)
+    url = reverse("admin:cart_abandonedcart_changelist")
+    return [
         Figure(
             _("Left in carts"),
             money(abandoned.abandoned_value, currency),
-            _("%(count)d abandoned carts") % {"count": abandoned.abandoned_count},
-            reverse("admin:cart_abandonedcart_changelist"),
+            ngettext(
+                "%(count)d abandoned cart", "%(count)d abandoned carts", abandoned.abandoned_count
+            )
+            % {"count": abandoned.abandoned_count},
+            url,
         ),
         Figure(
             _("Brought back"),
             money(abandoned.recovered_value, currency),
             _("%(rate).0f %% of carts, %(period)s")
-            % {"rate": abandoned.recovery_rate * 100, "period": period},
-            reverse("admin:cart_abandonedcart_changelist"),
+            % {"rate": abandoned.recovery_rate * 100, "period": _period()},
+            url,
         ),
     ]
+
+
+def _period() -> str:
+    return _("last %(days)d days") % {"days": DAYS}
 
 
 def _chart(days: dict[date, tuple[int, Decimal]], currency: str) -> dict[str, Any]:
@@ -143,56 +174,62 @@ def _chart(days: dict[date, tuple[int, Decimal]], currency: str) -> dict[str, An
     }
 
 
-def _tasks(actor: Any, now: datetime) -> list[Task]:
+def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator[Task]:
     company_id = actor.company_id
 
     def at(name: str, query: str = "") -> str:
         return reverse(f"admin:{name}_changelist") + query
 
-    orders = Order.objects.filter(company_id=company_id)
-    return [
-        Task(
+    if may("orders.view_order"):
+        orders = Order.objects.filter(company_id=company_id)
+        yield Task(
             _("orders to send"),
             orders.filter(status__in=[Order.Status.CONFIRMED, Order.Status.PROCESSING]).count(),
-            at("orders_order", "?status__exact=confirmed"),
-        ),
-        Task(
+            at("orders_order", "?work=send"),
+        )
+        yield Task(
             _("orders that need attention"),
             orders.exclude(needs_attention="").count(),
-            at("orders_order"),
-        ),
-        Task(
+            at("orders_order", "?work=attention"),
+        )
+    if may("orders.view_returnrequest"):
+        yield Task(
             _("returns to decide"),
             ReturnRequest.objects.filter(
                 order__company_id=company_id, status=ReturnRequest.Status.REQUESTED
             ).count(),
-            at("orders_returnrequest"),
-        ),
-        Task(
+            at("orders_returnrequest", "?status__exact=REQUESTED"),
+        )
+    if may("orders.view_refundrequest"):
+        yield Task(
             _("refunds that failed"),
             RefundRequest.objects.filter(
                 order__company_id=company_id, status=RefundRequest.Status.FAILED
             ).count(),
-            at("orders_refundrequest"),
-        ),
-        Task(
+            at("orders_refundrequest", "?status__exact=failed"),
+        )
+    if may("inventory.view_stocklevel"):
+        yield Task(
             _("shelves running low"),
             inventory.low_stock(actor=actor).count(),
-            at("inventory_stocklevel"),
-        ),
-        Task(
+            at("inventory_stocklevel", "?stock=low"),
+        )
+    if may("notifications.view_notification"):
+        yield Task(
             _("messages that failed"),
             Notification.objects.filter(
                 company_id=company_id, status=Notification.Status.FAILED
             ).count(),
             at("notifications_notification", "?status__exact=FAILED"),
-        ),
-        Task(
+        )
+    if may("platform.view_outboxevent"):
+        yield Task(
             _("events given up"),
-            OutboxEvent.objects.filter(dead_at__isnull=False).count(),
-            at("platform_outboxevent"),
-        ),
-    ]
+            OutboxEvent.objects.filter(
+                Q(company_id=company_id) | Q(company_id=None), dead_at__isnull=False
+            ).count(),
+            at("platform_outboxevent", "?dead_at__isempty=0"),
+        )
 
 
 def _waiting(company_id: UUID) -> list[Order]:

@@ -20,6 +20,25 @@ def _list(title: Any, icon: str, model: str) -> dict[str, Any]:
     }
 
 
+def _tabs(model: str, *piles: tuple[Any, str]) -> dict[str, Any]:
+    """Return the piles above a model's list: each a title and the query that shows it."""
+    app, name = model.split(".")
+    address = reverse_lazy(f"admin:{app}_{name}_changelist")
+
+    def pile(title: Any, query: str) -> dict[str, Any]:
+        key, _equals, value = query.partition("=")
+        wanted = {parameter.partition("=")[0] for _title, parameter in piles} - {""}
+        return {
+            "title": title,
+            "link": lambda request: f"{address}?{query}" if query else str(address),
+            "active": lambda request: (
+                request.GET.get(key) == value if query else not wanted & request.GET.keys()
+            ),
+        }
+
+    return {"models": [model], "items": [pile(title, query) for title, query in piles]}
+
+
 def _group(title: Any, *items: dict[str, Any], folded: bool = False) -> dict[str, Any]:
     return {"title": title, "separator": True, "collapsible": folded, "items": list(items)}
 
@@ -37,6 +56,7 @@ NAVIGATION = [
     _group(
         _("Goods"),
         _list(_("Products"), "inventory_2", "inventory.product"),
+        _list(_("SKUs"), "qr_code_2", "inventory.variant"),
         _list(_("Categories"), "category", "inventory.category"),
         _list(_("Bundles"), "deployed_code", "inventory.bundle"),
         _list(_("Stock"), "shelves", "inventory.stocklevel"),
@@ -49,7 +69,11 @@ NAVIGATION = [
         _list(_("Prices"), "sell", "pricing.price"),
         _list(_("Promotions"), "local_offer", "pricing.promotion"),
         _list(_("Tax rates"), "account_balance", "pricing.taxrate"),
-        _list(_("Shipping"), "local_shipping", "pricing.shippingzone"),
+        _list(_("Bundle prices"), "sell", "pricing.bundleprice"),
+        _list(_("Shipping zones"), "public", "pricing.shippingzone"),
+        _list(_("Shipping prices"), "local_shipping", "pricing.shippingrule"),
+        _list(_("Price history"), "history", "pricing.pricechange"),
+        _list(_("Uses of codes"), "redeem", "pricing.promotionuse"),
     ),
     _group(
         _("Money"),
@@ -60,6 +84,9 @@ NAVIGATION = [
     _group(
         _("People"),
         _list(_("Users"), "group", "platform.user"),
+        _list(_("Groups"), "badge", "auth.group"),
+        _list(_("Sign-ins"), "key", "platform.loginsession"),
+        _list(_("Wrong passwords"), "lock", "axes.accessattempt"),
         _list(_("Messages"), "mail", "notifications.notification"),
         _list(_("No reminders to"), "unsubscribe", "notifications.suppression"),
     ),
@@ -67,6 +94,8 @@ NAVIGATION = [
         _("Running the shop"),
         _list(_("Cart settings"), "tune", "cart.cartpolicy"),
         _list(_("Switches"), "toggle_on", "platform.featureflag"),
+        _list(_("Companies"), "store", "inventory.company"),
+        _list(_("Timetable"), "calendar_month", "django_celery_beat.periodictask"),
         _list(_("Job runs"), "schedule", "platform.jobrun"),
         _list(_("Events"), "outbox", "platform.outboxevent"),
         _list(_("Audit"), "policy", "platform.auditentry"),
@@ -94,9 +123,38 @@ UNFOLD: dict[str, Any] = {
     "SIDEBAR": {
         "show_search": True,
         "command_search": True,
-        "show_all_applications": True,
+        "show_all_applications": False,  # everything stands in the list already
         "navigation": NAVIGATION,
     },
+    "TABS": [
+        _tabs(
+            "orders.order",
+            (_("All"), ""),
+            (_("To send"), "work=send"),
+            (_("On their way"), "work=under_way"),
+            (_("Need attention"), "work=attention"),
+            (_("Waiting for payment"), "work=unpaid"),
+        ),
+        _tabs(
+            "inventory.stocklevel",
+            (_("All"), ""),
+            (_("Running low"), "stock=low"),
+            (_("None left"), "stock=out"),
+            (_("Owed"), "stock=owed"),
+        ),
+        _tabs(
+            "orders.returnrequest",
+            (_("All"), ""),
+            (_("To decide"), "status__exact=REQUESTED"),
+            (_("On their way back"), "status__exact=APPROVED"),
+        ),
+        _tabs(
+            "orders.refundrequest",
+            (_("All"), ""),
+            (_("Due"), "status__exact=due"),
+            (_("Failed"), "status__exact=failed"),
+        ),
+    ],
     # The shop's own ground, ink and kelp.
     "COLORS": {
         "base": {
