@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.core.validators import EmailValidator
+from django.utils.html import strip_tags
 from django_countries import countries
 
 from config.platform.errors import FieldError, ValidationFailed
@@ -122,7 +123,7 @@ def _passes_luhn(digits: str) -> bool:
 
 def check_text(text: object, field: str, limit: int, *, multiline: bool = False) -> str:
     """
-    Return the text, trimmed.
+    Return the text without markup, trimmed.
 
     Line breaks could forge headers of mail, and a card number must never be stored, so both are refused.
 
@@ -144,7 +145,10 @@ def check_text(text: object, field: str, limit: int, *, multiline: bool = False)
             "card_data_not_accepted",
             "This looks like a card number. Never send card numbers here.",
         )
-    return text.strip()
+    try:
+        return strip_tags(text).strip()
+    except SuspiciousOperation:  # more brackets than anybody writes
+        raise _refusal(field, "invalid", "The text cannot be read.") from None
 
 
 def is_phone(text: str) -> bool:

@@ -24,7 +24,10 @@ class OrderViewSet(ApiViewSet):
     """The orders of the caller; of the whole company for staff."""
 
     limits = {"look_up": "lookup", "create": "checkout"}
-    staff_only = frozenset({"set_status", "ship", "deliver", "edit"})
+    staff_only = frozenset(
+        # The histories hold what staff wrote to each other: notes, reasons.
+        {"set_status", "ship", "deliver", "edit", "status_history", "edit_history"}
+    )
 
     def get_permissions(self):
         if self.action in {"look_up", "retrieve"}:
@@ -176,7 +179,7 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def status_history(self, request: Request, reference: str) -> Response:
-        """List every status the order went through."""
+        """List every status the order went through; staff only."""
         order = selectors.find(actor=actor_of(request), reference=reference)
         return Response(
             page(
@@ -189,7 +192,7 @@ class OrderViewSet(ApiViewSet):
         )
 
     def edit_history(self, request: Request, reference: str) -> Response:
-        """List every edit of the order."""
+        """List every edit of the order; staff only."""
         order = selectors.find(actor=actor_of(request), reference=reference)
         return Response(
             page(
