@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q
 
@@ -47,6 +48,16 @@ def check(name: str) -> Callable[[CheckFunction], CheckFunction]:
         return run
 
     return register
+
+
+def liveness() -> dict[str, str]:
+    """Return what answers while the process lives: which program this is, and nothing that had to be asked for."""
+    return {
+        "status": "ok",
+        "version": settings.VERSION,
+        "build": settings.BUILD,
+        "environment": settings.ENVIRONMENT,
+    }
 
 
 def readiness(*, now: datetime) -> dict[str, Any]:

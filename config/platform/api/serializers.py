@@ -37,6 +37,9 @@ class TokensOutput(serializers.Serializer):
 
 class HealthOutput(serializers.Serializer):
     status = serializers.CharField()
+    version = serializers.CharField()
+    build = serializers.CharField(help_text="A commit or build number; may be empty.")
+    environment = serializers.CharField()
 
 
 class CheckOutput(serializers.Serializer):

@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 
-from config.platform import errors, limits, metrics
+from config.platform import errors, health, limits, metrics
 from config.platform.http import problems
 from config.platform.http.context import is_api, request_id_of
 
@@ -30,6 +30,8 @@ _BY_STATUS: dict[int, type[errors.ApplicationError]] = {
 
 # Answered before anything else is asked: other middleware needs the database, liveness must not.
 LIVENESS = ("/api/health", "/api/v1/health")
+# Clients may invent methods, and each would be a series of its own for good.
+METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
 
 class RequestMiddleware:
@@ -70,7 +72,7 @@ class RequestMiddleware:
 
     def _early(self, request: HttpRequest) -> HttpResponse | None:
         if request.path in LIVENESS and request.method in ("GET", "HEAD"):
-            return HttpResponse(b'{"status":"ok"}', content_type="application/json")
+            return JsonResponse(health.liveness())
         if "\x00" in request.path:
             return problems.problem(request, errors.NotFound())
         query = request.META.get("QUERY_STRING", "")
@@ -89,7 +91,8 @@ class RequestMiddleware:
             if request.path in LIVENESS
             else "unmatched"
         )
-        metrics.count_request(request.method or "", route, response.status_code, seconds)
+        method = request.method if request.method in METHODS else "other"
+        metrics.count_request(method, route, response.status_code, seconds)
         if "health" in request.path:
             return
         actor = getattr(request, "_actor", None)

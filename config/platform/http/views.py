@@ -228,6 +228,6 @@ def etag_matches(header: str, etag: str) -> bool:
 
 
 def if_match(request: Request) -> str | None:
-    """Return the bare tag of `If-Match`, or None where any version will do."""
-    tag = request.META.get("HTTP_IF_MATCH", "").strip().removeprefix("W/").strip('"')
-    return None if tag in ("", "*") else tag
+    """Return the bare tag of `If-Match`, or None where any version will do; what is no tag matches no version."""
+    sent = request.META.get("HTTP_IF_MATCH", "").strip()
+    return None if sent in ("", "*") else sent.removeprefix("W/").strip('"')
