@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,18 @@ def promotion(staff: Api) -> Callable[..., str]:
         return code
 
     return make
+
+
+@cache
+def demo_products(base: str) -> tuple[dict[str, Any], ...]:
+    """The demo's products: those that no test made."""
+    found: list[dict[str, Any]] = []
+    url: str | None = "/products?limit=100"
+    while url:
+        page = Api(base).get(url)
+        found += [one for one in page["results"] if one["category"] and one["images"]]
+        url = page["next"]
+    return tuple(found)
 
 
 # --- the journey ------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ STATUS = {
     "VALIDATION_ERROR": 400, "MALFORMED_REQUEST": 400, "BODY_TOO_LARGE": 413, "UNSUPPORTED_MEDIA_TYPE": 415,
     "METHOD_NOT_ALLOWED": 405, "NOT_FOUND": 404, "COMPANY_NOT_FOUND": 404, "CHECKOUT_INCOMPLETE": 409,
     "PAYMENT_REQUIRED": 402, "NO_SHIPPING_ZONE": 409,
+    # Beyond the contract, in its spirit: what only staff meet, and a product without a price in the cart's currency.
+    "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}
@@ -55,7 +57,7 @@ def check(response: httpx.Response) -> None:
     assert response.status_code < 500 or _says_it_is_down(response), (
         f"{what}: {response.text[:600]}"
     )
-    if not response.request.url.path.startswith("/api"):
+    if not response.request.url.path.startswith("/api") or response.request.url.path == "/api/docs":
         return
     assert response.headers.get("X-Request-ID"), f"{what}: no X-Request-ID"
     if response.status_code == 304 or response.request.method == "HEAD":
@@ -66,8 +68,7 @@ def check(response: httpx.Response) -> None:
     elif response.content and "json" in response.headers.get("content-type", ""):
         if "/schema" in response.request.url.path or "/health" in response.request.url.path:
             return
-        body = response.json()
-        check_shape(body, what)
+        check_shape(response.json(), what)
 
 
 def _says_it_is_down(response: httpx.Response) -> bool:
@@ -83,7 +84,8 @@ def check_problem(response: httpx.Response, what: str) -> None:
     assert body["status"] == response.status_code, what
     assert CODE.match(body["code"]), f"{what}: code {body['code']!r}"
     assert body["type"] == f"/docs/errors#{body['code']}", f"{what}: type {body['type']!r}"
-    assert body["requestId"] == response.headers["X-Request-ID"], what
+    if "Idempotent-Replayed" not in response.headers:  # that one is the first answer, word for word
+        assert body["requestId"] == response.headers["X-Request-ID"], what
     assert STATUS.get(body["code"]) == response.status_code, f"{what}: {body['code']}"
     for name in ("title", "detail", "advice"):
         assert isinstance(body[name], str), f"{what}: {name} is {body[name]!r}"

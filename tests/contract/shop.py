@@ -107,7 +107,7 @@ def _start(log: Path, command: list[str], environment: dict[str, str]) -> subpro
             stdout=file,
             stderr=subprocess.STDOUT,
             process_group=0,
-            preexec_fn=_die_with_us,
+            preexec_fn=_die_with_us,  # noqa: PLW1509 - started before any thread of ours
         )
 
 

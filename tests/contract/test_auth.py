@@ -158,11 +158,12 @@ def test_a_token_in_the_query_is_no_token(api: Api, user: Api) -> None:
 
 
 # --- cookies ----------------------------------------------------------------------------------
-def _signed_in(pages: httpx.Client, email: str = "customer@example.com", password: str = "customer") -> httpx.Client:  # fmt: skip
+def _signed_in(pages: httpx.Client, email: str = "customer@example.com") -> httpx.Client:
+    """Sign in a demo log-in: the password is the name before the @."""
     pages.get("/account/login/")
     answer = pages.post(
         "/account/login/",
-        data={"login": email, "email": email, "password": password, "csrfmiddlewaretoken": pages.cookies["csrftoken"]},
+        data={"login": email, "email": email, "password": email.split("@")[0], "csrfmiddlewaretoken": pages.cookies["csrftoken"]},
         headers={"Referer": str(pages.base_url) + "/account/login/"},
     )  # fmt: skip
     assert answer.status_code == 200
@@ -228,6 +229,7 @@ STAFF_ONLY: list[tuple[str, str, Any]] = [
     ("PUT", f"/orders/{UNKNOWN}/status", {"status": "shipped"}),
     ("POST", f"/orders/{UNKNOWN}/refund-items", {}),
     ("GET", f"/orders/{UNKNOWN}/edit-history", None),
+    ("GET", f"/orders/{UNKNOWN}/status-history", None),
     ("POST", "/payments/capture", {}),
     ("POST", "/payments/refund", {}),
     ("GET", "/notifications/admin/all", None),
@@ -281,7 +283,7 @@ def test_a_customer_does_not_enter_the_admin(pages: httpx.Client) -> None:
 
 
 def test_staff_enter_the_admin(pages: httpx.Client) -> None:
-    _signed_in(pages, "admin@example.com", "admin")
+    _signed_in(pages, "admin@example.com")
 
     answer = pages.get("/admin/")
 

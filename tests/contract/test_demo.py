@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.contract.client import Api
-from tests.contract.conftest import Shop, buy, eventually, new_guest, new_user
+from tests.contract.conftest import Shop, buy, demo_products, eventually, new_guest, new_user
+from tests.contract.test_auth import _signed_in
 
+LATER = pytest.mark.xfail(reason="the page comes with its feature")
 PAGES = [
     "/", "/products/", "/search/", "/search/?q=lamp", "/cart/", "/orders/lookup/", "/account/login/", "/account/signup/",
-    "/checkout/", "/compare/", "/dev/mail/", "/admin/login/",
+    "/checkout/", "/dev/mail/", "/admin/login/", pytest.param("/compare/", marks=LATER),
 ]  # fmt: skip
 
 
 def _some(api: Api) -> dict[str, Any]:
     """A demo product that is in stock."""
-    for one in _everything(api.base):
+    for one in demo_products(api.base):
         whole: dict[str, Any] = api.get(f"/products/{one['id']}")
         if any(variant["available"] >= 5 for variant in whole["variants"]):
             return whole
     raise AssertionError("no demo product has five in stock")
-
-
-@cache
-def _everything(base: str) -> tuple[dict[str, Any], ...]:
-    """The demo's products: those that no test made."""
-    found: list[dict[str, Any]] = []
-    url: str | None = "/products?limit=100"
-    while url:
-        page = Api(base).get(url)
-        found += [one for one in page["results"] if one["category"] and one["images"]]
-        url = page["next"]
-    return tuple(found)
 
 
 def _sku(product: dict[str, Any]) -> str:
@@ -113,7 +102,7 @@ def test_once5_is_for_once(api: Api) -> None:
 
 # --- products ---------------------------------------------------------------------------------
 def test_the_shop_has_about_forty_products_in_six_categories(api: Api) -> None:
-    found = _everything(api.base)
+    found = demo_products(api.base)
 
     assert 35 <= len(found) <= 60
     assert len({one["category"]["slug"] for one in found}) == 6
@@ -123,7 +112,7 @@ def test_the_shop_has_about_forty_products_in_six_categories(api: Api) -> None:
 
 
 def test_the_pictures_are_there(api: Api) -> None:
-    for one in _everything(api.base)[:60]:
+    for one in demo_products(api.base)[:60]:
         for image in one["images"]:
             url = image if isinstance(image, str) else image["url"]
             response = api.http.get(url)
@@ -132,7 +121,7 @@ def test_the_pictures_are_there(api: Api) -> None:
 
 
 def test_the_special_products_are_there(api: Api, staff: Api) -> None:
-    found = _everything(api.base)
+    found = demo_products(api.base)
     stock = [
         record for page in _pages(staff, "/inventory?limit=100") for record in page
         if not record["sku"].startswith("T-")
@@ -234,10 +223,10 @@ def test_a_page_answers(pages: httpx.Client, path: str) -> None:
 
 
 def test_products_and_categories_have_pages(pages: httpx.Client, api: Api) -> None:
-    for one in _everything(api.base)[:60]:
+    for one in demo_products(api.base)[:60]:
         text = _good(pages.get(f"/products/{one['slug']}/"))
         assert one["name"].split("&")[0].split("'")[0][:12] in text
-    slugs = {one["category"]["slug"] for one in _everything(api.base) if one["category"]}
+    slugs = {one["category"]["slug"] for one in demo_products(api.base) if one["category"]}
     for slug in slugs:
         _good(pages.get(f"/category/{slug}/"))
 
@@ -260,16 +249,14 @@ def test_a_page_of_nothing_is_kind(pages: httpx.Client, path: str) -> None:
 def test_a_page_of_ones_own_asks_to_sign_in(pages: httpx.Client, path: str) -> None:
     answer = pages.get(path)
 
-    assert answer.status_code in (200, 404)
+    assert answer.status_code == 200
     if path.startswith("/account"):
         assert "/account/login/" in str(answer.url)
 
 
 @pytest.mark.parametrize("email", ["customer@example.com", "admin@example.com"])
 def test_signed_in_pages_answer(pages: httpx.Client, email: str) -> None:
-    from tests.contract.test_auth import _signed_in
-
-    _signed_in(pages, email, email.split("@")[0])
+    _signed_in(pages, email)
 
     for path in (
         "/account/",
@@ -284,9 +271,7 @@ def test_signed_in_pages_answer(pages: httpx.Client, email: str) -> None:
 
 
 def test_the_admin_shows_every_list(pages: httpx.Client) -> None:
-    from tests.contract.test_auth import _signed_in
-
-    _signed_in(pages, "admin@example.com", "admin")
+    _signed_in(pages, "admin@example.com")
     index = _good(pages.get("/admin/"))
     lists = sorted(set(re.findall(r'href="(/admin/[a-z_]+/[a-z_]+/)"', index)))
 

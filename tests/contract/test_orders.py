@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -226,7 +229,7 @@ def test_cancelling_in_parts_gives_back_exactly_what_was_paid(
     for sku, quantity in ((one.sku, 1), (two.sku, 3), (one.sku, 1), (two.sku, 1)):
         body = {"items": [{"itemId": lines[sku], "quantity": quantity}], "reason": "less"}
         assert buyer.post(path, body)["status"] == "confirmed"
-        part = eventually(lambda: _more_than(buyer, order, back), what="the refund of a part")
+        part = eventually(partial(_more_than, buyer, order, back), what="the refund of a part")
         back = Decimal(part["refundedTotal"])
         assert part["paymentStatus"] == "partially_refunded"
         assert _sum(part, "refundedAmount") == back
@@ -279,8 +282,6 @@ def test_malformed_items_are_refused(
 
 
 def test_two_cancellations_at_once_pay_back_once(buyer: Api, product: Maker) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     order = buy(buyer, {product(price="10.00").sku: 2})
 
     with ThreadPoolExecutor(4) as pool:
@@ -344,6 +345,7 @@ def test_staff_verbs_are_staffs(user: Api, guest: Api, api: Api, product: Maker)
         ("PUT", "status", {"status": "shipped", "reason": "x"}),
         ("POST", "refund-items", {"items": [], "reason": "x"}),
         ("GET", "edit-history", None),
+        ("GET", "status-history", None),
     ):
         given = {} if body is None else {"body": body}
         user.refused("FORBIDDEN", method, f"/orders/{order['id']}/{path}", key=new_key(), **given)
@@ -418,7 +420,7 @@ def test_staff_refund_lines_and_shipping_to_the_cent(user: Api, staff: Api, prod
 def test_no_more_is_refunded_than_was_paid(user: Api, staff: Api, product: Maker) -> None:
     order = buy(user, {product(price="10.00").sku: 1})
     payment = staff.get(f"/payments/order/{order['id']}")
-    payment_id = re.search(r'"id": "([0-9a-f-]{36})"', __import__("json").dumps(payment))
+    payment_id = re.search(r'"id": "([0-9a-f-]{36})"', json.dumps(payment))
     assert payment_id
     total = order["totals"]["grandTotal"]
     body = {"paymentId": payment_id[1], "reason": "goodwill"}
@@ -498,14 +500,15 @@ def test_an_order_is_a_frozen_copy(user: Api, staff: Api, product: Maker) -> Non
     assert after["totals"] == order["totals"]
 
 
-def test_buying_while_signed_in_is_told_once(user: Api, product: Maker) -> None:
-    checkout_of = buy(user, {product().sku: 1})
+def test_a_parcel_on_its_way_rings_the_bell(user: Api, staff: Api, product: Maker) -> None:
+    order = buy(user, {product().sku: 1})
+    _put(staff, order, "processing", "shipped")
 
     def look() -> Any:
         return user.get("/notifications")["results"]
 
     found = eventually(look, what="a notification of the order")
-    assert checkout_of["number"] in str(found)
+    assert order["number"] in str(found)
     before = user.get("/notifications/unread-count")
     assert (before.get("count") or before.get("unreadCount") or 0) >= 1
     user.send("POST", f"/notifications/{found[0]['id']}/read", {})
