@@ -27,9 +27,13 @@ START_SECONDS = 60
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Start one Chromium for all tests, or skip them where there is none."""
+    """
+    Start one Chromium for the tests of a module, or skip them where there is none.
+
+    Not for the session: Playwright's event loop would go on running under the tests that follow in this process.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM} (set CHROMIUM to its path)")
     from playwright.sync_api import sync_playwright
