@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
 
 from cart.errors import CartExpired, CartMerged, CartNotFound
@@ -18,6 +17,7 @@ from cart.models import Cart, CartLine, CartPolicy
 from cart.selectors.compiled import Compiled
 from config.platform import flags
 from config.platform.actor import Actor
+from config.platform.prepared import prepared_cursor
 from inventory import selectors as inventory
 from inventory.models import ProductImage, Variant
 from inventory.selectors import Hold
@@ -222,7 +222,7 @@ def _owner(actor: Actor) -> tuple[str, Any] | None:
 
 
 def _one(where: str, params: Sequence[Any], suffix: str = "") -> Head | None:
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_HEAD.format(where=where) + suffix, params)
         row = cursor.fetchone()
     return None if row is None else _head(row)

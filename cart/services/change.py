@@ -16,8 +16,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from cart.errors import CartConflict, CartLimitExceeded, CartLocked, ItemNotFound
 from cart.models import Cart, CartPolicy
 from cart.rendering import render_cart
@@ -38,6 +36,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError
 from config.platform.events import Event
 from config.platform.models import new_id
+from config.platform.prepared import prepared_cursor
 from inventory import services as inventory
 from inventory.errors import HoldFailed, InsufficientStock
 from inventory.selectors import SHOWN_AT_MOST
@@ -556,7 +555,7 @@ def _write(change: Change, event: str, summary: str) -> None:
     }
     if dirty:
         values["lines"] = json.dumps([_row(line) for line in dirty], default=str)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         if change._removed:
             # By itself: within one statement a new line could meet the old one that it replaces.
             cursor.execute(

@@ -123,6 +123,9 @@ TEMPLATES = [
 # Views run in threads, so connections come from a pool. A process that handles one thing at a time (worker, beat,
 # tests) sets DB_POOL=off and keeps its one connection.
 DB_POOL = switch("DB_POOL", default=True)
+# Statements of the busiest paths are planned once per connection (config.platform.prepared). Not behind a proxy that
+# hands each transaction another connection and does not follow prepared statements.
+DB_PREPARE_STATEMENTS = switch("DB_PREPARE_STATEMENTS", default=True)
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL"))}
 DATABASES["default"] |= {
     "ENGINE": "django.db.backends.postgresql",
@@ -131,6 +134,8 @@ DATABASES["default"] |= {
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        # Django's own cursors never prepare, whatever this says.
+        "prepare_threshold": 5 if DB_PREPARE_STATEMENTS else None,
         # A request that waits longer than this for a lock or a statement is better refused than queued.
         "options": " ".join(
             f"-c {name}={number(key, default=milliseconds)}"

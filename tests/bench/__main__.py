@@ -161,6 +161,7 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
 
 
 def _filler(loader: Any, port: int, status: Any) -> Any:
+    from tests.bench import shop
     from tests.bench.serve import BenchError
 
     def fill(pool: str, plans: list[dict[str, Any]], *, tell: bool = False) -> list[dict[str, Any]]:
@@ -185,6 +186,7 @@ def _filler(loader: Any, port: int, status: Any) -> Any:
                 )
             done += answer["made"]
             made += answer["carts"]
+        shop.analyze()
         return made
 
     return fill

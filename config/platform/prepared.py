@@ -1,0 +1,88 @@
+"""
+Statements that PostgreSQL plans once per connection instead of at each call.
+
+Django's cursors write values into the text of a statement, so that each call is a new text to parse and to plan. On the
+busiest paths planning costs several times what running does; their SQL is fixed and goes through `prepared_cursor()`.
+All other SQL stays with Django's cursors.
+
+    with prepared_cursor() as cursor:
+        cursor.execute("SELECT name FROM companies WHERE id = %s", [company_id])
+
+What to mind in such SQL:
+
+- The text is the key of the plan: values are parameters, never part of it. A value that is the same at each call, such as
+  a status that a partial index is about, belongs into the text, or the plan cannot use the index.
+- One statement at a time, and values have the types of Python: `%s::jsonb` where PostgreSQL could not tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psycopg
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+# "Cached plan must not change result type", after the type of a column was changed, and a statement that the server has
+# forgotten (DISCARD ALL, a connection handed on by a proxy).
+_STALE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What Django asks a cursor for when it logs or counts statements; the driver keeps none of prepared ones."""
+
+    cursor: PreparedCursor
+    sql: Any
+    values: Any
+
+    @property
+    def query(self) -> bytes:
+        return self.cursor.mogrify(self.sql, self.values).encode()
+
+
+class PreparedCursor(psycopg.Cursor[Any]):
+    """Binds on the server and prepares at the first call, which costs that call one more round trip."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        """
+        Run a statement with its kept plan.
+
+        A plan that no longer fits is dropped and made anew. Within a transaction that has to be repeated for it, it is
+        reported as the conflict it is with whoever changed the table, and is gone after the rollback.
+        """
+        options.setdefault("prepare", True)
+        try:
+            super().execute(query, params, **options)
+        except _STALE as stale:
+            if self.connection.info.transaction_status != TransactionStatus.IDLE:
+                raise errors.SerializationFailure(
+                    f"A prepared statement is out of date: {stale}"
+                ) from stale
+            super().execute("DEALLOCATE ALL")  # the driver forgets its own notes at this, too
+            super().execute(query, params, **options)
+        finally:
+            self._query: Any = _Sent(self, query, params)
+        return self
+
+    def mogrify(self, query: Any, params: Any = None) -> str:
+        """Return the statement with its values in it, as Django's cursors do, for those who log or replay it."""
+        return psycopg.ClientCursor(self.connection).mogrify(query, params)
+
+
+@contextmanager
+def prepared_cursor() -> Iterator[CursorWrapper]:
+    """
+    Give a cursor whose statements are planned once per connection; counted, logged and wrapped like every other.
+
+    With DB_PREPARE_STATEMENTS=off it is Django's own cursor.
+    """
+    with connection.cursor() as cursor:
+        if connection.settings_dict["OPTIONS"].get("prepare_threshold") is not None:
+            cursor.cursor = PreparedCursor(connection.connection)
+        yield cursor
