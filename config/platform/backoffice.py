@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.admin.utils import flatten_fieldsets
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest
@@ -16,9 +17,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.platform import audit
 from config.platform.errors import ApplicationError
@@ -65,7 +68,7 @@ def people(labels: Iterable[str]) -> dict[str, str]:
     """Return how to call those whom histories name: `staff:<id>`, `guest`, `email:<address>`. One statement at most."""
     wanted = {str(label) for label in labels}
     ids = {label: _user_id(label) for label in wanted}
-    found = {
+    found: dict[UUID | None, str] = {
         user_id: name or email
         for user_id, name, email in User.objects.filter(
             pk__in=[user_id for user_id in ids.values() if user_id]
@@ -136,10 +139,16 @@ class OfficeAdmin(ModelAdmin):
     shows_companyless = False  # also rows that were written for no company, by the shop itself
     people: Sequence[str] = ()  # attributes that name an actor
     list_per_page = 50
+    formfield_overrides: ClassVar[dict[Any, dict[str, Any]]] = {
+        ArrayField: {
+            "widget": UnfoldAdminTextInputWidget,
+            "help_text": gettext_lazy("Separated by commas."),
+        },
+    }
     is_audited_here = False  # where no service records what was written
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        rows = super().get_queryset(request)
+        rows: models.QuerySet[Any] = super().get_queryset(request)
         if not self.company_path:
             return rows
         own = models.Q(**{self.company_path: actor_of(request).company_id})
@@ -185,6 +194,8 @@ class ReadOnlyAdmin(OfficeAdmin):
     A page shows the declared `fields` or `fieldsets`, else every field that is not excluded. Actions still run, and
     call services; who may run one is asked by a permission of its own.
     """
+
+    actions_detail_hide_default = True  # a history of forms is empty where services write
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         if self.fieldsets:
