@@ -198,6 +198,9 @@ def test_it_answers_unknown_paths_and_methods_with_problems(api):
     problem(api.request("TRACE", ECHO), 405, "METHOD_NOT_ALLOWED")
     problem(api.request("OPTIONS", ECHO), 405, "METHOD_NOT_ALLOWED")
     problem(api.request("PROPFIND", ECHO), 405, "METHOD_NOT_ALLOWED")
+    # Words that are methods of the view, but none of HTTP.
+    for word in ("DISPATCH", "INITIAL", "PERMISSION_DENIED", "REQUEST", "HTTP_METHOD_NOT_ALLOWED"):
+        problem(api.request(word, ECHO), 405, "METHOD_NOT_ALLOWED")
 
 
 def test_it_never_answers_nul_characters_with_a_crash(api):

@@ -90,7 +90,9 @@ class ApiMixin:
         self.headers = self.default_response_headers
         claim: idempotency.Claim | idempotency.Replay | None = None
         try:
-            handler = getattr(self, request.method.lower(), None)
+            # The method is the client's word: it must never reach what is no handler.
+            name = request.method.lower()
+            handler = getattr(self, name, None) if name in self.http_method_names else None
             if handler is None or request.method == "OPTIONS":
                 raise MethodNotAllowed
             self.initial(request, *args, **kwargs)
