@@ -257,7 +257,11 @@ def test_an_unsigned_webhook_is_refused(api: Api, path: str) -> None:
     ):  # fmt: skip
         response = api.send("POST", path, content=body, headers={"Content-Type": "application/json", **headers})  # fmt: skip
         assert response.status_code in (400, 404), response.text
-        assert response.json()["code"] in ("WEBHOOK_SIGNATURE_INVALID", "FEATURE_DISABLED", "NOT_FOUND")
+        assert response.json()["code"] in (
+            "WEBHOOK_SIGNATURE_INVALID",
+            "FEATURE_DISABLED",
+            "NOT_FOUND",
+        )
     big = api.send("POST", path, content=b"x" * 2_000_000, headers={"Content-Type": "application/json", "Stripe-Signature": "t=1,v1=x"})  # fmt: skip
     assert big.status_code in (400, 404, 413)
 
