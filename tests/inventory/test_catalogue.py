@@ -247,10 +247,11 @@ def test_upsert_of_3700_variants_takes_seconds(system: Actor, now: datetime) -> 
         )
         for number in range(740)
     ]
-    started = time.perf_counter()
+    # CPU time of this process: what the machine does besides is not the importer's.
+    started = time.process_time()
 
     results = inventory.upsert_products(actor=system, drafts=drafts, now=now)
-    first = time.perf_counter() - started
+    first = time.process_time() - started
     again = inventory.upsert_products(actor=system, drafts=drafts, now=now)
 
     assert all(isinstance(result, Upserted) and result.is_new for result in results)
