@@ -87,9 +87,9 @@ def test_it_takes_as_long_for_an_unknown_address(api, settings):
     def median(email):
         times = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             login(api, email, "wrong")
-            times.append(time.perf_counter() - started)
+            times.append(time.process_time() - started)
         return statistics.median(times)
 
     assert 0.5 < median("known@example.com") / median("unknown@example.com") < 2

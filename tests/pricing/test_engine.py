@@ -887,9 +887,9 @@ def test_a_large_cart_is_no_quadratic_affair(lines: int, milliseconds: int) -> N
         rules = Rules(promotions=tuple(promotion("PERCENTAGE", "3", priority=i) for i in range(20)))
         times = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             price(goods, rules, NOW)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     large = best(lines)
