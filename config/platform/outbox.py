@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import typing
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -122,7 +124,7 @@ def publish(*events: Event, actor: Actor, now: datetime) -> None:
         return
     if not connection.in_atomic_block:
         raise RuntimeError("publish() belongs in the transaction of the change it announces")
-    rows, announced, waiting = [], [], False
+    published: list[_Published] = []
     for event in events:
         envelope = Envelope(
             id=new_id(),
@@ -136,17 +138,51 @@ def publish(*events: Event, actor: Actor, now: datetime) -> None:
             request_id=actor.request_id,
         )
         has_consumers = bool(consumers_of(type(event)))  # type: ignore[arg-type]
-        waiting = waiting or has_consumers
-        rows.append(
-            OutboxEvent(
-                **{field.name: getattr(envelope, field.name) for field in fields(Envelope)},
-                payload=_to_json(event.payload()),
-                published_at=None if has_consumers else now,
-                next_attempt_at=now,
-            )
+        row = OutboxEvent(
+            **{field.name: getattr(envelope, field.name) for field in fields(Envelope)},
+            payload=_to_json(event.payload()),
+            published_at=None if has_consumers else now,
+            next_attempt_at=now,
         )
-        announced.append((event, envelope))
-    OutboxEvent.objects.bulk_create(rows)
+        published.append((row, event, envelope))
+    gathered = _gathered.get()
+    if gathered is None:
+        _write(published)
+    else:
+        gathered += published
+
+
+_Published = tuple[OutboxEvent, Event, Envelope]
+_gathered: ContextVar[list[_Published] | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """
+    Write all that is published within as one statement, at the end of the block.
+
+    For a transaction of several services; enter it inside the transaction, and again wherever a savepoint may be
+    rolled back: a block that raises announces nothing.
+    """
+    outer = _gathered.get()
+    own: list[_Published] = []
+    token = _gathered.set(own)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    if outer is None:
+        _write(own)
+    else:
+        outer += own
+
+
+def _write(published: list[_Published]) -> None:
+    if not published:
+        return
+    OutboxEvent.objects.bulk_create([row for row, _, _ in published])
+    announced = [(event, envelope) for _, event, envelope in published]
+    waiting = any(row.published_at is None for row, _, _ in published)
     transaction.on_commit(functools.partial(_after_commit, announced, waiting), robust=True)
 
 

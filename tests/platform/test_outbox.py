@@ -86,6 +86,29 @@ def test_it_writes_all_events_in_one_statement(actor_user, now, django_assert_nu
     assert rows[0].company_id == actor_user.company_id
 
 
+@pytest.mark.django_db
+def test_what_several_services_publish_is_one_statement_without_what_failed(
+    actor_user, now, django_assert_num_queries
+):
+    def fail(number):
+        with outbox.together():
+            outbox.publish(rang(number), actor=actor_user, now=now)
+            raise ValueError
+
+    with transaction.atomic(), outbox.together():
+        outbox.publish(rang(1), actor=actor_user, now=now)
+        with pytest.raises(ValueError):
+            fail(2)
+        with django_assert_num_queries(0), outbox.together():
+            outbox.publish(rang(3), actor=actor_user, now=now)
+        assert not OutboxEvent.objects.exists()
+    with transaction.atomic(), pytest.raises(ValueError):
+        fail(4)
+
+    numbers = [row.payload["number"] for row in OutboxEvent.objects.order_by("id")]
+    assert numbers == [1, 3]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_refuses_to_announce_outside_a_transaction(actor_user, now):
     with pytest.raises(RuntimeError):
