@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import stripe
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from checkout.errors import WebhookSignatureInvalid
@@ -223,21 +223,20 @@ class TestGateway:
     def create(
         self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
     ) -> Remote:
-        with transaction.atomic():
-            TestCharge.objects.bulk_create(
-                [
-                    TestCharge(
-                        id=f"tpi_{new_id().hex}",
-                        key=key,
-                        amount=amount,
-                        currency=currency,
-                        is_manual=settings.PAYMENT_CAPTURE_MODE == "manual",
-                        metadata=metadata,
-                    )
-                ],
-                ignore_conflicts=True,
-            )
-        return self._remote(TestCharge.objects.get(key=key))
+        charge = TestCharge(
+            id=f"tpi_{new_id().hex}",
+            key=key,
+            amount=amount,
+            currency=currency,
+            is_manual=settings.PAYMENT_CAPTURE_MODE == "manual",
+            metadata=metadata,
+        )
+        try:
+            with transaction.atomic():
+                charge.save(force_insert=True)
+        except IntegrityError:  # asked before, by the same key
+            charge = TestCharge.objects.get(key=key)
+        return self._remote(charge)
 
     def retrieve(self, *, provider_id: str) -> Remote:
         charge = TestCharge.objects.filter(pk=provider_id).first()

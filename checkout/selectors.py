@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from cart.models import CartLine
-from cart.selectors.state import Line, find_head, load_lines
+from cart.selectors.state import Head, Line, find_head, load_lines
 from cart.selectors.views import basket_of, judge
 from checkout.errors import CheckoutNotFound, PaymentNotFound
 from checkout.gateway import Method, methods
@@ -35,6 +35,7 @@ class Requirement:
 class Priced:
     """A checkout's cart as it would be bought now, and what is missing for that."""
 
+    head: Head
     lines: list[Line]
     problems: list[Line]
     hold_life: timedelta
@@ -71,6 +72,25 @@ def find(*, actor: Actor, checkout_id: UUID) -> Checkout:
     if checkout is None:
         raise CheckoutNotFound
     return checkout
+
+
+def find_paying(*, actor: Actor, checkout_id: UUID) -> tuple[Checkout, Payment | None]:
+    """
+    Return a checkout with its order and the payment that speaks for it, if there is one.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    """
+    payment: Payment | None = (
+        Payment.objects.filter(
+            order__checkout__in=Checkout.objects.for_actor(actor).filter(pk=checkout_id)
+        )
+        .select_related("order__checkout")
+        .order_by("-id")
+        .first()
+    )
+    if payment is None:
+        return find(actor=actor, checkout_id=checkout_id), None
+    return payment.order.checkout, payment
 
 
 def find_payment(*, actor: Actor, payment_id: UUID) -> Payment:
@@ -136,13 +156,17 @@ def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) 
 
 def price(checkout: Checkout, *, now: datetime) -> Priced:
     """
-    Return the checkout's cart priced for its destination, with what is still missing: three statements.
+    Return the checkout's cart priced for its destination, with what is still missing: two statements.
 
     :raises CartNotFound, CartExpired, CartMerged: if the cart is no longer open
     """
-    actor = owner_of(checkout)
-    head = find_head(actor=actor, now=now, cart_id=checkout.cart_id)
+    head = find_head(actor=owner_of(checkout), now=now, cart_id=checkout.cart_id)
     lines, _ = load_lines(head=head, now=now)
+    return price_read(checkout, head=head, lines=lines, now=now)
+
+
+def price_read(checkout: Checkout, *, head: Head, lines: list[Line], now: datetime) -> Priced:
+    """Return what `price` does, for a cart that was read under its lock."""
     judged = judge(head=head, lines=lines, now=now)
     basket = basket_of(
         head=head,
@@ -151,10 +175,11 @@ def price(checkout: Checkout, *, now: datetime) -> Priced:
         shipping_option=checkout.shipping_option or None,
         customer_key=customer_key(checkout),
     )
-    quote = pricing.quote(actor=actor, basket=basket, now=now, revision=head.revision)
+    quote = pricing.quote(actor=owner_of(checkout), basket=basket, now=now, revision=head.revision)
     wanted = [each for each in judged if each.line.list == CartLine.List.ACTIVE]
     sold = quote.lines_by_id
     return Priced(
+        head=head,
         lines=[each.line for each in wanted if each.line.id in sold],
         problems=[each.line for each in wanted if each.line.id not in sold],
         hold_life=head.policy.hold_life,

@@ -18,7 +18,13 @@ from cart.services.carts import (
 )
 from cart.services.codes import apply_code, remove_code
 from cart.services.history import Brought, re_add, reopen, restore_version
-from cart.services.holds import hold, release_hold, require_holds
+from cart.services.holds import (
+    hold,
+    hold_for_checkout,
+    open_for_checkout,
+    release_hold,
+    require_holds,
+)
 from cart.services.knobs import set_policy, toggle
 from cart.services.lines import (
     NewItem,
@@ -73,12 +79,14 @@ __all__ = [
     "ensure",
     "expire_due",
     "hold",
+    "hold_for_checkout",
     "lock",
     "mark_abandoned",
     "merge",
     "merge_at_sign_in",
     "move_abandoned_to_next",
     "move_line",
+    "open_for_checkout",
     "policy",
     "preview_merge",
     "preview_recovery",

@@ -20,7 +20,7 @@ from cart.events import CartConverted, CartCreated, CartUpdated
 from cart.events import CartExpired as CartExpiredEvent
 from cart.models import Cart, CartPolicy
 from cart.selectors.carts import view
-from cart.selectors.state import ACTIVE, find_head, load_lines
+from cart.selectors.state import ACTIVE, Head, find_head, load_lines
 from cart.selectors.views import CartView, basket_of, judge
 from cart.services import texts
 from cart.services.change import Change, open_cart
@@ -430,38 +430,47 @@ def basket(
 
 
 @transaction.atomic
-def touch(*, actor: Actor, cart_id: UUID, now: datetime) -> None:
+def touch(*, actor: Actor, cart_id: UUID, now: datetime, email: str = "") -> Change:
     """
     Note that the owner is busy with the cart: holds are renewed within their cap, the cart is not idle.
 
-    Shows nowhere, so the version stays; an abandoned cart comes back, which does show.
+    Shows nowhere, so the version stays; an abandoned cart comes back and `email` is noted, which does show. Returns
+    the cart as it is now, locked, so that the caller need not read it again.
 
     :raises CartNotFound: if it is not theirs
     """
     change = open_cart(actor=actor, now=now, cart_id=cart_id)
     change.settle(refuse=False)
-    if change.head.status == Cart.Status.ABANDONED or change.is_changed:
+    is_new = bool(email) and email != change.head.email
+    if is_new:
+        change.head.email = check_email(email)
+    if change.head.status == Cart.Status.ABANDONED or change.is_changed or is_new:
         change.announce(CartUpdated)
         change.commit("cart.touched")
-        return
+        return change
     Cart.objects.filter(id=change.head.id).update(
         last_activity_at=now,
         expires_at=now + timedelta(days=change.head.policy.cart_expiration_days),
     )
+    return change
 
 
-@transaction.atomic
-def convert(*, actor: Actor, cart_id: UUID, order_id: UUID, now: datetime) -> Cart:
+@transaction.atomic(savepoint=False)
+def convert(
+    *, actor: Actor, cart_id: UUID, order_id: UUID, now: datetime, head: Head | None = None
+) -> Cart:
     """
     Close a cart that was bought, and return the fresh one of the same owner.
 
     What waits for the next purchase or is saved moves to the fresh cart; what was bought stays as it was bought. A
-    reminder that brought the customer back is credited with the order. The holds are the order's by now.
+    reminder that brought the customer back is credited with the order. The holds are the order's by now. `head` is the
+    cart as the caller has read it under its lock.
 
     :raises CartNotFound: if it is not the caller's, or no longer open
     :raises CartEmpty: if nothing is in it
     """
-    head = find_head(actor=actor, now=now, cart_id=cart_id, lock=True)
+    if head is None or head.id != cart_id:
+        head = find_head(actor=actor, now=now, cart_id=cart_id, lock=True)
     fresh = Cart(
         id=new_id(),
         company_id=head.company_id,

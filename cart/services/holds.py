@@ -11,7 +11,7 @@ from cart.errors import CartEmpty
 from cart.events import HoldsTaken
 from cart.selectors.state import ACTIVE
 from cart.selectors.views import CartView
-from cart.services.change import open_cart
+from cart.services.change import Change, open_cart
 from config.platform import flags
 from config.platform.actor import Actor
 from inventory import services as inventory
@@ -35,6 +35,33 @@ def hold(
     change.settle(every_line=True)
     change.announce(HoldsTaken)
     return change.commit("cart.held")
+
+
+def open_for_checkout(*, actor: Actor, now: datetime) -> Change:
+    """
+    Lock and read the caller's cart, for `hold_for_checkout`; other locks may be taken between the two.
+
+    :raises CartNotFound, CartExpired, CartMerged: if the guest token opens no cart
+    :raises CartEmpty: if there is nothing to buy
+    """
+    change = open_cart(actor=actor, now=now)
+    if not change.in_list(ACTIVE):
+        raise CartEmpty
+    return change
+
+
+def hold_for_checkout(change: Change, *, email: str = "") -> None:
+    """
+    Hold every active line of an opened cart, all of them or none, and note where a reminder would go.
+
+    :raises HoldFailed: naming each line that cannot be held; nothing is written
+    :raises HoldLimitExceeded: if this would be more than one customer may hold
+    """
+    change.settle(every_line=True)
+    if email:
+        change.head.email = email
+    change.announce(HoldsTaken)
+    change.commit("cart.held")
 
 
 @transaction.atomic

@@ -23,18 +23,23 @@ from checkout.errors import (
 from checkout.gateway import (
     methods,
 )
-from checkout.models import Checkout, Payment, PaymentStatusChange
+from checkout.models import Checkout, Payment
 from checkout.rendering import render_payment
-from checkout.services.placing import check_complete, payment_life, place
-from checkout.services.recording import SOLD_OUT, finish, record, refuse
-from checkout.services.settling import ask, close_superseded, create, settle
+from checkout.services.placing import (
+    check_complete,
+    open_payment,
+    payment_life,
+    place,
+    place_to_pay,
+)
+from checkout.services.recording import SOLD_OUT, finish, note_created, record, refuse
+from checkout.services.settling import ask, close_superseded, create, settle_known
 from config.platform.actor import Actor
 from config.platform.errors import (
     FieldError,
     InvalidTransition,
     ValidationFailed,
 )
-from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.errors import HoldFailed
 from orders import services as orders
@@ -59,14 +64,23 @@ def pay(
 
     :raises: what `place` and `start_payment` raise
     """
-    _provider_of(method)
-    order = place(actor=actor, checkout_id=checkout_id, quote_id=quote_id, now=now)
+    order, payment = place_to_pay(
+        actor=actor,
+        checkout_id=checkout_id,
+        quote_id=quote_id,
+        method=method,
+        provider=_provider_of(method),
+        now=now,
+    )
     if not order.grand_total:
         return confirm_free(actor=actor, order_id=order.id, now=now), None
     if order.status in PAID_FOR:  # a second tab, or a repeat after the webhook was quicker
         return order, selectors.latest_payment(order_id=order.id)
-    payment = start_payment(actor=actor, order_id=order.id, method=method, now=now)
-    return Order.objects.get(pk=order.id), payment
+    if payment is None:
+        payment = start_payment(actor=actor, order_id=order.id, method=method, now=now)
+    else:
+        payment = _open_at_provider(payment, now=now)
+    return payment.order, payment
 
 
 def start_payment(*, actor: Actor, order_id: UUID, method: str, now: datetime) -> Payment:
@@ -108,22 +122,10 @@ def _prepare(*, actor: Actor, order_id: UUID, method: str, provider: str, now: d
         now=now,
     )
     if current is not None:
+        current.order = order
         return current
-    payment = Payment(
-        id=new_id(),
-        order=order,
-        provider=provider,
-        method=method,
-        amount=order.grand_total,
-        currency=order.currency,
-        created_at=now,
-    )
-    payment.idempotency_key = f"payment-{payment.id}"
-    payment.save(force_insert=True)
-    PaymentStatusChange.objects.create(payment=payment, to_status=payment.status, at=now)
-    orders.set_payment_status(
-        actor=actor, order_id=order.id, status=Order.PaymentStatus.PENDING, method=method, now=now
-    )
+    payment = open_payment(order, method=method, provider=provider, now=now)
+    orders.note_payment(order, status=Order.PaymentStatus.PENDING, method=method)
     return payment
 
 
@@ -136,6 +138,8 @@ def _open_at_provider(payment: Payment, *, now: datetime) -> Payment:
     except PaymentFailed as refusal:
         refuse(payment_id=payment.id, failure=str(refusal.extra.get("reason", "")), now=now)
         raise
+    if note_created(payment, remote, now=now):
+        return payment
     return record(payment_id=payment.id, remote=remote, now=now)
 
 
@@ -152,8 +156,8 @@ def complete(*, actor: Actor, checkout_id: UUID, quote_id: str = "", now: dateti
     :raises HoldFailed: if the goods were sold while the customer paid; the money goes back
     :raises DependencyUnavailable: if the provider does not answer
     """
-    checkout = selectors.find(actor=actor, checkout_id=checkout_id)
-    if checkout.order_id is None:
+    checkout, payment = selectors.find_paying(actor=actor, checkout_id=checkout_id)
+    if checkout.order is None:
         if checkout.status != Checkout.Status.OPEN or checkout.expires_at <= now:
             raise CheckoutExpired
         priced = selectors.price(checkout, now=now)
@@ -165,14 +169,13 @@ def complete(*, actor: Actor, checkout_id: UUID, quote_id: str = "", now: dateti
         )
         return confirm_free(actor=actor, order_id=order.id, now=now)
 
-    order = Order.objects.get(pk=checkout.order_id)
+    order = checkout.order
     if order.status == Order.Status.DRAFT:
         if not order.grand_total:
             return confirm_free(actor=actor, order_id=order.id, now=now)
-        payment = selectors.latest_payment(order_id=order.id)
         if payment is not None:
-            payment = settle(payment_id=payment.id, now=now)
-            order = Order.objects.get(pk=order.id)
+            payment = settle_known(payment, now=now)
+            order = payment.order
         if order.status == Order.Status.DRAFT:
             raise PaymentRequired(extra={"payment": payment and render_payment(payment)})
     if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
@@ -195,12 +198,10 @@ def confirm_free(*, actor: Actor, order_id: UUID, now: datetime) -> Order:
     checkout = Checkout.objects.filter(order_id=order_id).for_update().first()
     order = orders.lock(actor=actor, order_id=order_id)
     if order.status == Order.Status.DRAFT:
-        orders.set_payment_status(
-            actor=actor, order_id=order_id, status=Order.PaymentStatus.CAPTURED, now=now
-        )
-        order = orders.confirm(actor=actor, order_id=order_id, now=now)
+        order.payment_status = Order.PaymentStatus.CAPTURED
+        orders.confirm_locked(order, actor=actor, fields=("payment_status",), now=now)
         finish(checkout)
-    return Order.objects.get(pk=order_id)
+    return order
 
 
 def capture(*, actor: Actor, payment_id: UUID, amount: Decimal | None, now: datetime) -> Payment:

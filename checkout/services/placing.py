@@ -11,10 +11,12 @@ from django.db import transaction
 from cart import services as carts
 from checkout import selectors
 from checkout.errors import CheckoutIncomplete, PriceChanged
-from checkout.models import Checkout
+from checkout.models import Checkout, Payment, PaymentStatusChange
 from checkout.selectors import Priced
 from checkout.services.sessions import check_open, lock, move, remember
+from config.platform import outbox
 from config.platform.actor import Actor
+from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.services import Demand
 from orders import services as orders
@@ -43,19 +45,49 @@ def place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> O
     :raises DiscountLimitReached: if a promotion was used up meanwhile
     :raises HoldFailed: listing every line whose hold is gone and cannot be taken again
     """
+    order, _ = place_to_pay(actor=actor, checkout_id=checkout_id, quote_id=quote_id, now=now)
+    return order
+
+
+def place_to_pay(
+    *,
+    actor: Actor,
+    checkout_id: UUID,
+    quote_id: str,
+    method: str = "",
+    provider: str = "",
+    now: datetime,
+) -> tuple[Order, Payment | None]:
+    """
+    Place an order and, in the same transaction, store the payment that `provider` will be asked for.
+
+    So what was just held needs not be held again, and no crash leaves one without the other. The payment is None
+    where the order was placed before, costs nothing, or no provider is named.
+
+    :raises: what `place` raises
+    """
     try:
-        return _place(actor=actor, checkout_id=checkout_id, quote_id=quote_id, now=now)
+        return _place(
+            actor=actor,
+            checkout_id=checkout_id,
+            quote_id=quote_id,
+            method=method,
+            provider=provider,
+            now=now,
+        )
     except PriceChanged:
         _remember_current(actor=actor, checkout_id=checkout_id, now=now)
         raise
 
 
 @transaction.atomic
-def _place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> Order:
+def _place(
+    *, actor: Actor, checkout_id: UUID, quote_id: str, method: str, provider: str, now: datetime
+) -> tuple[Order, Payment | None]:
     checkout = lock(actor=actor, checkout_id=checkout_id)
     if checkout.order_id is not None:
         placed: Order = Order.objects.get(pk=checkout.order_id)
-        return placed
+        return placed, None
     check_open(checkout, now=now)
     priced = selectors.price(checkout, now=now)
     check_complete(priced)
@@ -71,35 +103,60 @@ def _place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> 
             }
         )
 
-    draft = _draft(checkout, priced, now=now)
-    order = orders.place(actor=actor, draft=draft, now=now)
-    pricing.redeem(
-        actor=actor,
-        order_id=order.id,
-        quote=quote,
-        customer_key=selectors.customer_key(checkout),
-        now=now,
-    )
-    line_map = {line.quote_line_id: line.id for line in draft.lines}
-    inventory.assign(
-        actor=actor,
-        cart_id=checkout.cart_id,
-        order_id=order.id,
-        line_map=line_map,
-        demands=[
-            Demand(line_id=line.id, variant_id=line.variant_id, quantity=line.quantity)
-            for line in quote.lines
-        ],
-        expires_at=now + payment_life(),
-        now=now,
-    )
-    carts.convert(actor=actor, cart_id=checkout.cart_id, order_id=order.id, now=now)
+    is_paid_for = bool(provider) and bool(quote.totals.grand_total)
+    draft = _draft(checkout, priced, method=method if is_paid_for else "", now=now)
+    with outbox.together():
+        order = orders.place(actor=actor, draft=draft, now=now)
+        payment = (
+            open_payment(order, method=method, provider=provider, now=now) if is_paid_for else None
+        )
+        if quote.discounts:
+            pricing.redeem(
+                actor=actor,
+                order_id=order.id,
+                quote=quote,
+                customer_key=selectors.customer_key(checkout),
+                now=now,
+            )
+        line_map = {line.quote_line_id: line.id for line in draft.lines}
+        inventory.assign(
+            actor=actor,
+            cart_id=checkout.cart_id,
+            order_id=order.id,
+            line_map=line_map,
+            demands=[
+                Demand(line_id=line.id, variant_id=line.variant_id, quantity=line.quantity)
+                for line in quote.lines
+            ],
+            expires_at=now + payment_life(),
+            now=now,
+        )
+        carts.convert(
+            actor=actor, cart_id=checkout.cart_id, order_id=order.id, head=priced.head, now=now
+        )
     remember(checkout, priced)
     checkout.order = order
     checkout.expires_at = draft.expires_at
     move(checkout, Checkout.Status.PAYMENT_PENDING)
     checkout.save()
-    return order
+    return order, payment
+
+
+def open_payment(order: Order, *, method: str, provider: str, now: datetime) -> Payment:
+    """Store the payment of a locked order's total with the key by which its provider will be asked, later."""
+    payment = Payment(
+        id=new_id(),
+        order=order,
+        provider=provider,
+        method=method,
+        amount=order.grand_total,
+        currency=order.currency,
+        created_at=now,
+    )
+    payment.idempotency_key = f"payment-{payment.id}"
+    payment.save(force_insert=True)
+    PaymentStatusChange.objects.create(payment=payment, to_status=payment.status, at=now)
+    return payment
 
 
 def check_complete(priced: Priced) -> None:
@@ -137,7 +194,7 @@ def _remember_current(*, actor: Actor, checkout_id: UUID, now: datetime) -> None
         checkout.save()
 
 
-def _draft(checkout: Checkout, priced: Priced, *, now: datetime) -> OrderDraft:
+def _draft(checkout: Checkout, priced: Priced, *, method: str = "", now: datetime) -> OrderDraft:
     quote = priced.quote
     return OrderDraft(
         company_id=checkout.company_id,
@@ -171,6 +228,7 @@ def _draft(checkout: Checkout, priced: Priced, *, now: datetime) -> OrderDraft:
         billing_address=checkout.billing_address,
         shipping_option=quote.shipping.option if quote.shipping else "",
         shipping_name=quote.shipping.name if quote.shipping else "",
+        payment_method=method,
         notes=checkout.notes,
         metadata={"cartId": str(checkout.cart_id)},
         expires_at=now + settings.ORDER_AUTO_CANCEL_DRAFT,

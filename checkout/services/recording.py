@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
 
 from checkout.events import PaymentAuthorized, PaymentCaptured, PaymentEvent
 from checkout.events import PaymentFailed as PaymentFailedEvent
@@ -43,37 +43,34 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
     Locks checkout, order, payment, then stock. A status never moves back: what is late or repeated
     changes nothing. An amount or currency that is not ours has no effect but an alarm.
     """
-    order_id = Payment.objects.values_list("order_id", flat=True).get(pk=payment_id)
-    checkout = Checkout.objects.filter(order_id=order_id).for_update().first()
-    order = Order.objects.filter(pk=order_id).for_update().get()
-    payment: Payment = Payment.objects.filter(pk=payment_id).for_update().get()
-    payment.order = order
+    payment, checkout = _lock(payment_id)
+    order = payment.order
     actor = Actor(kind=ActorKind.PROVIDER, company_id=order.company_id, source=payment.provider)
 
     if not _is_ours(payment, remote):
         _alarm(payment, remote, actor=actor, now=now)
         return payment
-    payment.provider_id = payment.provider_id or remote.provider_id
-    payment.client_secret = remote.client_secret or payment.client_secret
-    payment.next_action = remote.next_action
-    payment.capture_before = remote.capture_before or payment.capture_before
-    if remote.details:
-        payment.metadata = {**payment.metadata, **remote.details}
-
+    _mirror(payment, remote)
     steps = _steps(payment, remote)
     if steps == [S.AUTHORIZED] and _another_is_open(payment):
         steps = []  # a second thought about a payment that another has replaced; nothing was taken
-    if steps:
-        _take(
-            payment, *steps, failure=remote.failure, captured=remote.captured, actor=actor, now=now
-        )
-    payment.save()
-    if S.CAPTURED in steps or S.AUTHORIZED in steps:
-        _money_in(payment, order, checkout, actor=actor, now=now)
-    elif S.FAILED in steps:
-        _money_refused(payment, order, actor=actor, now=now)
-    elif S.CANCELLED in steps and order.status == Order.Status.DRAFT:
-        _note_status(order, actor=actor, now=now)
+    with outbox.together():
+        if steps:
+            _take(
+                payment,
+                *steps,
+                failure=remote.failure,
+                captured=remote.captured,
+                actor=actor,
+                now=now,
+            )
+        payment.save()
+        if S.CAPTURED in steps or S.AUTHORIZED in steps:
+            _money_in(payment, order, checkout, actor=actor, now=now)
+        elif S.FAILED in steps:
+            _money_refused(payment, order, actor=actor, now=now)
+        elif S.CANCELLED in steps and order.status == Order.Status.DRAFT:
+            _note_status(order)
     if remote.is_disputed and not payment.is_disputed:
         payment.is_disputed = True
         payment.save(update_fields=["is_disputed", "updated_at"])
@@ -84,6 +81,7 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
             disputed=True,
             now=now,
         )
+        order.refresh_from_db()
     _adopt_refunds(payment, order, remote, actor=actor, now=now)
     return payment
 
@@ -91,26 +89,86 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
 @transaction.atomic
 def refuse(*, payment_id: UUID, failure: str, now: datetime) -> None:
     """Note that a provider will not even open a payment, so that the customer may choose another way."""
-    order_id = Payment.objects.values_list("order_id", flat=True).get(pk=payment_id)
-    order = Order.objects.filter(pk=order_id).for_update().get()
-    payment: Payment = Payment.objects.filter(pk=payment_id).for_update().get()
+    payment, _ = _lock(payment_id)
+    order = payment.order
     if payment.status not in {S.PENDING, S.PROCESSING} or payment.provider_id is not None:
         return
-    payment.order = order
     actor = Actor(kind=ActorKind.PROVIDER, company_id=order.company_id, source=payment.provider)
     _take(payment, S.FAILED, failure=failure[:300], captured=Decimal(0), actor=actor, now=now)
     payment.save()
     _money_refused(payment, order, actor=actor, now=now)
 
 
+def note_created(payment: Payment, remote: Remote, *, now: datetime) -> bool:
+    """
+    Store a provider's first answer where it moves nothing: one statement, which locks no row but the payment's.
+
+    Returns False where there is more to do, or somebody else has moved the payment meanwhile; then `record` decides.
+    """
+    if (
+        payment.provider_id is not None
+        or not _is_ours(payment, remote)
+        or _steps(payment, remote)
+        or remote.is_disputed
+        or remote.refunded
+    ):
+        return False
+    before = payment.status
+    _mirror(payment, remote)
+    payment.updated_at = now
+    return bool(
+        Payment.objects.filter(pk=payment.pk, status=before, provider_id=None).update(
+            provider_id=payment.provider_id,
+            client_secret=payment.client_secret,
+            next_action=payment.next_action,
+            capture_before=payment.capture_before,
+            metadata=payment.metadata,
+            updated_at=now,
+        )
+    )
+
+
+def _lock(payment_id: UUID) -> tuple[Payment, Checkout | None]:
+    """
+    Return a payment with its order, and the checkout of that order if it came from one, all locked by one statement.
+
+    PostgreSQL locks the tables of a row one after the other as `of` names them: checkout, order, payment.
+    """
+    locked = Payment.objects.filter(pk=payment_id)
+    of = ("order", "self")
+    payment: Payment | None = (
+        locked.filter(order__checkout__isnull=False)
+        .select_related("order__checkout")
+        .select_for_update(of=("order__checkout", *of), no_key=True)
+        .first()
+    )
+    if payment is not None:
+        return payment, payment.order.checkout
+    return locked.select_related("order").select_for_update(of=of, no_key=True).get(), None
+
+
+def _mirror(payment: Payment, remote: Remote) -> None:
+    """Take over what a provider says about a payment beside its status."""
+    payment.provider_id = payment.provider_id or remote.provider_id
+    payment.client_secret = remote.client_secret or payment.client_secret
+    payment.next_action = remote.next_action
+    payment.capture_before = remote.capture_before or payment.capture_before
+    if remote.details:
+        payment.metadata = {**payment.metadata, **remote.details}
+
+
 def _money_in(
     payment: Payment, order: Order, checkout: Checkout | None, *, actor: Actor, now: datetime
 ) -> None:
     """The money is there, or promised: confirm the order, or see that the money goes back."""
-    paid_before = (
-        Payment.objects.filter(order=order)
-        .exclude(pk=payment.pk)
-        .aggregate(net=Sum("captured_amount") - Sum("refunded_amount"))["net"]
+    _read_payments(order)
+    paid_before = sum(
+        (
+            other.captured_amount - other.refunded_amount
+            for other in order.payments.all()
+            if other.pk != payment.pk
+        ),
+        Decimal(0),
     )
     too_many = bool(paid_before) or order.status in {
         Order.Status.CANCELLED,
@@ -135,16 +193,21 @@ def _money_in(
                 else "Paid after it had ended: the payment goes back.",
                 now=now,
             )
-        _note_status(order, actor=actor, now=now)
+            order.refresh_from_db()
+        _note_status(order)
         return
-    _note_status(order, actor=actor, now=now)
     if order.status != Order.Status.DRAFT:
+        _note_status(order)
         return
+    status = _status_of(order)
+    order.payment_status = status
     try:
-        with transaction.atomic():
-            orders.confirm(actor=actor, order_id=order.id, now=now)
+        with transaction.atomic(), outbox.together():
+            orders.confirm_locked(order, actor=actor, fields=("payment_status",), now=now)
     except HoldFailed:
         # An outcome, not an error: the goods went to somebody else while the payment took its time.
+        order.refresh_from_db()
+        orders.note_payment(order, status=status)
         orders.cancel(
             actor=actor,
             order_id=order.id,
@@ -152,6 +215,7 @@ def _money_in(
             attention=f"{SOLD_OUT}: the money goes back.",
             now=now,
         )
+        order.refresh_from_db()
         if checkout is not None and checkout.status == Checkout.Status.PAYMENT_PENDING:
             checkout.status = Checkout.Status.CANCELLED
             checkout.save(update_fields=["status", "updated_at"])
@@ -163,30 +227,40 @@ def _money_refused(payment: Payment, order: Order, *, actor: Actor, now: datetim
     """The payment failed: the goods are free at once, the order stays payable until its drafts' end."""
     if order.status != Order.Status.DRAFT:
         return
-    _note_status(order, actor=actor, now=now)
+    _note_status(order)
     failures = Payment.objects.filter(order=order, status=S.FAILED).count()
     if settings.RATE_LIMITS and failures >= settings.PAYMENT_MAX_ATTEMPTS:
         orders.fail(actor=actor, order_id=order.id, reason=f"{failures} payments failed", now=now)
+        order.refresh_from_db()
     elif not Payment.objects.filter(order=order, status__in=Payment.OPEN).exists():
         inventory.release_order(actor=actor, order_id=order.id, now=now)
 
 
 def note_status(*, order_id: UUID, now: datetime) -> None:
     """Bring an order's payment status in line with its payments. Call within the order's lock."""
-    order = Order.objects.get(pk=order_id)
-    _note_status(order, actor=Actor.system(order.company_id, source="checkout"), now=now)
+    _note_status(Order.objects.get(pk=order_id))
 
 
-def _note_status(order: Order, *, actor: Actor, now: datetime) -> None:
+def _note_status(order: Order) -> None:
+    _read_payments(order)
+    orders.note_payment(order, status=_status_of(order))
+
+
+def _read_payments(order: Order) -> None:
+    """Read the payments of a locked order anew, each with whether it is one too many: it has a refund of its own."""
+    payments = Payment.objects.annotate(
+        is_surplus=Exists(RefundRequest.objects.filter(payment_id=OuterRef("pk")))
+    ).order_by("id")
+    getattr(order, "_prefetched_objects_cache", {}).pop("payments", None)
+    prefetch_related_objects([order], Prefetch("payments", payments))
+
+
+def _status_of(order: Order) -> Order.PaymentStatus:
+    """Return where the money of an order stands, by its payments as they were read last."""
     P = Order.PaymentStatus
-    payments = list(Payment.objects.filter(order=order).order_by("id"))
-    surplus = set(
-        RefundRequest.objects.filter(order=order, payment_id__isnull=False).values_list(
-            "payment_id", flat=True
-        )
-    )
+    payments = list(order.payments.all())
     # A payment too many says nothing about the order, unless there is no other.
-    counted = [payment for payment in payments if payment.pk not in surplus] or payments
+    counted = [payment for payment in payments if not payment.is_surplus] or payments
     captured = sum((payment.captured_amount for payment in counted), Decimal(0))
     refunded = sum((payment.refunded_amount for payment in counted), Decimal(0))
     statuses = {payment.status for payment in counted}
@@ -206,8 +280,7 @@ def _note_status(order: Order, *, actor: Actor, now: datetime) -> None:
         status = P.FAILED
     else:
         status = P.PENDING
-    orders.set_payment_status(actor=actor, order_id=order.id, status=status, now=now)
-    order.payment_status = status
+    return status
 
 
 def finish(checkout: Checkout | None) -> None:
@@ -317,6 +390,7 @@ def _alarm(payment: Payment, remote: Remote, *, actor: Actor, now: datetime) -> 
         now=now,
     )
     orders.flag(actor=actor, order_id=payment.order_id, attention=attention, now=now)
+    payment.order.refresh_from_db()
 
 
 def _adopt_refunds(
@@ -334,3 +408,4 @@ def _adopt_refunds(
         attention=f"{format_amount(missing, payment.currency)} was refunded at the provider, not here.",
         now=now,
     )
+    order.refresh_from_db()

@@ -13,7 +13,7 @@ from cart import services as carts
 from cart.errors import CartEmpty, CartNotFound
 from cart.events import CheckoutStarted
 from cart.models import Cart
-from cart.selectors.state import Head, find_head
+from cart.services.change import Change
 from checkout import selectors
 from checkout.errors import CheckoutExpired, CheckoutNotFound
 from checkout.models import Checkout
@@ -46,8 +46,8 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
     if actor.user_id is None:
         flags.require("ORDER_ENABLE_GUEST_CHECKOUT")
     email = addresses.check_email(email)
-    cart = _open_cart(actor, now=now)
-    carts.hold(actor=actor, cart_id=cart.id, now=now)
+    change = _open_cart(actor, now=now)
+    cart = change.head
     checkout: Checkout | None = (
         Checkout.objects.filter(cart_id=cart.id, status=Checkout.Status.OPEN).for_update().first()
     )
@@ -65,20 +65,20 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
             expires_at=now,
         )
     checkout.email = email or checkout.email
-    if email and email != cart.email:
-        _leave_address(checkout, actor=actor, now=now)
-    priced = _reprice(checkout, now=now)
+    with outbox.together():
+        carts.hold_for_checkout(change, email=email)
+        if is_new:
+            outbox.publish(
+                CheckoutStarted(
+                    aggregate_id=cart.id,
+                    cart_version=cart.version,
+                    user_id=str(cart.user_id) if cart.user_id else None,
+                ),
+                actor=actor,
+                now=now,
+            )
+    priced = _reprice(checkout, change, now=now)
     checkout.save(force_insert=is_new)
-    if is_new:
-        outbox.publish(
-            CheckoutStarted(
-                aggregate_id=cart.id,
-                cart_version=cart.version + 1,  # taking the holds was a change
-                user_id=str(cart.user_id) if cart.user_id else None,
-            ),
-            actor=actor,
-            now=now,
-        )
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
@@ -101,13 +101,17 @@ def update(
     clean = _clean(changes)
     checkout = lock(actor=actor, checkout_id=checkout_id)
     check_open(checkout, now=now)
-    carts.touch(actor=actor, cart_id=checkout.cart_id, now=now)
     address_before = checkout.email
     for field, value in clean.items():
         setattr(checkout, field, value)
-    if checkout.email and checkout.email != address_before:
-        _leave_address(checkout, actor=actor, now=now)
-    priced = _reprice(checkout, now=now)
+    # The cart notes a new address too: it is where a reminder goes if it is left behind.
+    change = carts.touch(
+        actor=actor,
+        cart_id=checkout.cart_id,
+        email=checkout.email if checkout.email != address_before else "",
+        now=now,
+    )
+    priced = _reprice(checkout, change, now=now)
     offered = {option.id for option in priced.quote.shipping_options}
     if checkout.shipping_option and priced.quote.shipping is None and offered:
         if clean.get("shipping_option"):
@@ -125,11 +129,6 @@ def update(
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
-def _leave_address(checkout: Checkout, *, actor: Actor, now: datetime) -> None:
-    """Note the address with the cart too: it is where a reminder goes if the cart is left behind."""
-    carts.set_email(actor=actor, email=checkout.email, cart_id=checkout.cart_id, now=now)
-
-
 @transaction.atomic
 def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
     """
@@ -142,7 +141,8 @@ def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView
     if checkout.order_id is not None:
         return selectors.view_of(checkout, now=now)
     check_open(checkout, now=now)
-    priced = _reprice(checkout, now=now, renew=False)
+    priced = selectors.price(checkout, now=now)
+    remember(checkout, priced)
     checkout.save()
     return selectors.view_of(checkout, now=now, priced=priced)
 
@@ -214,28 +214,27 @@ def remember(checkout: Checkout, priced: Priced) -> None:
     checkout.quote_id = quote.id
 
 
-def _open_cart(actor: Actor, *, now: datetime) -> Head:
+def _open_cart(actor: Actor, *, now: datetime) -> Change:
     try:
-        return find_head(actor=actor, now=now, lock=True)
+        return carts.open_for_checkout(actor=actor, now=now)
     except CartNotFound:
         if actor.user_id is None:
             raise
         raise CartEmpty from None
 
 
-def _reprice(checkout: Checkout, *, now: datetime, renew: bool = True) -> Priced:
-    priced = selectors.price(checkout, now=now)
+def _reprice(checkout: Checkout, change: Change, *, now: datetime) -> Priced:
+    priced = selectors.price_read(checkout, head=change.head, lines=change.lines, now=now)
     remember(checkout, priced)
-    if renew:
-        ends = [
-            line.hold.expires_at
-            for line in priced.lines
-            if line.hold is not None and line.hold.expires_at is not None and line.hold.is_live(now)
-        ]
-        if ends:
-            checkout.expires_at = min(ends)
-        elif checkout.expires_at <= now:  # holds are switched off
-            checkout.expires_at = now + priced.hold_life
+    ends = [
+        line.hold.expires_at
+        for line in priced.lines
+        if line.hold is not None and line.hold.expires_at is not None and line.hold.is_live(now)
+    ]
+    if ends:
+        checkout.expires_at = min(ends)
+    elif checkout.expires_at <= now:  # holds are switched off
+        checkout.expires_at = now + priced.hold_life
     return priced
 
 

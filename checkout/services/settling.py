@@ -50,10 +50,14 @@ def settle(*, payment_id: UUID, now: datetime) -> Payment:
     :raises PaymentNotFound: if there is no such payment
     :raises DependencyUnavailable: if the provider does not answer
     """
-    found: Payment | None = Payment.objects.select_related("order").filter(pk=payment_id).first()
-    if found is None:
+    payment: Payment | None = Payment.objects.filter(pk=payment_id).first()
+    if payment is None:
         raise PaymentNotFound
-    payment: Payment = found
+    return settle_known(payment, now=now)
+
+
+def settle_known(payment: Payment, *, now: datetime) -> Payment:
+    """Do what `settle` does, for a payment that the caller has just read; `order` of the returned one is as it is now."""
     remote = ask(
         payment,
         lambda gateway: (
@@ -62,8 +66,8 @@ def settle(*, payment_id: UUID, now: datetime) -> Payment:
             else create(gateway, payment)
         ),
     )
-    payment = record(payment_id=payment_id, remote=remote, now=now)
-    close_open_payments(order_id=payment.order_id, now=now)
+    payment = record(payment_id=payment.id, remote=remote, now=now)
+    _close_open(payment.order, now=now)
     return payment
 
 
@@ -81,14 +85,17 @@ def close_open_payments(*, order_id: UUID, now: datetime) -> int:
 
     :raises DependencyUnavailable: if a provider does not answer; the next run tries again
     """
-    order = Order.objects.get(pk=order_id)
+    return _close_open(Order.objects.get(pk=order_id), now=now)
+
+
+def _close_open(order: Order, *, now: datetime) -> int:
     if order.status == Order.Status.DRAFT:
         return 0
     closable = [S.PENDING, S.PROCESSING]
     if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
         closable.append(S.AUTHORIZED)
     closed = 0
-    for payment in Payment.objects.filter(order_id=order_id, status__in=closable):
+    for payment in [each for each in order.payments.all() if each.status in closable]:
         closed += _close(payment, now=now).status == S.CANCELLED
     return closed
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from orders.services.cancelling import cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
-from orders.services.placing import DraftLine, OrderDraft, access_token, confirm, demands, place
+from orders.services.placing import (
+    DraftLine,
+    OrderDraft,
+    access_token,
+    confirm,
+    confirm_locked,
+    demands,
+    place,
+)
 from orders.services.refunds import (
     Units,
     fail_refund,
@@ -23,7 +31,15 @@ from orders.services.returns import (
     request_return,
 )
 from orders.services.shipping import ship
-from orders.services.status import deliver, edit, flag, lock, process, set_payment_status
+from orders.services.status import (
+    deliver,
+    edit,
+    flag,
+    lock,
+    note_payment,
+    process,
+    set_payment_status,
+)
 from orders.services.steps import set_status
 
 __all__ = [
@@ -37,6 +53,7 @@ __all__ = [
     "cancel",
     "cancel_items",
     "confirm",
+    "confirm_locked",
     "deliver",
     "demands",
     "edit",
@@ -44,6 +61,7 @@ __all__ = [
     "fail_refund",
     "flag",
     "lock",
+    "note_payment",
     "place",
     "place_direct",
     "process",

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from config.platform import outbox
 from config.platform.actor import Actor, hash_token
@@ -62,11 +63,12 @@ class OrderDraft:
     session_hash: bytes | None = None
     shipping_option: str = ""
     shipping_name: str = ""
+    payment_method: str = ""  # of the payment that is opened with it
     notes: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
     """
     Write an order in status draft, its lines frozen, and announce it.
@@ -97,6 +99,7 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
         quote=quote.to_json(),
         shipping_option=draft.shipping_option,
         shipping_name=draft.shipping_name,
+        payment_method=draft.payment_method,
         shipping_address=draft.shipping_address,
         billing_address=draft.billing_address,
         notes=draft.notes,
@@ -154,13 +157,29 @@ def confirm(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") ->
     :raises HoldFailed: if its holds are gone and the goods are too; nothing is written
     """
     order = lock(actor=actor, order_id=order_id)
+    confirm_locked(order, actor=actor, now=now, reason=reason)
+    return order
+
+
+def confirm_locked(
+    order: Order, *, actor: Actor, now: datetime, reason: str = "", fields: tuple[str, ...] = ()
+) -> None:
+    """
+    Do what `confirm` does, for an order that the caller has locked.
+
+    `fields` names further attributes that the caller has set and wants saved with it. Where this raises `HoldFailed`
+    the caller undoes what was written.
+
+    :raises InvalidTransition: if it is cancelled or failed
+    :raises HoldFailed: if its holds are gone and the goods are too
+    """
     if order.status in {
         Order.Status.CONFIRMED,
         Order.Status.PROCESSING,
         Order.Status.SHIPPED,
         Order.Status.DELIVERED,
     }:
-        return order
+        return
     if order.status != Order.Status.DRAFT:
         raise refused_move(order, Order.Status.CONFIRMED)
     order.confirmed_at = now
@@ -171,11 +190,12 @@ def confirm(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") ->
         actor=actor,
         now=now,
         reason=reason,
-        fields=("confirmed_at", "expires_at"),
+        fields=("confirmed_at", "expires_at", *fields),
     )
-    inventory.confirm(actor=actor, order_id=order.id, demands=demands(order), now=now)
-    outbox.publish(*events, OrderConfirmed(**about(order)), actor=actor, now=now)
-    return order
+    prefetch_related_objects([order], "lines")  # read once, here and for whoever shows the order
+    with outbox.together():
+        inventory.confirm(actor=actor, order_id=order.id, demands=demands(order), now=now)
+        outbox.publish(*events, OrderConfirmed(**about(order)), actor=actor, now=now)
 
 
 def demands(order: Order) -> list[Demand]:

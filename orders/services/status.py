@@ -156,11 +156,16 @@ def set_payment_status(
     :raises OrderNotFound: if there is none for this caller
     """
     order = lock(actor=actor, order_id=order_id)
+    note_payment(order, status=status, method=method)
+    return order
+
+
+def note_payment(order: Order, *, status: str, method: str = "") -> None:
+    """Note on a locked order where the money stands; writes only what is new."""
     if order.payment_status != status or (method and order.payment_method != method):
         order.payment_status = Order.PaymentStatus(status)
         order.payment_method = method or order.payment_method
         order.save(update_fields=["payment_status", "payment_method", "updated_at"])
-    return order
 
 
 @transaction.atomic

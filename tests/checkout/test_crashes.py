@@ -148,7 +148,7 @@ def test_a_crash_at_any_point_ends_as_one_order_when_the_customer_returns(prepar
     report = explore(prepare=prepare, scenario=buy, verify=customer_returns)
 
     assert report.problems == []
-    assert report.points > 150
+    assert report.points > 100
     print(f"{report.points} points, none failed")
 
 
@@ -156,7 +156,7 @@ def test_a_crash_at_any_point_ends_cleanly_when_the_customer_is_gone(prepare):
     report = explore(prepare=prepare, scenario=buy, verify=customer_is_gone, step=3)
 
     assert report.problems == []
-    assert report.points > 50
+    assert report.points > 30
 
 
 def test_a_crash_at_any_point_of_a_refund_gives_the_money_back_once(prepare, staff):
@@ -207,6 +207,10 @@ def test_it_finds_a_charge_made_before_it_is_written_down(prepare, monkeypatch, 
             provider_id=remote.provider_id, idempotency_key=new_id().hex, created_at=now,
         )  # fmt: skip
 
+    def placed_only(*, method, provider, **about):
+        return placing.place(**about), None
+
+    monkeypatch.setattr(payments, "place_to_pay", placed_only)
     monkeypatch.setattr(payments, "start_payment", charge_first)
 
     report = explore(
@@ -222,11 +226,11 @@ def test_it_finds_a_charge_made_before_it_is_written_down(prepare, monkeypatch, 
 def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
     prepare, monkeypatch, broken_on_purpose
 ):
-    def torn(*, actor, checkout_id, quote_id, now):
+    def torn(*, actor, checkout_id, quote_id, method, provider, now):
         with transaction.atomic():
             found = placing.lock(actor=actor, checkout_id=checkout_id)
             if found.order_id is not None:
-                return Order.objects.get(pk=found.order_id)
+                return Order.objects.get(pk=found.order_id), None
             priced = placing.selectors.price(found, now=now)
             draft = placing._draft(found, priced, now=now)
             order = orders.place(actor=actor, draft=draft, now=now)
@@ -236,9 +240,9 @@ def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
             )
             placing.carts.convert(actor=actor, cart_id=found.cart_id, order_id=order.id, now=now)
             Checkout.objects.filter(pk=found.pk).update(order=order, status="PAYMENT_PENDING")
-        return order
+        return order, None
 
-    monkeypatch.setattr(payments, "place", torn)
+    monkeypatch.setattr(payments, "place_to_pay", torn)
 
     report = explore(
         prepare=prepare,
@@ -261,9 +265,8 @@ def test_it_finds_money_and_order_settled_in_two_transactions(
             payment = record(payment_id=payment_id, remote=remote, now=now)
         if payment.status == "CAPTURED" and payment.order.status == "draft":
             with transaction.atomic():
-                order = Order.objects.get(pk=payment.order_id)
-                found = Checkout.objects.get(order=order)
-                taken(payment, order, found, actor=buyer_actor(found), now=now)
+                found = Checkout.objects.get(order=payment.order)
+                taken(payment, payment.order, found, actor=buyer_actor(found), now=now)
         return payment
 
     def buyer_actor(found):
