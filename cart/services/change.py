@@ -31,7 +31,7 @@ from cart.selectors.views import (
     present,
     stored_quote,
 )
-from config.platform import outbox
+from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError
 from config.platform.events import Event
@@ -448,6 +448,7 @@ def open_cart(
     :raises CartLocked: while it is being paid
     :raises CartConflict: if the version seen is not the current one
     """
+    flags.refresh()
     head = find_head(actor=actor, now=now, cart_id=cart_id, lock=True)
     if head.checkout_id is not None:
         raise CartLocked

@@ -21,13 +21,26 @@ _read_at: float | None = None
 
 def is_enabled(name: str) -> bool:
     """Return whether the feature is on; what staff change shows in every process within two seconds."""
-    global _overrides, _read_at
     if name not in settings.FEATURES:
         raise KeyError(f"settings.FEATURES knows no switch {name}")
-    if _read_at is None or time.monotonic() - _read_at > REMEMBERED_SECONDS:
-        _overrides = dict(FeatureFlag.objects.values_list("name", "enabled"))
-        _read_at = time.monotonic()
+    refresh()
     return _overrides.get(name, settings.FEATURES[name])
+
+
+def refresh() -> None:
+    """Read the overrides if they are due. Called before a lock is taken, so that nobody waits for it under the lock."""
+    global _overrides, _read_at
+    before, started = _read_at, time.monotonic()
+    if before is not None and started - before <= REMEMBERED_SECONDS:
+        return
+    if before is not None:
+        _read_at = started  # one thread reads, the others go on with what is known
+    try:
+        _overrides = dict(FeatureFlag.objects.values_list("name", "enabled"))
+    except BaseException:
+        _read_at = before
+        raise
+    _read_at = started
 
 
 def require(name: str) -> None:

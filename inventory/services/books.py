@@ -20,6 +20,7 @@ from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.events import Event
 from config.platform.models import new_id
+from config.platform.prepared import prepared_cursor
 from inventory.events import HoldExpired, LowStock, StockChanged
 from inventory.models import Reservation, StockMovement, Variant
 
@@ -164,7 +165,8 @@ def allocate(levels: Sequence[Level], quantity: int) -> list[Part] | None:
 
 
 # The lock and the reads behind it travel together, as statements of one batch: in READ COMMITTED each has a snapshot
-# of its own, so what is read after the lock is what the row's last holder left.
+# of its own, so what is read after the lock is what the row's last holder left. A batch cannot be prepared; one by one,
+# or through the driver's pipeline, they cost more than their planning does, and the rows stay locked meanwhile.
 _LOCK = """
     SELECT s.id, s.variant_id, v.sku, v.inventory_policy, w.code, w.priority, w.is_default, w.is_active,
            s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low
@@ -576,7 +578,7 @@ def _write(
         )
     if not parts and not changed:
         return
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         head = f"WITH {','.join(parts)} " if parts else ""
         cursor.execute(head + (_LEVELS if changed else "SELECT 1"), values)
 
