@@ -475,6 +475,15 @@ class CartPolicyAdmin(OfficeAdmin):
 
     company_path = "company_id"
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Lead to the one row there is, or to the form that makes it from the defaults."""
+        policy = self.get_queryset(request).first()
+        if policy is not None and self.has_view_permission(request):
+            return HttpResponseRedirect(reverse("admin:cart_cartpolicy_change", args=[policy.pk]))
+        if policy is None and self.has_add_permission(request):
+            return HttpResponseRedirect(reverse("admin:cart_cartpolicy_add"))
+        return super().changelist_view(request, extra_context)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and not self.get_queryset(request).exists()
 

@@ -81,7 +81,7 @@ class CartPolicy(models.Model):
         verbose_name_plural = _("cart settings")
 
     def __str__(self) -> str:
-        return f"cart settings of {self.company_id}"
+        return str(self._meta.verbose_name)
 
     @property
     def hold_life(self) -> timedelta:
@@ -254,7 +254,7 @@ class Cart(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.id)
+        return self.email or f"…{str(self.id)[-8:]}"
 
 
 class AbandonedCart(Cart):

@@ -95,6 +95,7 @@ class CompanyMixin:
 
 
 class VariantInline(TabularInline):
+    hide_title = True
     model = Variant
     fields = [
         "sku", "options", "weight_grams", "inventory_policy", "is_taxable", "requires_shipping", "image", "is_active",
@@ -127,6 +128,7 @@ class VariantInline(TabularInline):
 
 
 class ImageInline(TabularInline):
+    hide_title = True
     model = ProductImage
     fields = ["url", "alt", "position"]
     extra = 0
@@ -134,6 +136,7 @@ class ImageInline(TabularInline):
 
 
 class RelationInline(TabularInline):
+    hide_title = True
     model = ProductRelation
     fk_name = "product"
     fields = ["kind", "related", "weight"]
@@ -253,6 +256,7 @@ class CategoryAdmin(CompanyMixin, OfficeAdmin):
 
 
 class BundleItemInline(TabularInline):
+    hide_title = True
     model = BundleItem
     fields = ["variant", "quantity"]
     autocomplete_fields = ["variant"]
@@ -475,6 +479,7 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
         (_("Promises beyond the shelf"), {"fields": ["backorder_limit"]}),
     ]
     inlines = [MovementInline, ActiveHoldInline]
+    actions_detail_hide_default = True
     actions_detail = ["adjust_stock"]
     actions_row = ["adjust_stock"]
 

@@ -195,5 +195,5 @@ def test_the_knobs_are_changed_through_their_service(admin, company):
         policy.auto_activate_next_purchase_enabled,
     ) == (30, "max", False)
     assert AuditEntry.objects.filter(action="cart.policy_changed").count() == 2
-    assert admin.get("/admin/cart/cartpolicy/").status_code == 200
+    assert admin.get("/admin/cart/cartpolicy/", follow=True).status_code == 200
     assert admin.get("/admin/cart/cartpolicy/add/").status_code == 403
