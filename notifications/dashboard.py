@@ -74,6 +74,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             ),
         ],
         chart=json.dumps(_chart(days, currency)) if days else "",
+        chart_options=json.dumps(CHART_OPTIONS),
         tasks=[task for task in _tasks(actor, now, may=may) if task.count],
         waiting=_waiting(actor.company_id) if days else [],
         sees_orders=bool(days),
@@ -172,6 +173,28 @@ def _chart(days: dict[date, tuple[int, Decimal]], currency: str) -> dict[str, An
             }
         ],
     }
+
+
+CHART_OPTIONS = {
+    "animation": False,
+    "responsive": True,
+    "maintainAspectRatio": False,
+    "maxBarThickness": 18,
+    "plugins": {"legend": {"display": False}},
+    "scales": {
+        "x": {
+            "grid": {"display": False},
+            "border": {"display": False},
+            "ticks": {"color": "#7d8a8c", "maxRotation": 0, "autoSkipPadding": 16},
+        },
+        "y": {
+            "beginAtZero": True,
+            "grid": {"color": "rgba(125, 138, 140, 0.2)"},
+            "border": {"display": False},
+            "ticks": {"color": "#7d8a8c", "maxTicksLimit": 5},
+        },
+    },
+}
 
 
 def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator[Task]:

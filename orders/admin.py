@@ -177,6 +177,7 @@ class OrderAdmin(OfficeAdmin):
     actions = ["start_packing", "mark_delivered"]
     actions_detail = ["pack_order", "ship_order", "deliver_order", "refund_order", "cancel_order"]
     change_form_outer_before_template = "orders/admin/bench.html"
+    actions_detail_hide_default = True
     fieldsets = [(_("For staff only"), {"fields": ["needs_attention", "staff_notes"]})]
     total_money = amount("grand_total", _("total"))
 
@@ -211,7 +212,11 @@ class OrderAdmin(OfficeAdmin):
     @display(description=_("customer"), ordering="email")
     def customer(self, order: Any) -> str:
         name = order.ship_to_name
-        return format_html("{}<br><small>{}</small>", name, order.email) if name else order.email
+        return (
+            format_html('<span class="office-two">{}<small>{}</small></span>', name, order.email)
+            if name
+            else order.email
+        )
 
     @display(description=_("status"), ordering="status")
     def state(self, order: Order) -> str:
@@ -291,7 +296,7 @@ class OrderAdmin(OfficeAdmin):
                 for line in lines
             ],
             "money": _money(order, asked=services.refundable(order)),
-            "happened": sorted(happened, key=lambda step: step["at"], reverse=True),
+            "happened": sorted(happened, key=lambda step: step["at"])[::-1],  # the newest first
             "shipments": list(order.shipments.all()),
             "refunds": [
                 {
@@ -624,7 +629,7 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
 # --- in words -------------------------------------------------------------------------------------
 
 
-def _next(order: Order, units: int) -> str:
+def _next(order: Order, units: int) -> Any:
     """Return in a sentence what an order waits for."""
     match order.status:
         case Order.Status.DRAFT:
@@ -645,7 +650,7 @@ def _next(order: Order, units: int) -> str:
 def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:
     """Return the sums as they add up: goods and shipping, less discounts, plus what tax comes on top."""
     on_top = order.tax_total - order.included_tax
-    rows = [(_("Goods"), order.subtotal, "")]
+    rows: list[tuple[Any, Decimal, str]] = [(_("Goods"), order.subtotal, "")]
     if order.discount_total:
         rows.append((_("Discounts"), -order.discount_total, ""))
     rows.append((_("Shipping, %(name)s") % {"name": order.shipping_name} if order.shipping_name else _("Shipping"), order.shipping_total, ""))  # fmt: skip

@@ -306,13 +306,13 @@ class BundlePriceAdmin(ServedAdmin):
 
 class PromotionForm(MoneyForm):
     codes = forms.CharField(
-        label=_("codes"),
+        label=_("Codes"),
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text=_("One on each line. Without any, the promotion applies by itself."),
     )
     customers = forms.CharField(
-        label=_("customers"),
+        label=_("Customers"),
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text=_("E-mail addresses of accounts, one on each line. Without any, it is for all."),
@@ -332,6 +332,12 @@ class PromotionForm(MoneyForm):
             self.initial["codes"] = "\n".join(selectors.promotion_terms(self.instance).codes)
             chosen = User.objects.filter(pk__in=self.instance.user_ids).order_by("email")
             self.initial["customers"] = "\n".join(chosen.values_list("email", flat=True))
+
+        if "settings" in self.fields:
+            self.fields["settings"].help_text = _(
+                'Only for "buy some, get some", such as {"buy": 2, "get": 1, "percent": "100"}, and "more for less", '
+                'such as {"tiers": [{"from": 5, "percent": "10"}]}. Else {}.'
+            )
 
     def clean_customers(self) -> tuple[UUID, ...]:
         """Return the ids of the accounts named by their addresses."""

@@ -19,6 +19,7 @@ from django.utils.translation import ngettext_lazy
 from django_celery_beat.models import PeriodicTask
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from config.platform import audit, flags, relay, tokens
 from config.platform.backoffice import (
@@ -46,18 +47,31 @@ for _model in list(admin.site._registry):
 # --- people ---------------------------------------------------------------------------------------
 
 
-def _own_permissions() -> QuerySet[Permission]:
-    """Return the permissions of pages that exist: the others would only be noise to choose from."""
-    labels = {model._meta.app_label for model in admin.site._registry}
-    return Permission.objects.filter(content_type__app_label__in=labels).select_related(
-        "content_type"
-    )
+class RightsField(forms.ModelMultipleChoiceField):
+    """Rights on the pages that exist, by what they are about; those of other tables would only be noise."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        shown = {(model._meta.app_label, model._meta.model_name) for model in admin.site._registry}
+        rights = Permission.objects.select_related("content_type")
+        wanted = [right.pk for right in rights if right.content_type.natural_key() in shown]
+        super().__init__(
+            queryset=rights.filter(pk__in=wanted).order_by("content_type__model", "codename"),
+            widget=UnfoldAdminSelectMultipleWidget(attrs={"size": 14}),
+            **kwargs,
+        )
+
+    def label_from_instance(self, right: Any) -> str:
+        verb = right.codename.partition("_")[0]
+        return f"{right.content_type.name}: {verb}"
 
 
 class RightsMixin:
+    filter_horizontal: Any = ()  # two boxes side by side do not fit on a phone
+
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         if db_field.name in {"permissions", "user_permissions"}:
-            kwargs["queryset"] = _own_permissions()
+            return RightsField(label=_("Rights"), required=False)
+        kwargs["widget"] = UnfoldAdminSelectMultipleWidget()
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
 
 
@@ -225,7 +239,7 @@ class AccessAttemptAdmin(ReadOnlyAdmin):
 
 
 class FlagForm(forms.ModelForm):
-    name = forms.ChoiceField(label=_("feature"))
+    name = forms.ChoiceField(label=_("Feature"), widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = FeatureFlag
@@ -254,7 +268,7 @@ class FeatureFlagAdmin(OfficeAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "enabled":
-            field.label = _("switched on")
+            field.label = _("Switched on")
         return field
 
     @display(description=_("now"), ordering="enabled")
@@ -383,12 +397,12 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 class PeriodicTaskAdmin(ReadOnlyAdmin):
     """What runs by itself and when. The timetable is code: it is written anew at each start."""
 
-    list_display = ["name", "state", "when", "last_run_at", "total_run_count"]
+    list_display = ["name", "state", "when", "last_run", "run_count"]
     list_filter = ["enabled"]
     list_select_related = ["interval", "crontab"]
     search_fields = ["name", "task"]
     ordering = ["name"]
-    fields = ["name", "state", "task", "when", "last_run_at", "total_run_count"]
+    fields = ["name", "state", "task", "when", "last_run", "run_count"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("interval", "crontab")
@@ -396,6 +410,14 @@ class PeriodicTaskAdmin(ReadOnlyAdmin):
     @display(description=_("state"), ordering="enabled")
     def state(self, job: PeriodicTask) -> str:
         return status(_("on"), "success") if job.enabled else status(_("off"), "danger")
+
+    @display(description=_("last run"), ordering="last_run_at", empty_value=NOTHING)
+    def last_run(self, job: PeriodicTask) -> Any:
+        return job.last_run_at
+
+    @display(description=_("runs"), ordering="total_run_count")
+    def run_count(self, job: PeriodicTask) -> int:
+        return int(job.total_run_count)
 
     @display(description=_("when"))
     def when(self, job: PeriodicTask) -> str:
