@@ -47,6 +47,7 @@ class CartConsumer(AsyncWebsocketConsumer):
     WARN_SECONDS: ClassVar[float] = 120.0
 
     actor: Actor | None = None
+    is_closed: bool = False
 
     # --- connecting -----------------------------------------------------------------------------
 
@@ -137,6 +138,10 @@ class CartConsumer(AsyncWebsocketConsumer):
     async def notification_created(self, message: dict[str, Any]) -> None:
         await self._reply(message["body"])
 
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        self.is_closed = True
+        await super().close(code, reason)
+
     # --- inside ---------------------------------------------------------------------------------
 
     async def _send_cart(self, kind: str, *, event: str | None = None) -> None:
@@ -203,6 +208,8 @@ class CartConsumer(AsyncWebsocketConsumer):
         self.joined.add(group)
 
     async def _reply(self, body: dict[str, Any]) -> None:
+        if self.is_closed:  # a push that was on its way when the socket was refused
+            return
         await self.send(text_data=encode(body).decode())
 
     def _spawn(self, work: Any) -> None:
