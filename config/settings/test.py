@@ -24,6 +24,7 @@ environment.defaults(
     DEMO_LOGINS="on",
     RATE_LIMITS="off",
     DB_POOL="off",
+    DB_PREPARE_STATEMENTS="on",  # the shop of the contract suite has it off: both ways are tried
     LOG_LEVEL="warning",
     LOG_FORMAT="console",
 )
