@@ -165,8 +165,8 @@ def allocate(levels: Sequence[Level], quantity: int) -> list[Part] | None:
 
 
 # The lock and the reads behind it travel together, as statements of one batch: in READ COMMITTED each has a snapshot
-# of its own, so what is read after the lock is what the row's last holder left. A batch cannot be prepared; one by one,
-# or through the driver's pipeline, they cost more than their planning does, and the rows stay locked meanwhile.
+# of its own, so what is read after the lock is what the row's last holder left. A batch cannot be prepared; sent
+# through the driver's pipeline instead, so that they can, they cost more than their planning does (measured).
 _LOCK = """
     SELECT s.id, s.variant_id, v.sku, v.inventory_policy, w.code, w.priority, w.is_default, w.is_active,
            s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low
