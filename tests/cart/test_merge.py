@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from cart import selectors, services
@@ -327,10 +329,9 @@ def test_a_merged_cart_may_not_be_bought(guest, token, user_api, actor_guest, no
     add(guest, make_item())
     cart = Cart.objects.get()
     user_api.post("/cart/merge", {"sessionToken": token})
-    import dataclasses
-
     actor = dataclasses.replace(actor_guest, session_hash=hash_token(token))
-    with pytest.raises(CartMerged):
+
+    with pytest.raises(CartMerged), transaction.atomic():
         services.convert(actor=actor, cart_id=cart.id, order_id=uuid4(), now=now)
     with pytest.raises(CartMerged):
         selectors.view(actor=actor, now=now)

@@ -14,7 +14,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform import auth
 from config.platform.errors import ApplicationError
 from config.platform.http import (
     Anyone,
@@ -139,7 +138,6 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise OperationalError("the database is down")
 
 
-@auth.on_sign_in
 def report(*, actor: Any, now: Any) -> dict[str, Any]:
     assert abs((timezone.now() - now).total_seconds()) < 10
     return {"merge": {"lines": 1}} if actor.session_hash else {}

@@ -55,8 +55,12 @@ def test_it_exchanges_credentials_for_tokens(api, user):
     assert bearer(api, body["accessToken"]).json() == {"email": user.email}
 
 
-def test_it_reports_the_merge_of_a_guest_cart(api, user, guest_token):
-    assert "merge" in login(api, user.email, **{"X-Session-Token": guest_token}).json()
+def test_it_adds_what_reactions_to_a_sign_in_report(api, user, guest_token, monkeypatch):
+    monkeypatch.setattr("config.platform.auth._on_sign_in", [probe.report])
+
+    answer = login(api, user.email, **{"X-Session-Token": guest_token}).json()
+
+    assert answer["merge"] == {"lines": 1}
 
 
 def test_it_asks_one_statement_to_know_a_caller(user_api, django_assert_num_queries):
