@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -109,6 +109,12 @@ class VariantInline(TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         return super().get_queryset(request).prefetch_related("stock_levels__warehouse")
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "options" and field is not None:
+            field.widget.attrs.update(rows=2, cols=24)
+        return field
 
     @display(description=_("available · held"))
     def stock(self, variant: Variant) -> str:
@@ -347,14 +353,14 @@ class AdjustForm(forms.Form):
     """Why a shelf holds more or fewer units than the books say."""
 
     quantity = forms.IntegerField(
-        label=_("change"),
+        label=_("Change"),
         help_text=_("Signed: -2 takes two units away."),
         min_value=-1_000_000_000,
         max_value=1_000_000_000,
         widget=UnfoldAdminIntegerFieldWidget,
     )
     type = forms.ChoiceField(
-        label=_("kind"),
+        label=_("Kind"),
         choices=[
             (kind.value, kind.label)
             for kind in (
@@ -367,13 +373,13 @@ class AdjustForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
     reference = forms.CharField(
-        label=_("paper"),
+        label=_("Paper"),
         help_text=_("The number of a purchase order or a report."),
         max_length=200,
         required=False,
         widget=UnfoldAdminTextInputWidget,
     )
-    notes = forms.CharField(label=_("reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
+    notes = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
 
 
 class LowFilter(SimpleListFilter):
@@ -390,7 +396,8 @@ class LowFilter(SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
             case "low":
-                return queryset.filter(available__lte=F("reorder_level"))
+                low = selectors.low_stock(actor=actor_of(request))
+                return queryset.filter(pk__in=low.order_by().values("pk"))
             case "out":
                 return queryset.filter(available=0)
             case "owed":
@@ -557,6 +564,7 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
             "title": _("Adjust stock of %(sku)s in %(warehouse)s")
             % {"sku": level.variant.sku, "warehouse": level.warehouse.code},
             "opts": self.model._meta,
+            "original": level,
             "level": level,
             "form": form,
             "back": here,

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, ngettext_lazy
 
 from cart import selectors as carts
 from config.platform.http import actor_of
@@ -122,7 +122,8 @@ def _order_figures(
         Figure(
             _("Revenue"),
             money(revenue, currency),
-            _("%(count)d orders, %(period)s") % {"count": count, "period": period},
+            ngettext("%(count)d order, %(period)s", "%(count)d orders, %(period)s", count)
+            % {"count": count, "period": period},
             since,
         ),
         Figure(
@@ -205,54 +206,58 @@ def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator
 
     if may("orders.view_order"):
         orders = Order.objects.filter(company_id=company_id)
-        yield Task(
-            _("orders to send"),
+        yield _task(
+            ngettext_lazy("order to send", "orders to send"),
             orders.filter(status__in=[Order.Status.CONFIRMED, Order.Status.PROCESSING]).count(),
             at("orders_order", "?work=send"),
         )
-        yield Task(
-            _("orders that need attention"),
+        yield _task(
+            ngettext_lazy("order that needs attention", "orders that need attention"),
             orders.exclude(needs_attention="").count(),
             at("orders_order", "?work=attention"),
         )
     if may("orders.view_returnrequest"):
-        yield Task(
-            _("returns to decide"),
+        yield _task(
+            ngettext_lazy("return to decide", "returns to decide"),
             ReturnRequest.objects.filter(
                 order__company_id=company_id, status=ReturnRequest.Status.REQUESTED
             ).count(),
             at("orders_returnrequest", "?status__exact=REQUESTED"),
         )
     if may("orders.view_refundrequest"):
-        yield Task(
-            _("refunds that failed"),
+        yield _task(
+            ngettext_lazy("refund that failed", "refunds that failed"),
             RefundRequest.objects.filter(
                 order__company_id=company_id, status=RefundRequest.Status.FAILED
             ).count(),
             at("orders_refundrequest", "?status__exact=failed"),
         )
     if may("inventory.view_stocklevel"):
-        yield Task(
-            _("shelves running low"),
+        yield _task(
+            ngettext_lazy("shelf running low", "shelves running low"),
             inventory.low_stock(actor=actor).count(),
             at("inventory_stocklevel", "?stock=low"),
         )
     if may("notifications.view_notification"):
-        yield Task(
-            _("messages that failed"),
+        yield _task(
+            ngettext_lazy("message that failed", "messages that failed"),
             Notification.objects.filter(
                 company_id=company_id, status=Notification.Status.FAILED
             ).count(),
             at("notifications_notification", "?status__exact=FAILED"),
         )
     if may("platform.view_outboxevent"):
-        yield Task(
-            _("events given up"),
+        yield _task(
+            ngettext_lazy("event given up", "events given up"),
             OutboxEvent.objects.filter(
                 Q(company_id=company_id) | Q(company_id=None), dead_at__isnull=False
             ).count(),
             at("platform_outboxevent", "?dead_at__isempty=0"),
         )
+
+
+def _task(words: Any, count: int, url: str) -> Task:
+    return Task(str(words % count), count, url)
 
 
 def _waiting(company_id: UUID) -> list[Order]:

@@ -479,6 +479,7 @@ class OrderAdmin(OfficeAdmin):
             **self.admin_site.each_context(request),
             "title": f"{verb} · {order.number}",
             "opts": self.model._meta,
+            "original": order,
             "order": order,
             "state": status(order.get_status_display(), STATUS_TONES[order.status]),
             "form": form,

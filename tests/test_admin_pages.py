@@ -31,6 +31,7 @@ from config.platform.models import (
     User,
     new_id,
 )
+from inventory import selectors as inventory
 from inventory.models import (
     Bundle,
     Category,
@@ -82,7 +83,8 @@ def office(company: Company) -> Client:
 # --- the seeded shop ------------------------------------------------------------------------------
 
 
-def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(db: None) -> None:
+def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company) -> None:
+    inventory.forget_companies()  # those of earlier tests
     call_command("seed_demo", verbosity=0)
     now = timezone.now()
     interval = IntervalSchedule.objects.create(every=5, period="seconds")
@@ -147,7 +149,7 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
             make(company, 0)
 
     for model in PAGES:
-        page = admin.site._registry[model]
+        page: Any = admin.site._registry[model]
         request = _request_of(client)
         one = 302 if model is CartPolicy else 200
         assert client.get(url(model, "changelist")).status_code == one, model
@@ -172,7 +174,7 @@ def test_money_histories_and_queues_are_read_only_even_for_superusers(
     office: Client, company: Company, model: Any
 ) -> None:
     MAKERS[model](company, 0)
-    row = admin.site._registry[model].get_queryset(_request_of(office)).first()
+    row: Any = admin.site._registry[model].get_queryset(_request_of(office)).first()
     before = model.objects.filter(pk=row.pk).values().get()
 
     assert office.get(url(model, "add")).status_code == 403
