@@ -78,6 +78,16 @@ class StockBelowHolds(ApplicationError):
     advice = "Release the holds first, or wait until they run out."
 
 
+class StockMoved(ApplicationError):
+    """A shelf is not what it was when somebody looked at it, so what they found no longer fits."""
+
+    code = "STOCK_CHANGED"
+    http_status = 409
+    title = "The shelf changed meanwhile"
+    message = "The shelf changed since you looked at it."
+    advice = "Look at it again, then repeat."
+
+
 class StockLevelExists(ApplicationError):
     code = "STOCK_RECORD_EXISTS"
     http_status = 409

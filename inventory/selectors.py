@@ -569,6 +569,17 @@ def releasable_holds(*, now: datetime | None) -> QuerySet[Reservation]:
     return live.filter(expires_at__lte=now) if now else live.filter(order_line_id__isnull=True)
 
 
+def holds_on(*, stock_level_ids: Iterable[UUID]) -> QuerySet[Reservation]:
+    """Return what is held of these shelves, with variants, newest first."""
+    return (
+        Reservation.objects.filter(
+            stock_level__in=list(stock_level_ids), status=Reservation.Status.ACTIVE
+        )
+        .select_related("variant")
+        .order_by("-id")
+    )
+
+
 def order_holds(*, order_id: UUID) -> QuerySet[Reservation]:
     """Return everything that was ever held for an order, oldest first."""
     return Reservation.objects.filter(order_id=order_id).order_by("id")

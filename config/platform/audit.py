@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -32,12 +32,43 @@ def record(
     `action` is namespaced like `stock.adjusted`. Only what differs between `before` and `after` is kept when both
     are given. Values may be anything JSON can say, dates, UUIDs and decimals.
     """
+    entry = _entry(actor, action, object_type, object_id, before, after, reason, now)
+    entry.save(force_insert=True)
+    return entry
+
+
+def record_each(
+    *,
+    actor: Actor,
+    action: str,
+    object_type: str,
+    changes: Iterable[tuple[UUID, Mapping[str, Any], Mapping[str, Any]]],
+    reason: str = "",
+    now: datetime,
+) -> None:
+    """Store one entry for each object that one deed changed, given as (id, before, after): one statement for all."""
+    AuditEntry.objects.bulk_create(
+        _entry(actor, action, object_type, object_id, before, after, reason, now)
+        for object_id, before, after in changes
+    )
+
+
+def _entry(
+    actor: Actor,
+    action: str,
+    object_type: str,
+    object_id: UUID | str | int,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+    reason: str,
+    now: datetime,
+) -> AuditEntry:
     old, new = dict(before or {}), dict(after or {})
     if before is not None and after is not None:
         same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
         old = {key: value for key, value in old.items() if key not in same}
         new = {key: value for key, value in new.items() if key not in same}
-    return AuditEntry.objects.create(
+    return AuditEntry(
         company_id=actor.company_id,
         action=action,
         actor=actor.label,

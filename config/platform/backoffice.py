@@ -268,8 +268,8 @@ def attempt(request: HttpRequest, run: Callable[[], Any], *, done: str = "") -> 
     try:
         run()
     except ApplicationError as refusal:
-        detail = "; ".join([str(refusal.detail), *[str(error.message) for error in refusal.errors]])
-        messages.error(request, detail)
+        said = [str(refusal.detail), *(str(error.message) for error in refusal.errors)]
+        messages.error(request, "; ".join(dict.fromkeys(said)))
         return False
     if done:
         messages.success(request, done)

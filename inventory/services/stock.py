@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from config.platform import audit, outbox
 from config.platform.actor import Actor
@@ -18,24 +18,14 @@ from config.platform.events import Event
 from inventory import selectors
 from inventory.errors import (
     ProductNotFound,
-    StockBelowHolds,
-    StockLevelExists,
     StockLevelNotFound,
     WarehouseNotFound,
 )
 from inventory.events import StockChanged
-from inventory.models import StockLevel, StockMovement, Variant, Warehouse
+from inventory.models import StockLevel, StockMovement, Warehouse
 from inventory.services.books import ACTIVE, Books, Level
 
 MOST_UNITS = 1_000_000_000
-
-# What a person may enter by hand, and which way it moves stock: sales are made by orders.
-_SIGNS: Mapping[str, tuple[int, ...]] = {
-    StockMovement.Type.PURCHASE: (1,),
-    StockMovement.Type.RETURN: (1,),
-    StockMovement.Type.DAMAGE: (-1,),
-    StockMovement.Type.ADJUSTMENT: (1, -1),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,94 +43,6 @@ class Counted:
 
     changed: int
     kept: tuple[str, ...]
-
-
-@transaction.atomic
-def adjust(
-    *,
-    actor: Actor,
-    stock_level_id: UUID,
-    quantity: int,
-    type: str = StockMovement.Type.ADJUSTMENT,
-    reference: str = "",
-    notes: str = "",
-    now: datetime,
-) -> StockLevel:
-    """
-    Change what lies on a shelf by a signed number of units, with one movement and an audit entry.
-
-    Units that arrive first fill what is owed beyond stock, oldest promise first. Locks the variant's stock.
-
-    :raises ValidationFailed: if the quantity is 0, out of range, or of the wrong sign for the type
-    :raises StockLevelNotFound: if the company has no such record
-    :raises StockBelowHolds: if fewer units are free than are taken away; nothing is written
-    """
-    _check_adjustment(quantity, type)
-    books = Books.open(
-        company_id=actor.company_id,
-        variants="IN (SELECT i.variant_id FROM inventory i WHERE i.id = %(level)s)",
-        holds=_OWED if quantity > 0 else "",
-        level=stock_level_id,
-        now=now,
-    )
-    level = books.levels.get(stock_level_id)
-    if level is None:
-        raise StockLevelNotFound
-    before = _figures(level)
-    if level.available + quantity < 0:
-        raise StockBelowHolds(
-            f"{level.available} of {level.sku} are free, {level.reserved} are promised.",
-            extra={"sku": level.sku, "available": level.available, "reserved": level.reserved},
-        )
-    if level.total + quantity > MOST_UNITS:
-        raise _refused("quantity", "max_value", f"A shelf holds at most {MOST_UNITS} units.")
-    level.available += quantity
-    books.move(level, type, quantity, actor=actor, now=now, reference=reference, notes=notes)
-    fill_backorders(books, level, actor=actor, now=now)
-    audit.record(
-        actor=actor,
-        action="stock.adjusted",
-        object_type="stock_level",
-        object_id=level.id,
-        before=before,
-        after=_figures(level),
-        reason=" · ".join(part for part in (str(type), reference, notes) if part),
-        now=now,
-    )
-    _write(books, {level.variant_id}, actor=actor, now=now)
-    return selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id)
-
-
-def receive(
-    *,
-    actor: Actor,
-    stock_level_id: UUID,
-    quantity: int,
-    reference: str = "",
-    notes: str = "",
-    now: datetime,
-) -> StockLevel:
-    """
-    Put goods that were bought on the shelf: `adjust` with a PURCHASE movement.
-
-    :raises ValidationFailed: if the quantity is not at least 1
-    :raises StockLevelNotFound: if the company has no such record
-    """
-    return adjust(
-        actor=actor,
-        stock_level_id=stock_level_id,
-        quantity=quantity,
-        type=StockMovement.Type.PURCHASE,
-        reference=reference,
-        notes=notes,
-        now=now,
-    )
-
-
-_OWED = """
-    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED') AND r.stock_level_id = %(level)s
-    ORDER BY r.id
-"""
 
 
 def fill_backorders(books: Books, level: Level, *, actor: Actor, now: datetime) -> None:
@@ -192,7 +94,7 @@ def count_stock(
         return Counted(0, ())
     for count in counts:
         if not 0 <= count.quantity <= MOST_UNITS:
-            raise _refused("quantity", "invalid", f"A count is a number from 0 to {MOST_UNITS}.")
+            raise refused("quantity", "invalid", f"A count is a number from 0 to {MOST_UNITS}.")
     warehouses = warehouses_by_code(
         company_id=actor.company_id, codes={count.warehouse for count in counts}
     )
@@ -227,7 +129,7 @@ def count_stock(
         )
         fill_backorders(books, level, actor=actor, now=now)
         moved.append(level)
-    _write(books, {level.variant_id for level in moved}, actor=actor, now=now)
+    write_books(books, {level.variant_id for level in moved}, actor=actor, now=now)
     return Counted(len(moved), tuple(kept))
 
 
@@ -268,71 +170,6 @@ def add_missing_levels(
 
 
 @transaction.atomic
-def create_stock_level(
-    *,
-    actor: Actor,
-    variant_id: UUID,
-    warehouse: str = "",
-    available: int = 0,
-    reorder_level: int | None = None,
-    reorder_quantity: int | None = None,
-    backorder_limit: int | None = None,
-    reference: str = "",
-    notes: str = "",
-    now: datetime,
-) -> StockLevel:
-    """
-    Open a stock record for a variant in a warehouse (the default one without a code), with what lies there.
-
-    :raises ProductNotFound: if the company has no such variant
-    :raises WarehouseNotFound: if the code names no warehouse
-    :raises StockLevelExists: if there is one already
-    :raises ValidationFailed: if a number is out of range
-    """
-    _check_figures(
-        available=available,
-        reorder_level=reorder_level,
-        reorder_quantity=reorder_quantity,
-        backorder_limit=backorder_limit,
-    )
-    if not Variant.objects.filter(id=variant_id, company_id=actor.company_id).exists():
-        raise ProductNotFound
-    place = warehouses_by_code(company_id=actor.company_id, codes={warehouse})[warehouse]
-    if StockLevel.objects.filter(variant_id=variant_id, warehouse=place).exists():
-        raise StockLevelExists
-    try:
-        with transaction.atomic():
-            level = StockLevel.objects.create(
-                company_id=actor.company_id,
-                variant_id=variant_id,
-                warehouse=place,
-                reorder_level=settings.DEFAULT_REORDER_LEVEL
-                if reorder_level is None
-                else reorder_level,
-                reorder_quantity=(
-                    settings.DEFAULT_REORDER_QUANTITY
-                    if reorder_quantity is None
-                    else reorder_quantity
-                ),
-                backorder_limit=backorder_limit,
-                is_low=True,
-            )
-    except IntegrityError:
-        raise StockLevelExists from None
-    if available:
-        return adjust(
-            actor=actor,
-            stock_level_id=level.id,
-            quantity=available,
-            type=StockMovement.Type.PURCHASE,
-            reference=reference,
-            notes=notes or "opening stock",
-            now=now,
-        )
-    return selectors.find_stock_level(actor=actor, stock_level_id=level.id)
-
-
-@transaction.atomic
 def update_stock_level(
     *,
     actor: Actor,
@@ -351,7 +188,7 @@ def update_stock_level(
     :raises StockLevelNotFound: if the company has no such record
     :raises ValidationFailed: if a number is out of range, or more is owed already than the limit
     """
-    _check_figures(
+    check_figures(
         reorder_level=reorder_level,
         reorder_quantity=reorder_quantity,
         backorder_limit=backorder_limit,
@@ -366,7 +203,7 @@ def update_stock_level(
     names = ("reorder_level", "reorder_quantity", "backorder_limit")
     before = {name: getattr(level, name) for name in names}
     if backorder_limit is not None and backorder_limit < level.backordered:
-        raise _refused("backorderLimit", "min_value", f"{level.backordered} are owed already.")
+        raise refused("backorderLimit", "min_value", f"{level.backordered} are owed already.")
     for name, value in (
         ("reorder_level", reorder_level),
         ("reorder_quantity", reorder_quantity),
@@ -462,7 +299,7 @@ def upsert_warehouse(
 # --- parts ------------------------------------------------------------------------------------
 
 
-def _write(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime) -> None:
+def write_books(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime) -> None:
     """Write the books and announce the availability of these variants, whether or not it became or was zero."""
     events: list[Event] = [
         event
@@ -473,30 +310,7 @@ def _write(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime)
     outbox.publish(*events, actor=actor, now=now)
 
 
-def _figures(level: Level) -> dict[str, int]:
-    return {
-        "available": level.available,
-        "reserved": level.reserved,
-        "total": level.total,
-        "backordered": level.backordered,
-    }
-
-
-def _check_adjustment(quantity: int, type: str) -> None:
-    signs = _SIGNS.get(type)
-    if signs is None:
-        raise _refused("type", "invalid_choice", f"{type} is not entered by hand.")
-    if not quantity or abs(quantity) > MOST_UNITS:
-        raise _refused("quantity", "invalid", f"A number other than 0, up to {MOST_UNITS}.")
-    if (1 if quantity > 0 else -1) not in signs:
-        raise _refused(
-            "quantity",
-            "invalid",
-            f"{type} needs a {'positive' if signs[0] > 0 else 'negative'} number.",
-        )
-
-
-def _check_figures(**figures: int | None) -> None:
+def check_figures(**figures: int | None) -> None:
     errors = [
         FieldError(_camel(name), "invalid", f"A number from 0 to {MOST_UNITS}.")
         for name, value in figures.items()
@@ -511,5 +325,5 @@ def _camel(name: str) -> str:
     return head + "".join(part.title() for part in tail)
 
 
-def _refused(field: str, code: str, message: str) -> ValidationFailed:
+def refused(field: str, code: str, message: str) -> ValidationFailed:
     return ValidationFailed(message, errors=[FieldError(field, code, message)])
