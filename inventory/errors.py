@@ -124,3 +124,23 @@ class WarehouseNotFound(ApplicationError):
     http_status = 404
     title = "No such warehouse"
     message = "There is no such warehouse."
+
+
+class CountsRefused(ApplicationError):
+    """Counts of many shelves of which some cannot be true; `errors` names each by row and column."""
+
+    code = "COUNTS_REFUSED"
+    http_status = 409
+    title = "Some counts cannot be applied"
+    message = "Some counts cannot be applied."
+    advice = "Correct the rows listed under errors, or leave them out."
+
+
+class PreviewOutdated(ApplicationError):
+    """The shop changed between the look at an import and its application."""
+
+    code = "PREVIEW_OUTDATED"
+    http_status = 409
+    title = "The shop changed meanwhile"
+    message = "The shop changed since this was shown, so it would do something else now."
+    advice = "Look at what it would do now, then apply that."

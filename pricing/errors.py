@@ -76,11 +76,3 @@ class ShippingRuleNotFound(ApplicationError):
     http_status = 404
     title = "No such shipping rule"
     message = "There is no such shipping rule."
-
-
-class ImportUnreadable(ApplicationError):
-    """A file that cannot be imported at all; nothing was written."""
-
-    code = "IMPORT_UNREADABLE"
-    title = "The file cannot be read"
-    message = "The file cannot be read."

@@ -59,6 +59,14 @@ class MalformedRequest(ApplicationError):
     advice = "Send one well-formed JSON document."
 
 
+class ImportUnreadable(ApplicationError):
+    """A file that cannot be imported at all; nothing was written."""
+
+    code = "IMPORT_UNREADABLE"
+    title = "The file cannot be read"
+    message = "The file cannot be read."
+
+
 class BodyTooLarge(ApplicationError):
     code = "BODY_TOO_LARGE"
     http_status = 413

@@ -13,6 +13,15 @@ from inventory.services.catalogue import (
     upsert_bundle,
     upsert_categories,
 )
+from inventory.services.counts import (
+    CountChange,
+    CountOutcome,
+    CountRow,
+    Problem,
+    apply_counts,
+    preview_counts,
+    refusal_of,
+)
 from inventory.services.demands import (
     Demand,
     HoldLimits,
@@ -71,11 +80,21 @@ from inventory.services.stock import (
     update_stock_level,
     upsert_warehouse,
 )
+from inventory.services.stockfile import (
+    CountFile,
+    read_counts,
+    shelves_to_count,
+    write_counting_list,
+)
 from inventory.services.work import Figures, ShelfChange, ShelfCount, ShelfUnits
 
 __all__ = [
     "BundleDraft",
     "CategoryDraft",
+    "CountChange",
+    "CountFile",
+    "CountOutcome",
+    "CountRow",
     "Counted",
     "DeliveryLine",
     "Demand",
@@ -83,6 +102,7 @@ __all__ = [
     "Hold",
     "HoldLimits",
     "ImageDraft",
+    "Problem",
     "ProductDraft",
     "ShelfChange",
     "ShelfCount",
@@ -94,6 +114,7 @@ __all__ = [
     "adjust",
     "adjust_shelves",
     "announce_edit",
+    "apply_counts",
     "assign",
     "confirm",
     "count_shelves",
@@ -104,10 +125,13 @@ __all__ = [
     "extend",
     "free_slug",
     "move_holds",
+    "preview_counts",
     "reacquire",
+    "read_counts",
     "receive",
     "receive_delivery",
     "refusal",
+    "refusal_of",
     "relate",
     "release",
     "release_all",
@@ -120,6 +144,7 @@ __all__ = [
     "reserve_directly",
     "restock",
     "sanitise",
+    "shelves_to_count",
     "transfer",
     "update_product",
     "update_stock_level",
@@ -128,5 +153,6 @@ __all__ = [
     "upsert_product",
     "upsert_products",
     "upsert_warehouse",
+    "write_counting_list",
     "write_off",
 ]

@@ -15,6 +15,7 @@ from django.utils.text import slugify
 
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
+from config.platform.sheets import Source
 from inventory import services as inventory
 from inventory.models import StockMovement, Variant
 from pricing.errors import CurrencyUnknown
@@ -67,23 +68,24 @@ def import_products(
     import that is broken off can be run again from the start. Running it again changes nothing. Stock is what was
     counted in the default warehouse: one movement for each quantity that changes.
 
-    :raises ImportUnreadable: if a file is missing, not UTF-8 or lacks columns; nothing is written
+    :raises ImportUnreadable: if a file is missing, no text or lacks columns; nothing is written
     :raises CurrencyUnknown: if we know no such currency
     """
     if currency not in EXPONENTS:
         raise CurrencyUnknown()
-    size = sum([shopify.check_readable(path) for path in paths])
+    files = [shopify.inspect(Source.at(path)) for path in paths]
+    size = sum(sheet.size for sheet in files)
     report = ImportReport(files=[str(path) for path in paths])
     writer = _Writer(actor, currency, now, report)
     done = 0
-    for path in paths:
+    for sheet in files:
         at = 0
-        for batch in _batches(shopify.read_products(path, currency=currency)):
+        for batch in _batches(shopify.read_products(sheet, currency=currency)):
             writer.write([product for product, _ in batch])
             at = batch[-1][1]
             if on_progress:
                 on_progress(done + at, size, writer.products)
-        done += path.stat().st_size
+        done += sheet.size
     if on_progress:
         on_progress(size, size, writer.products)
     report.counts["stock_movements"] = StockMovement.objects.filter(

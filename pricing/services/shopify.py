@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from pathlib import Path
-from typing import TextIO
 
 from django.utils.text import slugify
 
+from config.platform import sheets
+from config.platform.sheets import Sheet, Source
 from inventory.models import Product, Variant
 from inventory.services import ImageDraft, ProductDraft, VariantDraft
-from pricing.errors import ImportUnreadable
 from pricing.money import parse_amount
 from pricing.services.prices import HIGHEST
 
@@ -30,7 +27,6 @@ REQUIRED = (
     "Variant Inventory Qty",
     "Variant Price",
 )
-LARGEST_FIELD = 2_000_000
 MOST_UNITS = 10_000_000
 _SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
 _WHOLE = re.compile(r"-?[0-9]{1,12}(\.0+)?", re.ASCII)
@@ -74,99 +70,42 @@ class ReadProduct:
     warnings: list[Note] = field(default_factory=list)
 
 
-def check_readable(path: Path) -> int:
+def inspect(source: Source) -> Sheet:
     """
-    Return the size of a file in bytes, after reading it once from end to end.
+    Return how a file has to be read, after reading it once from end to end.
 
     Before anything is written it must be clear that all of it is text, and that it has the columns we need.
 
-    :raises ImportUnreadable: if the file is missing, is not UTF-8 or lacks columns
+    :raises ImportUnreadable: if the file is missing, no text, of mixed encodings, or lacks columns
     """
-    if not path.is_file():
-        raise ImportUnreadable(f"There is no file {path}.")
-    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    at = 0
-    try:
-        with path.open("rb") as content:
-            while chunk := content.read(1 << 20):
-                decode(chunk)
-                at += len(chunk)
-            decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise ImportUnreadable(
-            f"{path.name} is not UTF-8 (near byte {at + error.start}). Save it as “CSV UTF-8” and try again."
-        ) from None
-    except OSError as error:
-        raise ImportUnreadable(f"{path} cannot be read: {error.strerror}.") from None
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        csv.field_size_limit(LARGEST_FIELD)
-        try:
-            columns = next(csv.reader(text), [])
-        except csv.Error as error:
-            raise ImportUnreadable(f"{path.name} is not a CSV file: {error}.") from None
-    missing = [name for name in REQUIRED if name not in (column.strip() for column in columns)]
-    if missing:
-        raise ImportUnreadable(
-            f"{path.name} is not a product export of Shopify: it lacks {', '.join(missing)}."
-        )
-    return at
+    return sheets.inspect(source, required=REQUIRED)
 
 
-def read_products(path: Path, *, currency: str) -> Iterator[tuple[ReadProduct, int]]:
+def read_products(sheet: Sheet, *, currency: str) -> Iterator[tuple[ReadProduct, int]]:
     """
     Yield the products of a file as their rows pass by, each with the position in bytes reached so far.
 
     Rows of one product stand together. A row that no product can be found for is yielded as a product without a
     draft. Reading holds one product in memory at a time.
     """
-    with path.open("rb") as raw, codecs.getreader("utf-8-sig")(raw) as text:
-        rows: list[tuple[int, dict[str, str]]] = []
-        for line, row, problem in _rows(text):
-            if problem:
-                yield _broken(path.name, line, problem), raw.tell()
-                continue
-            handle = row["Handle"]
-            if rows and handle != rows[0][1]["Handle"]:
-                yield _product(path.name, rows, currency), raw.tell()
-                rows = []
-            if handle:
-                rows.append((line, row))
-            elif any(row.values()):
-                yield _broken(path.name, line, "This row has no handle."), raw.tell()
-        if rows:
-            yield _product(path.name, rows, currency), raw.tell()
-
-
-def _rows(text: TextIO | codecs.StreamReader) -> Iterator[tuple[int, dict[str, str], str]]:
-    """Yield (line on which the row begins, row, what is wrong with it as a row)."""
-    csv.field_size_limit(LARGEST_FIELD)
-    reader = csv.reader(text, strict=False)
-    columns = [column.strip() for column in next(reader, [])]
-    before = reader.line_num
-    while True:
-        line = before + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            before = reader.line_num
-            yield line, {}, f"This row cannot be read: {error}."
+    file = sheet.source.name
+    rows: list[tuple[int, dict[str, str]]] = []
+    reached = 0
+    for record in sheets.read(sheet):
+        reached = record.reached
+        handle = record.cells.get("Handle", "")
+        if record.problem:
+            yield _broken(file, record.line, f"{handle or 'row'}: {record.problem}"), reached
             continue
-        before = reader.line_num
-        if not values:
-            continue
-        if len(values) > len(columns) and any(values[len(columns) :]):
-            row = dict(zip(columns, values, strict=False))
-            handle = row.get("Handle", "").strip() or "row"
-            yield (
-                line,
-                row,
-                f"{handle}: this row has {len(values)} values for {len(columns)} columns.",
-            )
-            continue
-        padded = values + [""] * (len(columns) - len(values))
-        yield line, {name: value.strip() for name, value in zip(columns, padded, strict=False)}, ""
+        if rows and handle != rows[0][1]["Handle"]:
+            yield _product(file, rows, currency), reached
+            rows = []
+        if handle:
+            rows.append((record.line, record.cells))
+        elif any(record.cells.values()):
+            yield _broken(file, record.line, "This row has no handle."), reached
+    if rows:
+        yield _product(file, rows, currency), reached
 
 
 def _broken(file: str, line: int, message: str) -> ReadProduct:

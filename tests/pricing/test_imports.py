@@ -13,9 +13,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from config.platform.actor import Actor
+from config.platform.errors import ImportUnreadable
 from inventory.models import Company, Product, StockLevel, StockMovement, Variant
 from pricing import services
-from pricing.errors import CurrencyUnknown, ImportUnreadable
+from pricing.errors import CurrencyUnknown
 from pricing.models import Price, PriceChange
 from pricing.services import ImportReport
 from tests import factories
@@ -260,11 +261,12 @@ def test_a_sku_repeated_many_times_is_numbered_on_and_on(
     ("content", "message"),
     [
         (None, "no file"),
-        (b"", "lacks Handle, Title"),
+        (b"", "is empty"),
         (b"Handle,Title\nx,y\n", "lacks Option1 Name"),
-        ("Handle;Title\nGröße;x\n".encode("latin-1"), "not UTF-8"),
-        (b"\xff\xfe" + "Handle,Title".encode("utf-16-le"), "not UTF-8"),
-        (b"PK\x03\x04\x00\x00\x80\x81", "not UTF-8"),
+        ("Handle;Title\nGröße;x\n".encode("latin-1"), "lacks Option1 Name"),
+        (b"\xff\xfe" + "Handle,Title".encode("utf-16-le"), "lacks Option1 Name"),
+        (b"Handle,Title\n\x81,x\n", "not UTF-8"),
+        (b"PK\x03\x04\x00\x00\x80\x81", "workbook"),
     ],
 )
 def test_a_file_that_is_no_export_is_refused_before_anything_is_written(
