@@ -11,6 +11,7 @@ from inventory.models import StockLevel, StockMovement
 from inventory.selectors import SHOWN_AT_MOST
 
 MOST_UNITS = 1_000_000_000
+MOST_LINES = 500
 
 
 class StockRecordInput(Input):
@@ -56,6 +57,52 @@ class AdjustmentInput(Input):
     notes = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
+class PaperInput(Input):
+    """By which paper, and why."""
+
+    reference = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    notes = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class ReceiptInput(PaperInput):
+    """Units that were bought."""
+
+    quantity = serializers.IntegerField(min_value=1, max_value=MOST_UNITS)
+
+
+class TransferInput(PaperInput):
+    """Free units, and the code of the warehouse they go to."""
+
+    quantity = serializers.IntegerField(min_value=1, max_value=MOST_UNITS)
+    warehouse = serializers.CharField(max_length=40)
+
+
+class DamageInput(PaperInput):
+    """Units that are lost. `releaseHolds` gives up what carts hold, never what belongs to an order."""
+
+    quantity = serializers.IntegerField(min_value=1, max_value=MOST_UNITS)
+    release_holds = serializers.BooleanField(default=False)
+
+
+class CountInput(PaperInput):
+    """What lies there, held units among it. `seen` is the total when the counting began."""
+
+    quantity = serializers.IntegerField(min_value=0, max_value=MOST_UNITS)
+    seen = serializers.IntegerField(min_value=0, max_value=MOST_UNITS, required=False)
+
+
+class DeliveryLineInput(Input):
+    sku = serializers.CharField(max_length=255)
+    quantity = serializers.IntegerField(min_value=1, max_value=MOST_UNITS)
+
+
+class DeliveryInput(PaperInput):
+    """What came with one delivery; without a warehouse it goes to the default one."""
+
+    warehouse = serializers.CharField(max_length=40, required=False, default="")
+    lines = DeliveryLineInput(many=True, allow_empty=False, max_length=MOST_LINES)
+
+
 class StockItemInput(Input):
     sku = serializers.CharField(max_length=255, required=False)
     variant_id = serializers.UUIDField(required=False)
@@ -95,6 +142,34 @@ class StockRecordOutput(Output):
     reorder_quantity = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
+
+
+class TransferOutput(Output):
+    """Both records, as they are afterwards."""
+
+    source_record = StockRecordOutput()
+    target_record = StockRecordOutput()
+
+
+class FiguresOutput(Output):
+    available = serializers.IntegerField()
+    reserved = serializers.IntegerField()
+    total = serializers.IntegerField()
+    backordered = serializers.IntegerField()
+
+
+class ShelfChangeOutput(Output):
+    """What was done to one record."""
+
+    stock_level_id = serializers.UUIDField()
+    sku = serializers.CharField()
+    warehouse = serializers.CharField()
+    before = FiguresOutput()
+    after = FiguresOutput()
+
+
+class DeliveryOutput(Output):
+    results = ShelfChangeOutput(many=True)
 
 
 class PublicStockRecordOutput(Output):
@@ -194,13 +269,22 @@ class AnalyticsQuery(Input):
 
 
 class AnalyticsOutput(Output):
+    """How stock moved; the window is the last `days`. Percentages are whole."""
+
     days = serializers.IntegerField()
-    units_on_shelf = serializers.IntegerField()
-    units_reserved = serializers.IntegerField()
-    units_owed = serializers.IntegerField()
-    units_sold = serializers.IntegerField()
-    units_returned = serializers.IntegerField()
-    reserved_percent = serializers.IntegerField()
-    expired_hold_percent = serializers.IntegerField()
-    turnover_percent = serializers.IntegerField()
-    days_of_cover = serializers.IntegerField(allow_null=True)
+    units_on_shelf = serializers.IntegerField(help_text="Units lying in all warehouses now.")
+    units_reserved = serializers.IntegerField(help_text="Of these, held for carts and orders.")
+    units_owed = serializers.IntegerField(help_text="Units sold beyond stock.")
+    units_sold = serializers.IntegerField(help_text="Units of SALE movements in the window.")
+    units_returned = serializers.IntegerField(help_text="Units of RETURN movements in the window.")
+    reserved_percent = serializers.IntegerField(help_text="unitsReserved / unitsOnShelf.")
+    expired_hold_percent = serializers.IntegerField(
+        help_text="Of the holds that began in the window and have ended, how many ran out."
+    )
+    turnover_percent = serializers.IntegerField(
+        help_text="unitsSold / average of the stock at both ends of the window; 100 is sold once over."
+    )
+    days_of_cover = serializers.IntegerField(
+        allow_null=True,
+        help_text="unitsOnShelf / (unitsSold / days), whole days; null where nothing sold.",
+    )

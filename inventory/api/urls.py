@@ -12,6 +12,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.StockViewSet.as_view({"get": "retrieve", "put": "update", "patch": "update"}),
     ),
     path("inventory/<uuid:stock_level_id>/adjust", views.StockViewSet.as_view({"post": "adjust"})),
+    path("inventory/receive", views.StockViewSet.as_view({"post": "receive_delivery"})),
+    path(
+        "inventory/<uuid:stock_level_id>/receive", views.StockViewSet.as_view({"post": "receive"})
+    ),
+    path(
+        "inventory/<uuid:stock_level_id>/transfer", views.StockViewSet.as_view({"post": "transfer"})
+    ),
+    path("inventory/<uuid:stock_level_id>/count", views.StockViewSet.as_view({"post": "count"})),
+    path("inventory/<uuid:stock_level_id>/damage", views.StockViewSet.as_view({"post": "damage"})),
     path(
         "inventory/<uuid:stock_level_id>/transactions",
         views.StockViewSet.as_view({"get": "transactions"}),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,11 +16,15 @@ from config.platform.http import Anyone, ApiView, ApiViewSet, SignedIn, Staff, a
 from inventory import selectors, services
 from inventory.api import serializers
 from inventory.models import Category, Product
-from inventory.services import HoldLimits
+from inventory.services import DeliveryLine, HoldLimits, ShelfCount, ShelfUnits
 
 
 def _record(level: Any) -> Any:
     return serializers.StockRecordOutput(level).data
+
+
+def _sent(body: dict[str, Any]) -> OpenApiExample:
+    return OpenApiExample("request", value=body, request_only=True)
 
 
 @extend_schema(tags=["inventory"])
@@ -81,6 +85,109 @@ class StockViewSet(ApiViewSet):
             **given,
         )
         return Response(_record(level))
+
+    @extend_schema(
+        request=serializers.ReceiptInput,
+        responses=serializers.StockRecordOutput,
+        examples=[_sent({"quantity": 24, "reference": "PO-2026-118"})],
+    )
+    def receive(self, request: Request, stock_level_id: UUID) -> Response:
+        """Put units that were bought on the shelf; what is owed is filled first."""
+        level = services.receive(
+            actor=actor_of(request),
+            stock_level_id=stock_level_id,
+            now=timezone.now(),
+            **serializers.ReceiptInput.read(request),
+        )
+        return Response(_record(level))
+
+    @extend_schema(
+        request=serializers.DeliveryInput,
+        responses=serializers.DeliveryOutput,
+        examples=[
+            _sent(
+                {
+                    "warehouse": "MAIN",
+                    "reference": "PO-2026-118",
+                    "lines": [{"sku": "MUG-BONE", "quantity": 24}, {"sku": "CAP", "quantity": 6}],
+                }
+            )
+        ],
+    )
+    def receive_delivery(self, request: Request) -> Response:
+        """Put a whole delivery on the shelves, every line or none; an unknown SKU is named by its line."""
+        given = serializers.DeliveryInput.read(request)
+        lines = [DeliveryLine(line["sku"], line["quantity"]) for line in given.pop("lines")]
+        changes = services.receive_delivery(
+            actor=actor_of(request), lines=lines, now=timezone.now(), **given
+        )
+        return Response(serializers.DeliveryOutput({"results": changes}).data)
+
+    @extend_schema(
+        request=serializers.TransferInput,
+        responses=serializers.TransferOutput,
+        examples=[_sent({"quantity": 6, "warehouse": "EAST", "reference": "VAN-7"})],
+    )
+    def transfer(self, request: Request, stock_level_id: UUID) -> Response:
+        """Move free units to another warehouse; more than are free: 409 `STOCK_BELOW_HOLDS`."""
+        given = serializers.TransferInput.read(request)
+        actor = actor_of(request)
+        source, target = services.transfer(
+            actor=actor,
+            lines=[ShelfUnits(stock_level_id, given.pop("quantity"))],
+            now=timezone.now(),
+            **given,
+        )
+        records = selectors.stock_levels(actor=actor).in_bulk(
+            [source.stock_level_id, target.stock_level_id]
+        )
+        body = {
+            "source_record": records[source.stock_level_id],
+            "target_record": records[target.stock_level_id],
+        }
+        return Response(serializers.TransferOutput(body).data)
+
+    @extend_schema(
+        request=serializers.CountInput,
+        responses=serializers.StockRecordOutput,
+        examples=[_sent({"quantity": 37, "seen": 42, "notes": "spring count"})],
+    )
+    def count(self, request: Request, stock_level_id: UUID) -> Response:
+        """
+        Set the shelf to what was counted, held units among it.
+
+        Below what is held: 409 `STOCK_BELOW_HOLDS`. Another total than `seen` by now: 409 `STOCK_CHANGED`.
+        """
+        given = serializers.CountInput.read(request)
+        actor = actor_of(request)
+        count = ShelfCount(stock_level_id, given.pop("quantity"), given.pop("seen", None))
+        services.count_shelves(actor=actor, counts=[count], now=timezone.now(), **given)
+        return Response(
+            _record(selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id))
+        )
+
+    @extend_schema(
+        request=serializers.DamageInput,
+        responses=serializers.StockRecordOutput,
+        examples=[_sent({"quantity": 2, "notes": "fell off the pallet"})],
+    )
+    def damage(self, request: Request, stock_level_id: UUID) -> Response:
+        """
+        Write units off; free ones only, unless `releaseHolds` gives up what carts hold.
+
+        Not enough: 409 `STOCK_BELOW_HOLDS`, with the holds in the way under `extra.holds`.
+        """
+        given = serializers.DamageInput.read(request)
+        actor = actor_of(request)
+        services.write_off(
+            actor=actor,
+            lines=[ShelfUnits(stock_level_id, given.pop("quantity"))],
+            now=timezone.now(),
+            **given,
+        )
+        return Response(
+            _record(selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id))
+        )
 
     @extend_schema(responses=serializers.MovementOutput(many=True))
     def transactions(self, request: Request, stock_level_id: UUID) -> Response:

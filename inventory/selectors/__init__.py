@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import (
-    Count,
     Exists,
     F,
     IntegerField,
@@ -47,6 +46,30 @@ from inventory.models import (
     StockMovement,
     Variant,
     Warehouse,
+)
+from inventory.selectors.analytics import (
+    COVER_BANDS as COVER_BANDS,
+)
+from inventory.selectors.analytics import (
+    shelves_of_cover as shelves_of_cover,
+)
+from inventory.selectors.analytics import (
+    sold_units as sold_units,
+)
+from inventory.selectors.analytics import (
+    stock_analytics as stock_analytics,
+)
+from inventory.selectors.analytics import (
+    stock_overview as stock_overview,
+)
+from inventory.selectors.timelines import (
+    daily_totals as daily_totals,
+)
+from inventory.selectors.timelines import (
+    orders_of_movements as orders_of_movements,
+)
+from inventory.selectors.timelines import (
+    sku_movements as sku_movements,
 )
 
 # Customers see at most this many units, so that stock cannot be scraped (api.md §3).
@@ -636,63 +659,6 @@ def default_warehouse(*, company_id: UUID) -> Warehouse | None:
         .order_by("-is_default", "-is_active", "priority", "code")
         .first()
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StockAnalytics:
-    """
-    How stock moved in the last `days` (INV-19). Rates are whole percent; `days_of_cover` is None where nothing sold.
-    """
-
-    days: int
-    units_on_shelf: int
-    units_reserved: int
-    units_owed: int
-    units_sold: int
-    units_returned: int
-    reserved_percent: int
-    expired_hold_percent: int
-    turnover_percent: int
-    days_of_cover: int | None
-
-
-def stock_analytics(*, actor: Actor, now: datetime, days: int = 30) -> StockAnalytics:
-    """Return turnover, reserved share, expired-hold rate and days of cover over the last `days`: three statements."""
-    since = now - timedelta(days=days)
-    shelves = StockLevel.objects.filter(company_id=actor.company_id).aggregate(
-        total=Coalesce(Sum("total"), 0),
-        reserved=Coalesce(Sum("reserved"), 0),
-        owed=Coalesce(Sum("backordered"), 0),
-    )
-    moved = StockMovement.objects.filter(
-        company_id=actor.company_id, created_at__gte=since, created_at__lt=now
-    ).aggregate(
-        sold=Coalesce(-Sum("quantity", filter=Q(type=StockMovement.Type.SALE)), 0),
-        returned=Coalesce(Sum("quantity", filter=Q(type=StockMovement.Type.RETURN)), 0),
-    )
-    ended = Reservation.objects.filter(
-        company_id=actor.company_id, updated_at__gte=since, updated_at__lt=now
-    ).aggregate(
-        all=Count("id", filter=~Q(status=Reservation.Status.ACTIVE)),
-        expired=Count("id", filter=Q(status=Reservation.Status.EXPIRED)),
-    )
-    total, sold = shelves["total"], moved["sold"]
-    return StockAnalytics(
-        days=days,
-        units_on_shelf=total,
-        units_reserved=shelves["reserved"],
-        units_owed=shelves["owed"],
-        units_sold=sold,
-        units_returned=moved["returned"],
-        reserved_percent=_percent(shelves["reserved"], total),
-        expired_hold_percent=_percent(ended["expired"], ended["all"]),
-        turnover_percent=_percent(sold, total + sold),
-        days_of_cover=total * days // sold if sold else None,
-    )
-
-
-def _percent(part: int, whole: int) -> int:
-    return round(100 * part / whole) if whole else 0
 
 
 @dataclass(frozen=True, slots=True)
