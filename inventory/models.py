@@ -429,6 +429,26 @@ class Reservation(models.Model):
         return f"{self.quantity} × {self.variant}"
 
 
+class HoldGate(models.Model):
+    """
+    What is locked while one customer's or one address' held units are counted and raised.
+
+    Rows come into being when they are first passed, at most `inventory.services.holds.GATES` of them, and mean nothing
+    besides: where one is missing it is made.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    passed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "hold_gates"
+        verbose_name = _("hold gate")
+        verbose_name_plural = _("hold gates")
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class StockMovement(models.Model):
     """One change of `StockLevel.total`; the sum of a level's movements is its total. Append-only."""
 

@@ -208,6 +208,7 @@ class Books:
         variants: str = "= ANY(%(variant_ids)s)",
         holds: str = "",
         reclaim: bool = False,
+        before: Sequence[str] = (),
         reads: Sequence[str] = (),
         now: datetime,
         **values: Any,
@@ -216,10 +217,11 @@ class Books:
         Lock the stock of `variants` in key order and read the reservations matching `holds`: one round trip.
 
         `variants` and `holds` are SQL conditions over the named `values`. With `reclaim`, other holds on these rows whose time
-        is over are read too. Take cart, order and coupon locks before calling.
+        is over are read too. What `before` and `reads` select comes in `extra`; the first of them run ahead of the lock,
+        so that nobody waits for them. Take cart, order and coupon locks before calling.
         """
         several = flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES")
-        statements = [_LOCK.format(variants=variants)]
+        statements = [*before, _LOCK.format(variants=variants)]
         if holds:
             statements.append(_HOLDS.format(where=holds))
         if reclaim:
@@ -231,6 +233,7 @@ class Books:
             results.append(cursor.fetchall())
             while cursor.nextset():
                 results.append(cursor.fetchall())
+        extra, results = results[: len(before)], results[len(before) :]
         levels = {}
         for row in results.pop(0):
             level = Level(
@@ -253,7 +256,10 @@ class Books:
         own = _read_holds(results.pop(0), levels) if holds else {}
         overdue = _read_holds(results.pop(0), levels) if reclaim else {}
         return cls(
-            levels, own, {key: held for key, held in overdue.items() if key not in own}, results
+            levels,
+            own,
+            {key: held for key, held in overdue.items() if key not in own},
+            extra + results,
         )
 
     def of_variant(self, variant_id: UUID) -> list[Level]:
