@@ -314,6 +314,10 @@ class StockLevel(models.Model):
         db_table = "inventory"
         verbose_name = _("stock level")
         verbose_name_plural = _("stock levels")
+        permissions = [
+            # apart from `change`, which is about reorder figures: somebody may count and edit nothing
+            ("operate_stock", _("Can adjust, count, receive, move and write off stock")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["variant", "warehouse"], name="stock_once"),
             models.CheckConstraint(

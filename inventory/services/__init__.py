@@ -55,6 +55,7 @@ from inventory.services.products import (
     upsert_product,
     upsert_products,
 )
+from inventory.services.releases import release_holds
 from inventory.services.sales import (
     assign,
     confirm,
@@ -139,6 +140,7 @@ __all__ = [
     "release_directly",
     "release_expired",
     "release_hold",
+    "release_holds",
     "release_order",
     "reserve",
     "reserve_directly",

@@ -492,3 +492,50 @@ def test_a_preview_is_the_deed_taken_back(staff: Actor, now: datetime) -> None:
 
     assert change.difference == -3
     assert (snapshot(), AuditEntry.objects.count(), OutboxEvent.objects.count()) == before
+
+
+# --- letting go -------------------------------------------------------------------------------
+
+
+def test_staff_let_holds_go_with_a_reason_that_stays(
+    staff: Actor, actor_guest: Actor, now: datetime
+) -> None:
+    variant = make_variant(available=9, sku="MUG")
+    lines = [hold(actor_guest, variant, units, now) for units in (2, 3, 1)]
+    ids = dict(Reservation.objects.values_list("line_id", "id"))
+    chosen = [ids[lines[0]], ids[lines[1]], new_id()]
+
+    released = inventory.release_holds(
+        actor=staff, reservation_ids=chosen, reason="display piece", now=now
+    )
+    again = inventory.release_holds(actor=staff, reservation_ids=chosen, now=now)
+
+    assert (released, again) == (2, 0)
+    assert figures(shelf(variant)) == (8, 1, 9, 0)
+    entries = AuditEntry.objects.filter(action="hold.released")
+    assert {(entry.reason, entry.actor) for entry in entries} == {("display piece", staff.label)}
+    assert sorted(entry.before["quantity"] for entry in entries) == [2, 3]
+
+
+def test_holds_of_another_company_are_not_let_go(
+    staff: Actor, actor_guest: Actor, now: datetime
+) -> None:
+    other = make_company()
+    variant = make_variant(company=other, available=9)
+    level = shelf(variant)
+    level.available, level.reserved = 7, 2
+    level.save()
+    foreign = Reservation.objects.create(
+        company=other,
+        stock_level=level,
+        variant=variant,
+        line_id=new_id(),
+        holder="test",
+        quantity=2,
+        started_at=now,
+        expires_at=now + QUARTER,
+    )
+
+    assert inventory.release_holds(actor=staff, reservation_ids=[foreign.id], now=now) == 0
+    foreign.refresh_from_db()
+    assert foreign.status == "ACTIVE"
