@@ -71,9 +71,3 @@ class RefundExceedsPayment(ApplicationError):
     code = "REFUND_EXCEEDS_PAYMENT"
     title = "More than was paid"
     message = "The refund is more than what is left of the payment."
-
-
-class WebhookSignatureInvalid(ApplicationError):
-    code = "WEBHOOK_SIGNATURE_INVALID"
-    title = "The signature is wrong"
-    message = "The signature is missing, wrong or too old."

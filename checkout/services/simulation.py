@@ -8,12 +8,13 @@ from uuid import UUID
 
 from checkout import selectors
 from checkout.errors import PaymentNotFound
-from checkout.gateway import TestGateway, gateway_of, sign
+from checkout.gateway import TestGateway, gateway_of
 from checkout.models import Payment
 from checkout.services.inbox import drain_inbox, receive_webhook
 from checkout.services.settling import settle
 from config.platform.actor import Actor
 from config.platform.errors import InvalidTransition
+from config.platform.signatures import sign
 from inventory import services as inventory
 from orders.models import Order
 

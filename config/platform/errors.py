@@ -185,6 +185,12 @@ class UnsupportedMediaType(ApplicationError):
     message = "Send the body as application/json in UTF-8."
 
 
+class WebhookSignatureInvalid(ApplicationError):
+    code = "WEBHOOK_SIGNATURE_INVALID"
+    title = "The signature is wrong"
+    message = "The signature is missing, wrong or too old."
+
+
 def known_errors() -> list[type[ApplicationError]]:
     """Return one class per code, of every app that is loaded, by code."""
     found: dict[str, type[ApplicationError]] = {}
