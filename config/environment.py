@@ -58,6 +58,19 @@ def names(key: str, *, default: Sequence[str] = ()) -> list[str]:
     return [name.strip() for name in text(key).split(",") if name.strip()] or list(default)
 
 
+def secrets_by_name(key: str, *, length: int = 32) -> dict[str, list[str]]:
+    """Return secrets written as `name:secret`, separated by commas; a name may have several, while one is replaced."""
+    found: dict[str, list[str]] = {}
+    for entry in names(key):
+        name, _, value = entry.partition(":")
+        if not name or len(value) < length:
+            raise ImproperlyConfigured(
+                f"{key} needs name:secret with secrets of at least {length} characters; {HOW_TO_MAKE_ONE}"
+            )
+        found.setdefault(name, []).append(value)
+    return found
+
+
 # Where the embedded engines keep data, logs and sockets.
 VAR_DIR = Path(text("VAR_DIR", default=str(BASE_DIR / "var")))
 

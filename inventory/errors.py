@@ -144,3 +144,21 @@ class PreviewOutdated(ApplicationError):
     title = "The shop changed meanwhile"
     message = "The shop changed since this was shown, so it would do something else now."
     advice = "Look at what it would do now, then apply that."
+
+
+class SourceClosed(ApplicationError):
+    """No such outside system, or it has no secret here: the same answer for both."""
+
+    code = "FEATURE_DISABLED"
+    http_status = 404
+    title = "This source may not post here"
+    message = "No outside system of this name may post here."
+    advice = "Ask the shop to add the source and its secret."
+
+
+class MessageReused(ApplicationError):
+    code = "WEBHOOK_ID_REUSED"
+    http_status = 409
+    title = "This message id was used for another message"
+    message = "This message id was used for another message. Nothing was changed."
+    advice = "Use a new id for a new message."

@@ -33,3 +33,19 @@ def _release_all_due(now: datetime) -> int:
         if released == 0:
             break
     return total
+
+
+@shared_task
+def drain_messages() -> None:
+    """Work off what outside systems said, where it was too much for the request or was interrupted (INV-23)."""
+    services.drain_messages(now=timezone.now())
+
+
+@shared_task
+def prune_messages() -> None:
+    """Delete messages of outside systems that were worked off long ago; daily."""
+    jobs.run_job(
+        "inventory.prune_messages",
+        lambda now: services.prune_messages(now=now),
+        now=timezone.now(),
+    )

@@ -58,6 +58,7 @@ LIMITS: dict[str, Limit] = {
     "checkout": Limit(60, 60),
     "payment": Limit(50, 60),
     "import": Limit(10, 60),
+    "inbound": Limit(120, 60, by_address=True),  # messages of outside systems, forged ones too
 }
 
 _SCRIPT = """

@@ -19,6 +19,7 @@ from config.environment import (
     redis_number,
     required,
     secret,
+    secrets_by_name,
     switch,
     text,
 )
@@ -275,6 +276,15 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "work off messages about stock": {
+        "task": "inventory.tasks.drain_messages",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
+    "prune messages about stock": {
+        "task": "inventory.tasks.prune_messages",
+        "schedule": timedelta(days=1),
+    },
     "work off webhooks": {
         "task": "checkout.tasks.sweep_inbox",
         "schedule": timedelta(seconds=10),
@@ -519,6 +529,8 @@ HOLD_MAX_UNITS_PER_CUSTOMER = number(
 HOLD_MAX_UNITS_PER_ADDRESS = number("HOLD_MAX_UNITS_PER_ADDRESS", default=5_000, minimum=1)
 DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
 DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
+# Who may post to /api/v1/webhooks/inventory/<source>: by the source's short name, several while a key is replaced.
+INVENTORY_WEBHOOK_SECRETS = secrets_by_name("INVENTORY_WEBHOOK_SECRETS")
 ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
 ORDER_AUTO_CANCEL_DRAFT = timedelta(

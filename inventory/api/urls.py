@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from inventory.api import views
+from inventory.api import views, webhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inventory", views.StockViewSet.as_view({"get": "list", "post": "create"})),
@@ -32,5 +32,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/inventory/analytics", views.StockAnalyticsView.as_view()),
     path("products/health", views.CatalogueHealthView.as_view()),
     path("products/<str:ref>/inventory", views.ProductStockView.as_view()),
+    path("webhooks/inventory/<slug:source>", webhook.InventoryWebhookView.as_view()),
     path("categories", views.CategoriesView.as_view()),
 ]

@@ -13,6 +13,7 @@ from inventory.services.catalogue import (
     upsert_bundle,
     upsert_categories,
 )
+from inventory.services.changes import Change, Outcome
 from inventory.services.counts import (
     CountChange,
     CountOutcome,
@@ -48,6 +49,15 @@ from inventory.services.holds import (
     release_directly,
     reserve,
     reserve_directly,
+)
+from inventory.services.messages import (
+    MOST_CHANGES,
+    Taken,
+    apply_again,
+    drain_messages,
+    open_source,
+    prune_messages,
+    take_message,
 )
 from inventory.services.products import (
     Upserted,
@@ -90,8 +100,10 @@ from inventory.services.stockfile import (
 from inventory.services.work import Figures, ShelfChange, ShelfCount, ShelfUnits
 
 __all__ = [
+    "MOST_CHANGES",
     "BundleDraft",
     "CategoryDraft",
+    "Change",
     "CountChange",
     "CountFile",
     "CountOutcome",
@@ -103,6 +115,7 @@ __all__ = [
     "Hold",
     "HoldLimits",
     "ImageDraft",
+    "Outcome",
     "Problem",
     "ProductDraft",
     "ShelfChange",
@@ -110,11 +123,13 @@ __all__ = [
     "ShelfUnits",
     "Shortage",
     "StockCount",
+    "Taken",
     "Upserted",
     "VariantDraft",
     "adjust",
     "adjust_shelves",
     "announce_edit",
+    "apply_again",
     "apply_counts",
     "assign",
     "confirm",
@@ -123,10 +138,13 @@ __all__ = [
     "create_product",
     "create_stock_level",
     "discontinue",
+    "drain_messages",
     "extend",
     "free_slug",
     "move_holds",
+    "open_source",
     "preview_counts",
+    "prune_messages",
     "reacquire",
     "read_counts",
     "receive",
@@ -147,6 +165,7 @@ __all__ = [
     "restock",
     "sanitise",
     "shelves_to_count",
+    "take_message",
     "transfer",
     "update_product",
     "update_stock_level",
