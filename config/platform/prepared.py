@@ -17,6 +17,7 @@ What to mind in such SQL:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ from psycopg.pq import TransactionStatus
 # "Cached plan must not change result type", after the type of a column was changed, and a statement that the server has
 # forgotten (DISCARD ALL, a connection handed on by a proxy).
 _STALE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
+
+# A plan is made for the tables as they are then, and kept until they are analyzed. A young shop's tables grow a hundredfold
+# in the minute before that, and the plan for an empty table reads all of a full one. So no plan is kept for long: making
+# all of a connection's plans anew costs a few milliseconds.
+PLAN_SECONDS = 15.0
+_PLANNED_AT = "holdfast_planned_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class PreparedCursor(psycopg.Cursor[Any]):
         reported as the conflict it is with whoever changed the table, and is gone after the rollback.
         """
         options.setdefault("prepare", True)
+        self._forget_old_plans()
         try:
             super().execute(query, params, **options)
         except _STALE as stale:
@@ -64,11 +72,21 @@ class PreparedCursor(psycopg.Cursor[Any]):
                 raise errors.SerializationFailure(
                     f"A prepared statement is out of date: {stale}"
                 ) from stale
-            super().execute("DEALLOCATE ALL")  # the driver forgets its own notes at this, too
+            self._forget_plans()
             super().execute(query, params, **options)
         finally:
             self._query: Any = _Sent(self, query, params)
         return self
+
+    def _forget_old_plans(self) -> None:
+        now = time.monotonic()
+        planned_at = self.connection.__dict__.setdefault(_PLANNED_AT, now)
+        if now - planned_at > PLAN_SECONDS:
+            self._forget_plans()
+
+    def _forget_plans(self) -> None:
+        super().execute("DEALLOCATE ALL")  # the driver forgets its own notes at this, too
+        self.connection.__dict__[_PLANNED_AT] = time.monotonic()
 
     def mogrify(self, query: Any, params: Any = None) -> str:
         """Return the statement with its values in it, as Django's cursors do, for those who log or replay it."""

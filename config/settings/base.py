@@ -124,10 +124,9 @@ TEMPLATES = [
 # Views run in threads, so connections come from a pool. A process that handles one thing at a time (worker, beat,
 # tests) sets DB_POOL=off and keeps its one connection.
 DB_POOL = switch("DB_POOL", default=True)
-# Statements of the busiest paths may be planned once per connection (config.platform.prepared). Off at first: a plan
-# made while the tables are nearly empty stays until they are analyzed, and then a young shop is slower, not faster.
-# Never behind a proxy that hands each transaction another connection and does not follow prepared statements.
-DB_PREPARE_STATEMENTS = switch("DB_PREPARE_STATEMENTS", default=False)
+# Statements of the busiest paths are planned once per connection (config.platform.prepared). Off behind a proxy that hands
+# each transaction another connection and does not follow prepared statements.
+DB_PREPARE_STATEMENTS = switch("DB_PREPARE_STATEMENTS", default=True)
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL"))}
 DATABASES["default"] |= {
     "ENGINE": "django.db.backends.postgresql",

@@ -43,6 +43,7 @@ def _environment(var: Path, port: int, database: str, **more: str) -> dict[str, 
         "HOST": "127.0.0.1",
         "ENV_FILE": os.devnull,
         "RATE_LIMITS": "off",
+        "DB_PREPARE_STATEMENTS": "off",
         "LOG_LEVEL": "warning",
         "DJANGO_SETTINGS_MODULE": "config.settings.local",
     }

@@ -154,3 +154,25 @@ def test_a_cart_is_read_while_its_table_changes(user_api, company):
             assert UUID(changed.json()["id"])
     finally:
         second.close()
+
+
+def test_a_plan_is_not_kept_for_long(other, monkeypatch):
+    """It was made for the table as it was then; a young shop's grows faster than it is analyzed."""
+
+    def prepared_at() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT prepare_time FROM pg_prepared_statements WHERE statement LIKE %s",
+                [f"%{TABLE}%"],
+            )
+            return cursor.fetchone()[0]
+
+    read()
+    first = prepared_at()
+    read()
+    assert prepared_at() == first
+
+    monkeypatch.setattr("config.platform.prepared.PLAN_SECONDS", 0.0)
+
+    assert read() == 7
+    assert prepared_at() > first
