@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from config.environment import BASE_DIR, text
+from config.environment import BASE_DIR
 
 START_SECONDS = 60
 # The shop must not outlive a bench that is killed. Set by the child itself, as the bench has threads when it starts one.
@@ -45,11 +45,8 @@ def shop(environment: Mapping[str, str], *, log: Path) -> Iterator[tuple[int, in
     """
     port = free_port()
     command = [
-        *(sys.executable, "-c", MORTAL, sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *(sys.executable, "-c", MORTAL, sys.executable, "-m", "config.serve"),
         *("--host", "127.0.0.1", "--port", str(port)),
-        *("--workers", text("WEB_WORKERS", default="2")),
-        *("--blocking-threads", text("HTTP_THREADS", default="8")),
-        *("--no-ws", "--no-access-log", "config.wsgi:application"),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -148,6 +148,7 @@ def code_that_reads_the_environment():
     yield from (BASE_DIR / "config" / "settings").glob("*.py")
     yield from (BASE_DIR / "config" / "platform" / "embedded").glob("*.py")
     yield BASE_DIR / "config" / "environment.py"
+    yield BASE_DIR / "config" / "serve.py"
 
 
 def test_only_the_environment_module_reads_the_environment():

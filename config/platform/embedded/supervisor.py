@@ -234,26 +234,9 @@ class Supervisor:
                 "web",
                 [
                     sys.executable,
-                    "-m",
-                    "granian",
-                    "--interface",
-                    "wsgi",
-                    "--host",
-                    self.host,
-                    "--port",
-                    str(self.port),
-                ]
-                + [
-                    "--workers",
-                    text("WEB_WORKERS", default="2"),
-                    "--blocking-threads",
-                    text("HTTP_THREADS", default="8"),
-                ]
-                + [
-                    "--no-ws",
-                    "--no-access-log",
-                    "--respawn-failed-workers",
-                    "config.wsgi:application",
+                    *("-m", "config.serve"),
+                    *("--host", self.host),
+                    *("--port", str(self.port)),
                 ],
             ),
             self._child(
