@@ -52,7 +52,7 @@ from pricing.selectors import product_detail
 from pricing.selectors.storefront import featured_products, option_orders, storefront
 from pricing.templatetags.money import money_text
 
-UNDO_SALT = "cart.views.undo"
+UNDO_SALT = "cart.views.undo"  # of links in use: it stays as the module moves
 UNDO_SECONDS = 3_600
 YEAR_SECONDS = 365 * 24 * 3600
 MOVES = {"save": "saved", "next": "next", "activate": "active"}

@@ -1,0 +1,1 @@
+"""The pages of the cart (`basket`) and of the lists a customer keeps (`lists`)."""
