@@ -101,3 +101,29 @@ class RecoveryTokenExpired(ApplicationError):
     title = "This link is too old or was used"
     message = "This link is too old, or was used before."
     advice = "Ask for a new mail."
+
+
+class WishNotFound(ItemNotFound):
+    title = "No such wish"
+    message = "There is no such item on your wishlist."
+
+
+class NotCompared(ItemNotFound):
+    title = "Not in your comparison"
+    message = "This product is not in your comparison."
+
+
+class WishlistFull(ApplicationError):
+    code = "WISHLIST_FULL"
+    http_status = 409
+    title = "The wishlist is full"
+    message = "Your wishlist is full."
+    advice = "Take something off it first."
+
+
+class ComparisonFull(ApplicationError):
+    code = "COMPARISON_FULL"
+    http_status = 409
+    title = "The comparison is full"
+    message = "Four things side by side are as many as one can compare."
+    advice = "Take one out first."

@@ -65,6 +65,31 @@ CHECKS = [
         """,
     ),
     Check(
+        "C06",
+        "S",
+        "a wishlist has one owner and one company: its wishes, and a guest's session, are of the same",
+        """
+        select list.id from wishlists list
+        left join cart_sessions session on session.id = list.session_id
+        left join wishlist_items wish on wish.wishlist_id = list.id
+        left join variants variant on variant.id = wish.variant_id
+        where (list.user_id is null) = (list.session_id is null)
+           or session.company_id <> list.company_id or variant.company_id <> list.company_id
+        """,
+    ),
+    Check(
+        "C07",
+        "S",
+        "a comparison has one owner, at most four products, and none of another company",
+        """
+        select list.id from comparisons list
+        left join cart_sessions session on session.id = list.session_id
+        left join products product on product.id = any (list.product_ids)
+        where (list.user_id is null) = (list.session_id is null) or cardinality(list.product_ids) > 4
+           or session.company_id <> list.company_id or product.company_id <> list.company_id
+        """,
+    ),
+    Check(
         "T01",
         "S",
         "a recovery link is a digest, used at most once and in time, and no reminder was sent twice",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Self
+from uuid import UUID
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q
 from django.db.models.lookups import Exact
@@ -389,3 +391,98 @@ class RecoveryAttempt(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["expires_at"], name="recovery_expiry")]
+
+
+# --- lists a customer keeps -------------------------------------------------------------------------
+
+MOST_COMPARED = 4
+
+
+class KeptQuerySet(LockingQuerySet):
+    def for_owner(
+        self, *, company_id: UUID, user_id: UUID | None, session_hash: bytes | None
+    ) -> Self:
+        """Return the list of this account, or else of the guest with this token; never of both."""
+        kept = self.filter(company_id=company_id)
+        if user_id is not None:
+            return kept.filter(user_id=user_id)
+        if session_hash is not None:
+            return kept.filter(
+                user_id=None, session__token_hash=session_hash, session__status="active"
+            )
+        return kept.none()
+
+
+class Kept(models.Model):
+    """What a list has in common: one per account and company, or one per guest, who may sign in later."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    user_id = models.UUIDField(null=True)
+    session = models.ForeignKey(CartSession, models.CASCADE, null=True, related_name="+")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[KeptQuerySet] = KeptQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id", "company"],
+                condition=Q(user_id__isnull=False),
+                name="%(class)s_once_per_user",
+            ),
+            models.UniqueConstraint(
+                fields=["session"],
+                condition=Q(session__isnull=False),
+                name="%(class)s_once_per_guest",
+            ),
+            models.CheckConstraint(
+                condition=Q(user_id__isnull=True, session__isnull=False)
+                | Q(user_id__isnull=False, session__isnull=True),
+                name="%(class)s_has_one_owner",
+            ),
+        ]
+
+
+class Wishlist(Kept):
+    class Meta(Kept.Meta):
+        db_table = "wishlists"
+        verbose_name = _("wishlist")
+        verbose_name_plural = _("wishlists")
+
+
+class Wish(models.Model):
+    """A variant somebody would like to have, and what it cost when they said so; no price where it had none."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    wishlist = models.ForeignKey(Wishlist, models.CASCADE, related_name="wishes")
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="+")
+    price_when_added = money_field(null=True)
+    currency = models.CharField(max_length=3)
+    added_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "wishlist_items"
+        constraints = [models.UniqueConstraint(fields=["wishlist", "variant"], name="wish_once")]
+
+
+class Comparison(Kept):
+    """
+    Products to see side by side, in the order in which they were chosen.
+
+    The ids are looked up within the company each time, so one that is gone, or never was the company's, is not shown.
+    """
+
+    product_ids = ArrayField(models.UUIDField(), default=list)
+
+    class Meta(Kept.Meta):
+        db_table = "comparisons"
+        verbose_name = _("comparison")
+        verbose_name_plural = _("comparisons")
+        constraints = [
+            *Kept.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(product_ids__len__lte=MOST_COMPARED), name="comparison_of_a_few"
+            ),
+        ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.views import basket
+from cart.views import basket, lists
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("preferences/", basket.preferences, name="page_preferences"),
@@ -17,4 +17,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cart/code/", basket.code, name="page_cart_code"),
     path("cart/estimate/", basket.estimate, name="page_cart_estimate"),
     path("cart/recover/<str:token>/", basket.recover, name="page_cart_recover"),
+    path("wishlist/", lists.wishlist, name="page_wishlist"),
+    path("wishlist/add/", lists.add_wish, name="page_wishlist_add"),
+    path("wishlist/<uuid:wish_id>/", lists.wish, name="page_wish"),
+    path("compare/", lists.compare, name="page_compare"),
+    path("compare/add/", lists.add_compared, name="page_compare_add"),
+    path("compare/change/", lists.change_compared, name="page_compare_change"),
 ]

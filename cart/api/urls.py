@@ -1,5 +1,5 @@
 """
-Every address of the cart. `/cart/…` and `/public/cart/…` serve both kinds of caller; with an id in the path the cart is
+Every address of the cart and of the lists a customer keeps. `/cart/…` and `/public/cart/…` serve both kinds of caller; with an id in the path the cart is
 named, and must be the caller's.
 """
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.api import views
+from cart.api import lists, views
 
 
 def _lines(base: str) -> list[URLPattern]:
@@ -65,4 +65,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_own("public/cart"),
     *_lines("public/cart/<str:cart_id>"),
     path("public/cart/<str:cart_id>", views.NamedCartView.as_view()),
+    path("wishlist", lists.WishlistView.as_view()),
+    path("wishlist/items", lists.WishesView.as_view()),
+    path("wishlist/items/<str:item_id>", lists.WishItemView.as_view()),
+    path("wishlist/items/<str:item_id>/move-to-cart", lists.WishToCartView.as_view()),
+    path("compare", lists.ComparisonView.as_view()),
+    path("compare/<str:ref>", lists.ComparedProductView.as_view()),
 ]

@@ -11,6 +11,7 @@ from cart.selectors.carts import (
     view,
 )
 from cart.selectors.checks import Finding, Validation, quote_for, validate
+from cart.selectors.lists import Compared, WishView, compared, wishes
 from cart.selectors.recovery import (
     AbandonedMetrics,
     abandoned_metrics,
@@ -22,6 +23,7 @@ from cart.selectors.views import CartView, HoldView, LineView, Problem, Totals, 
 __all__ = [
     "AbandonedMetrics",
     "CartView",
+    "Compared",
     "Finding",
     "HoldView",
     "LineView",
@@ -30,8 +32,10 @@ __all__ = [
     "Totals",
     "Validation",
     "Warning",
+    "WishView",
     "abandoned_metrics",
     "badge",
+    "compared",
     "currency_of",
     "find",
     "history",
@@ -42,4 +46,5 @@ __all__ = [
     "summary",
     "validate",
     "view",
+    "wishes",
 ]

@@ -31,11 +31,11 @@ from cart.errors import (
     RecoveryTokenInvalid,
 )
 from cart.selectors import CartView, LineView
-from config.platform import limits
+from cart.views.visitors import as_owner
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of, set_guest_cookie
-from config.platform.http.forms import as_new_guest, count, form_key, once
+from config.platform.http.forms import count, form_key, once
 from inventory.selectors import SHOWN_AT_MOST
 from pricing.context import CURRENCY_COOKIE, THEME_COOKIE, THEMES, currency_of
 from pricing.display import (
@@ -224,31 +224,6 @@ def state(request: HttpRequest) -> HttpResponse:
 # --- changing ------------------------------------------------------------------------------------
 
 
-def _in_cart(request: HttpRequest, work: Callable[[Actor], CartView]) -> tuple[CartView, str]:
-    """
-    Do something with the visitor's cart, and return it with the token of a new guest, if this made one.
-
-    An anonymous visitor, or one whose cart is over, gets a cart at this moment and not before.
-    """
-    actor = actor_of(request)
-    if actor.is_known:
-        try:
-            return work(actor), ""
-        except (CartNotFound, CartExpired, CartMerged):
-            if actor.user_id is not None:
-                raise
-    limits.count(actor=actor, scopes=["create_cart"])
-    currency = currency_of(request, storefront(company_id=actor.company_id))
-    opened = carts.create(
-        actor=actor,
-        now=timezone.now(),
-        currency=currency,
-        device=request.headers.get("User-Agent", ""),
-    )
-    token = opened.token or ""
-    return work(as_new_guest(request, token) if token else actor), token
-
-
 @require_POST
 @once
 def add(request: HttpRequest) -> HttpResponse:
@@ -257,9 +232,9 @@ def add(request: HttpRequest) -> HttpResponse:
     form = request.POST
     try:
         count(request, "add_item")
-        sku = form.get("sku") or _sku_of(actor, form)
+        sku = form.get("sku") or sku_of(actor, form)
         quantity = _number(form.get("quantity", "1"))
-        view, token = _in_cart(
+        view, token = as_owner(
             request,
             lambda owner: carts.add_line(
                 actor=owner, sku=sku, quantity=quantity, now=timezone.now()
@@ -279,7 +254,7 @@ def add_bundle(request: HttpRequest) -> HttpResponse:
     try:
         count(request, "add_item")
         bundle_id = _uuid(request.POST.get("bundle", ""))
-        view, token = _in_cart(
+        view, token = as_owner(
             request,
             lambda owner: carts.add_bundle(
                 actor=owner, bundle_id=bundle_id, quantity=1, now=timezone.now()
@@ -322,7 +297,7 @@ def _refuse_add(request: HttpRequest, refusal: ApplicationError) -> HttpResponse
     return redirect("page_product", slug=slug) if slug else redirect("/cart/")
 
 
-def _sku_of(actor: Actor, form: Any) -> str:
+def sku_of(actor: Actor, form: Any) -> str:
     """Return the SKU of the variant whose options the form has picked."""
     product = product_detail(
         actor=actor,

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from cart.models import Cart, CartLine, RecoveryAttempt
+from cart.models import Cart, CartLine, Comparison, RecoveryAttempt, Wish, Wishlist
 from config.platform.models import new_id
 from inventory.models import Reservation, StockLevel, Variant
 from tests.factories import default_company, make_company, make_priced_variant, make_variant
@@ -78,6 +78,25 @@ def an_open_cart_of_nobody() -> None:
 def a_line_of_another_company() -> None:
     foreign = make_variant(product=None, company=make_company())
     make_line(make_cart(), foreign)
+
+
+@plant("C06")
+def a_wish_for_what_another_company_sells() -> None:
+    wishlist = Wishlist.objects.create(company=default_company(), user_id=new_id())
+    Wish.objects.create(
+        wishlist=wishlist,
+        variant=make_variant(product=None, company=make_company()),
+        currency="USD",
+        added_at=timezone.now(),
+    )
+
+
+@plant("C07")
+def a_comparison_with_what_another_company_sells() -> None:
+    foreign = make_variant(product=None, company=make_company())
+    Comparison.objects.create(
+        company=default_company(), user_id=new_id(), product_ids=[foreign.product_id]
+    )
 
 
 @plant("T01")
