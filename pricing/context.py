@@ -8,6 +8,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from config.platform import flags
 from config.platform.http import actor_of
 from inventory.models import Company
 from pricing.selectors.storefront import Storefront, storefront
@@ -40,4 +41,6 @@ def _shop(request: HttpRequest) -> dict[str, Any]:
         "categories": front.categories,
         "currency": currency_of(request, front),
         "currencies": front.currencies,
+        "has_wishlist": flags.is_enabled("WISHLIST_ENABLED"),
+        "has_comparison": flags.is_enabled("COMPARISON_ENABLED"),
     }

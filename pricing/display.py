@@ -50,6 +50,7 @@ def restock_words(product: ProductView) -> str:
 def card_of(product: ProductView) -> dict[str, Any]:
     """Return what a card on a shelf shows of a product."""
     return {
+        "id": product.id,
         "name": product.name,
         "url": f"/products/{product.slug}/",
         "image": product.image.url if product.image else "",

@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
+from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.http import actor_of
 from config.platform.http.forms import form_key
@@ -118,6 +119,7 @@ def _browse(
         "lead": lead,
         "path": request.path,
         "is_search": is_search,
+        "can_compare": flags.is_enabled("COMPARISON_ENABLED"),
         "search_words": words,
         "current_category": category,
         "facet_categories": _facet_categories(actor, words=words, is_search=is_search),

@@ -36,6 +36,8 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of, set_guest_cookie
 from config.platform.http.forms import count, form_key, once
+from config.platform.http.parsing import is_storable
+from inventory.errors import ProductNotFound
 from inventory.selectors import SHOWN_AT_MOST
 from pricing.context import CURRENCY_COOKIE, THEME_COOKIE, THEMES, currency_of
 from pricing.display import (
@@ -232,7 +234,7 @@ def add(request: HttpRequest) -> HttpResponse:
     form = request.POST
     try:
         count(request, "add_item")
-        sku = form.get("sku") or sku_of(actor, form)
+        sku = sku_of(actor, form)
         quantity = _number(form.get("quantity", "1"))
         view, token = as_owner(
             request,
@@ -298,7 +300,11 @@ def _refuse_add(request: HttpRequest, refusal: ApplicationError) -> HttpResponse
 
 
 def sku_of(actor: Actor, form: Any) -> str:
-    """Return the SKU of the variant whose options the form has picked."""
+    """Return the SKU a form names, or that of the variant whose options it has picked."""
+    if named := form.get("sku", ""):
+        if not is_storable(named):
+            raise ProductNotFound
+        return str(named)
     product = product_detail(
         actor=actor,
         ref=str(_uuid(form.get("product", ""))),

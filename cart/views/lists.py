@@ -23,6 +23,7 @@ from cart.models import MOST_COMPARED
 from cart.selectors import Compared, WishView
 from cart.views.basket import sku_of
 from cart.views.visitors import as_owner
+from config.platform import flags
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of, set_guest_cookie
 from config.platform.http.forms import count
@@ -60,13 +61,19 @@ def _kept(
         count(request, "add_item")
         done, token = as_owner(request, work)
     except ApplicationError as refusal:
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx and "card" not in request.GET:  # type: ignore[attr-defined]
             context = {"refusal": {"message": refusal.detail, "advice": refusal.advice}, "see": see}
             return render(request, "cart/partials/kept.html", context, status=422)
         messages.error(request, f"{refusal.detail} {refusal.advice}")
+        if request.htmx:  # type: ignore[attr-defined]
+            return HttpResponse(headers={"HX-Redirect": see[0]})
         return redirect(_back(request, see[0]))
     if request.htmx:  # type: ignore[attr-defined]
-        response = render(request, "cart/partials/kept.html", {"text": said(done), "see": see})
+        told = {"text": said(done), "see": see}
+        if "card" in request.GET:  # the small button on a card becomes the way to the list
+            response = render(request, "cart/partials/card_compare.html", {"compared": told})
+        else:
+            response = render(request, "cart/partials/kept.html", told)
     else:
         messages.success(request, said(done))
         response = redirect(see[0])
@@ -82,6 +89,7 @@ def _kept(
 @require_safe
 def wishlist(request: HttpRequest) -> HttpResponse:
     """What the visitor would like to have, what it costs now, and whether it is there."""
+    flags.require("WISHLIST_ENABLED")
     actor, currency = actor_of(request), _currency(request)
     try:
         found = selectors.wishes(actor=actor, currency=currency) if actor.is_known else []
@@ -136,7 +144,7 @@ def add_wish(request: HttpRequest) -> HttpResponse:
     form, currency = request.POST, _currency(request)
 
     def work(owner: Any) -> Any:
-        sku = form.get("sku") or sku_of(owner, form)
+        sku = sku_of(owner, form)
         return carts.add_wish(actor=owner, currency=currency, sku=sku, now=timezone.now())
 
     return _kept(
@@ -170,6 +178,7 @@ def wish(request: HttpRequest, wish_id: UUID) -> HttpResponse:
 @require_safe
 def compare(request: HttpRequest) -> HttpResponse:
     """The chosen products side by side; where they differ is marked."""
+    flags.require("COMPARISON_ENABLED")
     actor, currency = actor_of(request), _currency(request)
     try:
         found = selectors.compared(actor=actor, currency=currency) if actor.is_known else []
@@ -180,7 +189,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         "cart/compare.html",
         {
             "currency": currency,
-            "products": [{**card_of(row.product), "id": row.product.id} for row in found],
+            "products": [card_of(row.product) for row in found],
             "rows": _rows(found),
             "room": MOST_COMPARED - len(found),
             "suggestions": []

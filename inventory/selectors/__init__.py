@@ -195,7 +195,8 @@ def find_variant(
 
 def find_variants(*, actor: Actor, refs: Sequence[VariantRef]) -> list[Variant | ApplicationError]:
     """Return for each reference its variant, or the refusal `find_variant` would raise: one statement."""
-    skus = {ref.sku for ref in refs if ref.sku is not None}
+    # PostgreSQL cannot even be asked for a NUL; no SKU has one.
+    skus = {ref.sku for ref in refs if ref.sku is not None and "\x00" not in ref.sku}
     variant_ids = {ref.variant_id for ref in refs if ref.variant_id is not None}
     product_ids = {
         ref.product_id

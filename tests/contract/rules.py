@@ -46,6 +46,7 @@ STATUS = {
     "PAYMENT_REQUIRED": 402, "NO_SHIPPING_ZONE": 409,
     # Beyond the contract, in its spirit: what only staff meet, and a product without a price in the cart's currency.
     "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
+    "WISHLIST_FULL": 409, "COMPARISON_FULL": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}

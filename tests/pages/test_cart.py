@@ -286,3 +286,10 @@ def test_a_price_that_fell_is_told_once_and_kindly(
     market.lamp.prices.update(amount="80.00")
 
     assert "Down from $90.00 to $80.00" in text_of(visitor.get("/cart/"))
+
+
+def test_a_sku_that_no_database_could_hold_is_refused_kindly(visitor: Visitor) -> None:
+    page = visitor.post("/cart/add/", {"sku": "LAMP\x00", "quantity": "1"})
+
+    assert page.status_code == 200
+    assert "no such product" in text_of(page)

@@ -70,7 +70,7 @@ def test_what_is_sold_out_can_be_wished_for_and_says_so(visitor: Visitor) -> Non
     assert "Sold out" in said
     assert "Move to cart" not in said
     assert Wish.objects.count() == 1
-    assert "not enough" in text_of(refused) or "left" in text_of(refused)
+    assert "Lower the quantity or remove the item." in text_of(refused)
 
 
 def test_a_wish_of_another_visitor_is_not_there(visitor: Visitor) -> None:
@@ -159,3 +159,18 @@ def test_rubbish_is_refused_kindly(visitor: Visitor, path: str, form: dict[str, 
     assert visitor.post(path, form).status_code == 200
     assert not Wish.objects.exists()
     assert not Comparison.objects.exists()
+
+
+def test_a_list_offers_to_compare_in_place(visitor: Visitor, market: Market) -> None:
+    page = visitor.get("/products/").content.decode()
+    answer = visitor.part("/compare/add/?card", {"product": str(market.mug.id)})
+
+    assert page.count('form="compare-form"') == 4
+    assert b"card__compare--in" in answer.content
+    assert Comparison.objects.get().product_ids == [market.mug.id]
+    for slug in ("doorway-bell", "bulkhead-lamp", "manila-rope"):
+        visitor.part("/compare/add/?card", {"product": slug})
+    fifth = factories.make_product(company=market.company)
+    full = visitor.part("/compare/add/?card", {"product": fifth.slug})
+    assert full["HX-Redirect"] == "/compare/"
+    assert "as many as one can compare" in text_of(visitor.get("/compare/"))
