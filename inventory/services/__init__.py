@@ -30,9 +30,11 @@ from inventory.services.demands import (
     refusal,
 )
 from inventory.services.drafts import (
+    KEPT_COLUMNS,
     BundleDraft,
     CategoryDraft,
     ImageDraft,
+    KeptColumns,
     ProductDraft,
     VariantDraft,
 )
@@ -100,6 +102,7 @@ from inventory.services.stockfile import (
 from inventory.services.work import Figures, ShelfChange, ShelfCount, ShelfUnits
 
 __all__ = [
+    "KEPT_COLUMNS",
     "MOST_CHANGES",
     "BundleDraft",
     "CategoryDraft",
@@ -115,6 +118,7 @@ __all__ = [
     "Hold",
     "HoldLimits",
     "ImageDraft",
+    "KeptColumns",
     "Outcome",
     "Problem",
     "ProductDraft",

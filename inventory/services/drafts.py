@@ -24,6 +24,38 @@ class ImageDraft:
     alt: str = ""
 
 
+KEPT_COLUMNS = "file_columns"  # the key in `Product.metadata`
+
+
+@dataclass(frozen=True, slots=True)
+class KeptColumns:
+    """
+    Columns of a file that no field of ours takes, kept so that an export gives them back: by name, and by SKU and name.
+
+    An empty cell takes away what was kept; a column that is not named stays.
+    """
+
+    product: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def merged_into(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metadata of a product with these columns in it."""
+        former = metadata.get(KEPT_COLUMNS) or {}
+        product = _merged(former.get("product") or {}, self.product)
+        variants = {sku: dict(cells) for sku, cells in (former.get("variants") or {}).items()}
+        for sku, cells in self.variants.items():
+            variants[sku] = _merged(variants.get(sku, {}), cells)
+        variants = {sku: cells for sku, cells in variants.items() if cells}
+        kept = {"product": product, "variants": variants}
+        kept = {name: cells for name, cells in kept.items() if cells}
+        rest = {name: value for name, value in metadata.items() if name != KEPT_COLUMNS}
+        return {**rest, KEPT_COLUMNS: kept} if kept else rest
+
+
+def _merged(former: Mapping[str, str], cells: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in {**former, **cells}.items() if text}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantDraft:
     """
@@ -69,6 +101,7 @@ class ProductDraft:
     images: Sequence[ImageDraft] | None = None
     variants: Sequence[VariantDraft] = ()
     withdraw_others: bool = False
+    columns: KeptColumns | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,13 +290,16 @@ def _fill_product(
         if value is not None:
             setattr(product, name, value)
     if draft.description is not None:
-        product.description = sanitise(draft.description)
+        # Cleaning may leave blank space where it took something away; a file cannot carry that.
+        product.description = sanitise(draft.description).strip()
     if draft.tags is not None:
         product.tags = list(dict.fromkeys(draft.tags))
     if draft.option_names is not None:
         product.option_names = list(draft.option_names)
     if draft.metadata is not None:
         product.metadata = dict(draft.metadata)
+    if draft.columns is not None:
+        product.metadata = draft.columns.merged_into(product.metadata)
     if draft.category is not None:
         product.category_id = categories[draft.category].id if draft.category else None
 
@@ -320,7 +323,8 @@ def search_terms(variants: Iterable[Variant]) -> str:
     for variant in variants:
         if variant.is_active:
             words[variant.sku] = None
-            words.update(dict.fromkeys(str(value) for value in variant.options.values()))
+            # The database does not keep the order of options; without one of ours an import would see a change.
+            words.update(dict.fromkeys(str(value) for _, value in sorted(variant.options.items())))
     return " ".join(words)[:20_000]
 
 

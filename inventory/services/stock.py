@@ -84,7 +84,7 @@ def count_stock(
     """
     Set shelves to what was counted, with one ADJUSTMENT movement for each that changes.
 
-    Creates stock records that are missing. What is promised stays promised: a count below it sets the shelf to the
+    Opens stock records that are missing where something was found. What is promised stays promised: a count below it sets the shelf to the
     held units. A constant number of statements for any number of counts.
 
     :raises WarehouseNotFound: if a code names none
@@ -99,7 +99,11 @@ def count_stock(
         company_id=actor.company_id, codes={count.warehouse for count in counts}
     )
     wanted = {(count.variant_id, warehouses[count.warehouse]): count.quantity for count in counts}
-    add_missing_levels(actor=actor, pairs=set(wanted), reorder_levels={})
+    add_missing_levels(
+        actor=actor,
+        pairs={pair for pair, quantity in wanted.items() if quantity},
+        reorder_levels={},
+    )
     books = Books.open(
         company_id=actor.company_id,
         holds=_ALL_OWED,
@@ -110,6 +114,8 @@ def count_stock(
     moved, kept = [], []
     for (variant_id, warehouse), quantity in wanted.items():
         level = codes.get((variant_id, warehouse.code))
+        if level is None and not quantity:
+            continue  # nothing was found where nothing was ever kept
         if level is None:
             raise ProductNotFound(extra={"variantId": str(variant_id)})
         if quantity < level.reserved:

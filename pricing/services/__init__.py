@@ -1,5 +1,6 @@
 """What pricing does for others."""
 
+from pricing.services.exports import ProductExport, export_products
 from pricing.services.imports import ImportReport, import_products
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.products import create_product, update_product
@@ -19,6 +20,7 @@ from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_
 __all__ = [
     "ImportReport",
     "NewPrice",
+    "ProductExport",
     "bump",
     "change_promotion",
     "change_shipping_rule",
@@ -34,6 +36,7 @@ __all__ = [
     "delete_shipping_rule",
     "delete_tax_rate",
     "delete_zone",
+    "export_products",
     "import_products",
     "normalise_code",
     "quote",

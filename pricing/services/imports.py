@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.sheets import Source
 from inventory import services as inventory
-from inventory.models import StockMovement, Variant
+from inventory.models import Category, Product, StockMovement, Variant
 from pricing.errors import CurrencyUnknown
 from pricing.money import EXPONENTS
 from pricing.services import shopify
@@ -113,17 +114,20 @@ class _Writer:
         self.reference = f"import {now.isoformat()}"
         self.products = 0
         self._given: set[str] = set()
+        self._founded: dict[str, str] = {}  # categories of this run: {slug: name}
 
     def write(self, batch: Iterable[ReadProduct]) -> None:
         sound: list[tuple[ReadProduct, inventory.ProductDraft]] = []
         batch = list(batch)
         owners = self._owners(batch)
+        kinds = self._kinds(batch)
         for product in batch:
             self.products += product.draft is not None
             if product.errors or product.draft is None:
                 self._skip(product, product.errors)
                 continue
-            sound.append((product, self._with_skus(product, owners)))
+            draft = replace(self._with_skus(product, owners), category=kinds[product.draft.slug])
+            sound.append((product, draft))
         with transaction.atomic():
             results = inventory.upsert_products(
                 actor=self.actor,
@@ -186,6 +190,44 @@ class _Writer:
     def _skip(self, product: ReadProduct, errors: Sequence[Note]) -> None:
         self.report.notes += [*product.warnings, *errors]
         self.report.counts["products_skipped" if product.draft else "rows_skipped"] += 1
+
+    # Categories are named by their names: the one the product is in already comes first.
+
+    def _kinds(self, batch: Sequence[ReadProduct]) -> dict[str, str | None]:
+        """Return which category the products go to, as a slug: {slug of the product: None where it stays}."""
+        drafts = [product.draft for product in batch if product.draft]
+        known = dict(
+            Category.objects.filter(company_id=self.actor.company_id)
+            .order_by("-slug")
+            .values_list("slug", "name")
+        )
+        by_name = {name.casefold(): slug for slug, name in [*known.items(), *self._founded.items()]}
+        current = dict(
+            Product.objects.filter(
+                company_id=self.actor.company_id,
+                slug__in=[draft.slug for draft in drafts],
+                category__isnull=False,
+            ).values_list("slug", "category__name")
+        )
+        kinds: dict[str, str | None] = {}
+        for draft in drafts:
+            name = draft.category_name
+            kinds[draft.slug] = None
+            if not name or current.get(draft.slug, "").casefold() == name.casefold():
+                continue
+            slug = by_name.get(name.casefold())
+            base = slugify(name)[:110] or f"category-{sha256(name.encode()).hexdigest()[:8]}"
+            if slug is None and base in known and base not in self._founded:
+                slug = base
+            if slug is None:
+                slug, number = base, 1
+                while slug in known or slug in self._founded:
+                    number += 1
+                    slug = f"{base}-{number}"
+                self._founded[slug] = name
+                by_name[name.casefold()] = slug
+            kinds[draft.slug] = slug
+        return kinds
 
     # SKUs: a missing one is made, a repeated one gets a number; the same file gives the same ones again.
 

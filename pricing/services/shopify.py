@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from config.platform import sheets
 from config.platform.sheets import Sheet, Source
 from inventory.models import Product, Variant
-from inventory.services import ImageDraft, ProductDraft, VariantDraft
+from inventory.services import ImageDraft, KeptColumns, ProductDraft, VariantDraft
 from pricing.money import parse_amount
 from pricing.services.prices import HIGHEST
 
@@ -27,6 +27,15 @@ REQUIRED = (
     "Variant Inventory Qty",
     "Variant Price",
 )
+COLUMNS = (
+    "Handle", "Title", "Body (HTML)", "Vendor", "Type", "Tags", "Published", "Option1 Name", "Option1 Value",
+    "Option2 Name", "Option2 Value", "Option3 Name", "Option3 Value", "Variant SKU", "Variant Grams",
+    "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Inventory Policy", "Variant Fulfillment Service",
+    "Variant Price", "Variant Compare At Price", "Variant Requires Shipping", "Variant Taxable", "Variant Barcode",
+    "Image Src", "Image Position", "Image Alt Text", "Variant Image", "Status",
+)  # fmt: skip
+MOST_OPTIONS = 3
+LONGEST_KEPT = 5_000  # of a cell in a column that we only keep
 MOST_UNITS = 10_000_000
 _SLUG = re.compile(r"[-a-zA-Z0-9_]{1,255}")
 _WHOLE = re.compile(r"-?[0-9]{1,12}(\.0+)?", re.ASCII)
@@ -55,6 +64,7 @@ class PricedVariant:
     price: Decimal
     compare_at: Decimal | None
     line: int
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -101,11 +111,19 @@ def read_products(sheet: Sheet, *, currency: str) -> Iterator[tuple[ReadProduct,
             yield _product(file, rows, currency), reached
             rows = []
         if handle:
-            rows.append((record.line, record.cells))
+            rows.append((record.line, _plain(record.cells)))
         elif any(record.cells.values()):
             yield _broken(file, record.line, "This row has no handle."), reached
     if rows:
         yield _product(file, rows, currency), reached
+
+
+def _plain(cells: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells without the apostrophes that keep spreadsheets from running them; barcodes have their own."""
+    return {
+        name: value if name == "Variant Barcode" else sheets.unguard(value)
+        for name, value in cells.items()
+    }
 
 
 def _broken(file: str, line: int, message: str) -> ReadProduct:
@@ -148,38 +166,83 @@ def _product(file: str, rows: list[tuple[int, dict[str, str]]], currency: str) -
     ]
     if not variant_rows:
         error(line, "no_variants", "No row of this product has a price.")
-    if option_names == ["Title"] and len(variant_rows) == 1:
+    if option_names == ["Title"] and (
+        len(variant_rows) == 1
+        or all(row.get("Option1 Value") == "Default Title" for _, row in variant_rows)
+    ):
         option_names = []  # Shopify's way to say that there is nothing to choose
+    if len(set(option_names)) < len(option_names):
+        error(line, "bad_options", f"The option {option_names[-1]!r} stands there twice.")
+    foreign = [name for name in first if name and name not in COLUMNS]
     for at, row in variant_rows:
         try:
-            product.variants.append(_variant(at, row, option_names, currency, warn))
+            kept = [name for name in foreign if at != line or name.startswith("Variant ")]
+            product.variants.append(_variant(at, row, option_names, currency, kept, warn))
         except _BadValue as bad:
             error(at, bad.code, str(bad))
-    images: dict[str, ImageDraft] = {}
-    for _, row in rows:
-        if source := row.get("Image Src"):
-            images.setdefault(source, ImageDraft(source, row.get("Image Alt Text", "")[:500]))
     kind = next((row["Type"] for _, row in rows if row.get("Type")), "")
     tags = [tag.strip()[:100] for tag in first.get("Tags", "").split(",")]
-    published = first.get("Published", "").lower()
+    status = _status(first, error, line)
+    # A column that the file does not have says nothing about what is there.
+    product.draft = ProductDraft(
+        slug=slug,
+        name=first["Title"] or None,
+        description=first.get("Body (HTML)"),
+        vendor=first.get("Vendor"),
+        tags=list(dict.fromkeys(tag for tag in tags if tag)) if "Tags" in first else None,
+        option_names=option_names,
+        status=status,
+        category_name=kind[:200],
+        images=_images(rows) if "Image Src" in first else None,
+        variants=[variant.draft for variant in product.variants],
+        columns=KeptColumns(
+            {
+                name: first[name][:LONGEST_KEPT]
+                for name in foreign
+                if not name.startswith("Variant ")
+            }
+        )
+        if foreign
+        else None,
+    )
+    return product
+
+
+def _status(
+    first: Mapping[str, str], error: Callable[[int, str, str], None], line: int
+) -> str | None:
+    """Return the status that `Published` and the younger column `Status` say together; None if the file has neither."""
+    published, state = first.get("Published", "").lower(), first.get("Status", "").lower()
     if published not in {"true", "false", ""}:
         error(
             line, "bad_published", f"Published is {first['Published']!r}; true or false is needed."
         )
-    product.draft = ProductDraft(
-        slug=slug,
-        name=first["Title"] or None,
-        description=first.get("Body (HTML)", ""),
-        vendor=first.get("Vendor", ""),
-        tags=list(dict.fromkeys(tag for tag in tags if tag)),
-        option_names=option_names,
-        status=Product.Status.DRAFT if published == "false" else Product.Status.ACTIVE,
-        category=(slugify(kind)[:120] or None) if kind else None,
-        category_name=kind[:200],
-        images=list(images.values()),
-        variants=[variant.draft for variant in product.variants],
-    )
-    return product
+    if state not in {"active", "draft", "archived", ""}:
+        error(
+            line,
+            "bad_status",
+            f"Status is {first['Status'][:40]!r}; active, draft or archived is needed.",
+        )
+    if "Published" not in first and "Status" not in first:
+        return None
+    if state == "archived":
+        return Product.Status.DISCONTINUED
+    is_draft = published == "false" or state == "draft"
+    return Product.Status.DRAFT if is_draft else Product.Status.ACTIVE
+
+
+def _images(rows: list[tuple[int, dict[str, str]]]) -> list[ImageDraft]:
+    """Return the pictures in the order of `Image Position`; where that is missing, in the order of the rows."""
+    images: dict[str, tuple[int, ImageDraft]] = {}
+    for _, row in rows:
+        if source := row.get("Image Src"):
+            place = row.get("Image Position", "")
+            position = int(place) if place.isascii() and place.isdigit() and len(place) < 6 else 0
+            draft = ImageDraft(source, row.get("Image Alt Text", "")[:500])
+            images.setdefault(source, (position, draft))
+    if all(position for position, _ in images.values()):
+        return [image for _, image in sorted(images.values(), key=lambda pair: pair[0])]
+    return [image for _, image in images.values()]
 
 
 class _BadValue(Exception):
@@ -189,7 +252,12 @@ class _BadValue(Exception):
 
 
 def _variant(
-    line: int, row: Mapping[str, str], option_names: list[str], currency: str, warn: _Warn
+    line: int,
+    row: Mapping[str, str],
+    option_names: list[str],
+    currency: str,
+    kept: list[str],
+    warn: _Warn,
 ) -> PricedVariant:
     price = _amount(row, "Variant Price", currency)
     if price is None:
@@ -212,17 +280,24 @@ def _variant(
     draft = VariantDraft(
         sku=row["Variant SKU"],
         options=options,
-        barcode=row.get("Variant Barcode", "").lstrip("'"),
+        barcode=_barcode(row),
         weight_grams=_whole(row, "Variant Grams", least=0, most=2_000_000_000),
         requires_shipping=_switch(row, "Variant Requires Shipping"),
         is_taxable=_switch(row, "Variant Taxable"),
         inventory_policy=policy,
-        image=row.get("Variant Image", ""),
+        image=row.get("Variant Image"),
         stock=None if units is None else {"": units},
     )
     if len(draft.sku) > 250:
         raise _BadValue("bad_sku", "The SKU is longer than 250 characters.")
-    return PricedVariant(draft, price, compare_at or None, line)
+    cells = {name: row[name][:LONGEST_KEPT] for name in kept}
+    return PricedVariant(draft, price, compare_at or None, line, cells)
+
+
+def _barcode(row: Mapping[str, str]) -> str | None:
+    """Return the barcode without the apostrophe by which spreadsheets leave its zeros alone."""
+    text = row.get("Variant Barcode")
+    return None if text is None else text.removeprefix("'")
 
 
 def _amount(row: Mapping[str, str], column: str, currency: str) -> Decimal | None:
@@ -260,4 +335,8 @@ def with_skus(product: ReadProduct, skus: list[str]) -> ProductDraft:
     variants = [
         replace(variant.draft, sku=sku) for variant, sku in zip(product.variants, skus, strict=True)
     ]
-    return replace(product.draft, variants=variants)
+    columns = product.draft.columns
+    if columns is not None:
+        by_sku = {sku: variant.kept for variant, sku in zip(product.variants, skus, strict=True)}
+        columns = replace(columns, variants=by_sku)
+    return replace(product.draft, variants=variants, columns=columns)
