@@ -21,6 +21,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("account/", include("allauth.urls")),
     path("", include("config.platform.urls")),
+    path("", include("inventory.urls")),
     path("", include("pricing.urls")),
     path("", include("cart.urls")),
     path("", include("checkout.urls")),

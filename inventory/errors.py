@@ -112,6 +112,13 @@ class SlugTaken(ApplicationError):
     advice = "Choose another slug."
 
 
+class PictureNotFound(ApplicationError):
+    code = "PICTURE_NOT_FOUND"
+    http_status = 404
+    title = "No such picture"
+    message = "This product has no such picture."
+
+
 class CategoryNotFound(ApplicationError):
     code = "CATEGORY_NOT_FOUND"
     http_status = 404

@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from config.platform.models import LockingQuerySet, append_only, new_id
+from inventory.pictures import Picture, Rendition, rendition_name
 
 
 class Company(models.Model):
@@ -186,20 +187,58 @@ class Variant(models.Model):
 
 
 class ProductImage(models.Model):
-    """A picture, as given: a path under static or media, or an address elsewhere (kept, not shown)."""
+    """
+    A picture: uploaded, or as given, a path under static or an address elsewhere (kept, not shown).
+
+    An uploaded one has a `file` that is this row's alone, and `widths` of it that are there. Those still missing are
+    made at `due_at`.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     product = models.ForeignKey(Product, models.CASCADE, related_name="images")
     url = models.CharField(_("address"), max_length=1000)
     alt = models.CharField(_("text for those who cannot see it"), max_length=500, blank=True)
     position = models.PositiveIntegerField(_("position"), default=0)
+    file = models.CharField(max_length=200, blank=True, editable=False)
+    width = models.PositiveIntegerField(null=True, editable=False)
+    height = models.PositiveIntegerField(null=True, editable=False)
+    widths = ArrayField(models.PositiveIntegerField(), default=list, editable=False)
+    due_at = models.DateTimeField(null=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "product_images"
+        verbose_name = _("picture")
+        verbose_name_plural = _("pictures")
         ordering = ["position", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["product", "url"], name="product_image_once")
+            models.UniqueConstraint(fields=["product", "url"], name="product_image_once"),
+            models.CheckConstraint(
+                condition=Q(file="") | Q(width__isnull=False, height__isnull=False),
+                name="product_image_measured",
+            ),
         ]
+        indexes = [
+            # the worker: what is due, oldest first
+            models.Index(
+                fields=["due_at"], name="product_image_due", condition=Q(due_at__isnull=False)
+            ),
+            # the sweep: is a file anybody's
+            models.Index(fields=["file"], name="product_image_file", condition=~Q(file="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.alt or self.url
+
+    @property
+    def picture(self) -> Picture:
+        """The picture as it is shown; asks the database nothing."""
+        shown = [Rendition(rendition_name(self.url, width), width) for width in self.widths]
+        if self.file and self.width:
+            shown.append(Rendition(self.url, self.width))
+        return Picture(self.id, self.url, self.alt, self.width, self.height, tuple(shown))
 
 
 class ProductRelation(models.Model):

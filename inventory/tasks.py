@@ -1,4 +1,4 @@
-"""Stock that comes back by itself."""
+"""Stock that comes back by itself, and pictures that are finished in the background."""
 
 from __future__ import annotations
 
@@ -48,4 +48,22 @@ def prune_messages() -> None:
         "inventory.prune_messages",
         lambda now: services.prune_messages(now=now),
         now=timezone.now(),
+    )
+
+
+@shared_task
+def make_renditions() -> None:
+    """Make the renditions of uploaded pictures that are due, up to 50 a run."""
+    jobs.run_job(
+        "inventory.make_renditions",
+        lambda now: services.make_renditions(now=now),
+        now=timezone.now(),
+    )
+
+
+@shared_task
+def sweep_files() -> None:
+    """Delete files of pictures that nobody has any more."""
+    jobs.run_job(
+        "inventory.sweep_files", lambda now: services.sweep_files(now=now), now=timezone.now()
     )

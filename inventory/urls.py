@@ -1,5 +1,10 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, re_path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from inventory import views
+from inventory.pictures import NAME
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    re_path(rf"^media/(?P<name>{NAME.pattern})\Z", views.picture, name="picture"),
+]

@@ -54,6 +54,7 @@ def card_of(product: ProductView) -> dict[str, Any]:
         "name": product.name,
         "url": f"/products/{product.slug}/",
         "image": product.image.url if product.image else "",
+        "picture": product.image,
         "price": product.price_from,
         "compare_at": product.compare_at,
         "varies": not product.has_one_price,

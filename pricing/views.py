@@ -21,6 +21,7 @@ from config.platform.actor import Actor
 from config.platform.http import actor_of
 from config.platform.http.forms import form_key
 from inventory import selectors as inventory
+from inventory.pictures import Picture
 from pricing import selectors
 from pricing.context import currency_of
 from pricing.display import card_of, stock_of
@@ -372,14 +373,23 @@ def _picture_of(view: ProductView, name: str, value: str) -> str:
     )
 
 
+def _gallery(view: ProductView, chosen: VariantView | None) -> list[Picture]:
+    """Return the pictures of a product, that of the chosen variant first."""
+    shown = list(view.images)
+    if chosen is not None and chosen.image:
+        own = [picture for picture in shown if picture.url == chosen.image]
+        others = [picture for picture in shown if picture.url != chosen.image]
+        shown = [*(own or [Picture(chosen.id, chosen.image, "")]), *others]
+    return shown
+
+
 def _choice_context(
     view: ProductView, chosen: VariantView | None, *, lowest: Decimal | None
 ) -> dict[str, Any]:
-    picture = (chosen.image if chosen else "") or (view.image.url if view.image else "")
+    pictures = _gallery(view, chosen)
     stock = stock_of(product=view, variants=[chosen] if chosen else [])
     return {
-        "image": picture,
-        "image_alt": view.image.alt if view.image and view.image.alt else view.name,
+        "pictures": pictures,
         "price": chosen.price if chosen else None,
         "compare_at": chosen.compare_at if chosen else None,
         "lowest": lowest,

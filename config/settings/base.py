@@ -284,6 +284,15 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "inventory.tasks.prune_messages",
         "schedule": timedelta(days=1),
     },
+    "make renditions of pictures": {
+        "task": "inventory.tasks.make_renditions",
+        "schedule": timedelta(seconds=20),
+        "options": {"expires": 20},
+    },
+    "sweep files of pictures": {
+        "task": "inventory.tasks.sweep_files",
+        "schedule": crontab(hour=4, minute=10),
+    },
     "work off webhooks": {
         "task": "checkout.tasks.sweep_inbox",
         "schedule": timedelta(seconds=10),
@@ -387,6 +396,13 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+UPLOAD_MAX_BYTES = 64 * 1_048_576  # of a request with files: several pictures of one product
+FILE_UPLOAD_HANDLERS = [
+    "config.platform.http.uploads.Ceiling",  # first: what is too much is not even written to a disk
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- API --------------------------------------------------------------------------------------
 REST_FRAMEWORK: dict[str, object] = {

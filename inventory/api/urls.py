@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from inventory.api import views, webhook
+from inventory.api import pictures, views, webhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inventory", views.StockViewSet.as_view({"get": "list", "post": "create"})),
@@ -33,5 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/health", views.CatalogueHealthView.as_view()),
     path("products/<str:ref>/inventory", views.ProductStockView.as_view()),
     path("webhooks/inventory/<slug:source>", webhook.InventoryWebhookView.as_view()),
+    path("products/<str:ref>/images", pictures.PicturesView.as_view()),
+    path("products/<str:ref>/images/<uuid:image_id>", pictures.PictureView.as_view()),
     path("categories", views.CategoriesView.as_view()),
 ]

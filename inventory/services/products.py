@@ -18,8 +18,9 @@ from config.platform.events import Event
 from config.platform.models import new_id
 from inventory.errors import CategoryNotFound, SkuTaken, SlugTaken
 from inventory.events import ProductDiscontinuedEvent, ProductUpdated
-from inventory.models import Category, Product, ProductImage, Variant
+from inventory.models import Category, Product, Variant
 from inventory.services.drafts import ImageDraft, ProductDraft, VariantDraft, check
+from inventory.services.pictures import replace_pictures
 from inventory.services.stock import StockCount, add_missing_levels, count_stock, warehouses_by_code
 
 _BATCH = 500
@@ -241,7 +242,7 @@ def _write_batch(
 
     _save(Product, saved_products, [*_PRODUCT_FIELDS, "updated_at"])
     _save(Variant, saved_variants, list(_VARIANT_FIELDS))
-    repictured = _save_images(pictured)
+    repictured = replace_pictures(pictured)
     told = {event.aggregate_id for event in events}
     for place, result in enumerate(results):
         if isinstance(result, Upserted):
@@ -334,35 +335,6 @@ def _save(model: type[Any], rows: Sequence[Any], fields: Sequence[str]) -> None:
     model.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["id"], update_fields=names
     )
-
-
-def _save_images(pictured: Mapping[UUID, Sequence[ImageDraft]]) -> set[UUID]:
-    """Make the pictures of these products exactly those given; return the products that changed."""
-    if not pictured:
-        return set()
-    there: dict[UUID, list[tuple[str, str]]] = {}
-    rows = ProductImage.objects.filter(product_id__in=pictured).order_by(
-        "product_id", "position", "id"
-    )
-    for product_id, url, alt in rows.values_list("product_id", "url", "alt"):
-        there.setdefault(product_id, []).append((url, alt))
-    wanted = {
-        product_id: list({image.url: (image.url, image.alt) for image in images}.values())
-        for product_id, images in pictured.items()
-    }
-    changed = {
-        product_id for product_id, images in wanted.items() if images != there.get(product_id, [])
-    }
-    if any(there.get(product_id) for product_id in changed):
-        ProductImage.objects.filter(product_id__in=changed).delete()
-    ProductImage.objects.bulk_create(
-        [
-            ProductImage(product_id=product_id, url=url, alt=alt, position=position)
-            for product_id in changed
-            for position, (url, alt) in enumerate(wanted[product_id])
-        ]
-    )
-    return changed
 
 
 def _open_shelves(

@@ -7,13 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from rest_framework import serializers
 
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.http import Input, JsonObject, timestamp
 from inventory.models import Product, Variant
+from inventory.pictures import address, picture_json
 from inventory.selectors import VariantRef
 from inventory.services import ProductDraft, VariantDraft
 from pricing import selectors
@@ -261,9 +261,18 @@ class CategoryOutput(serializers.Serializer):
     name = serializers.CharField()
 
 
+class RenditionOutput(serializers.Serializer):
+    url = serializers.CharField()
+    width = serializers.IntegerField()
+
+
 class ImageOutput(serializers.Serializer):
+    id = serializers.UUIDField()
     url = serializers.CharField()
     alt = serializers.CharField()
+    width = serializers.IntegerField(allow_null=True, help_text="Of an uploaded picture.")
+    height = serializers.IntegerField(allow_null=True)
+    srcset = RenditionOutput(many=True, help_text="The same picture, narrowest first.")
 
 
 class VariantOutput(serializers.Serializer):
@@ -305,16 +314,6 @@ class ProductListOutput(ListOutput):
     results = ProductOutput(many=True)
 
 
-def image_url(path: str) -> str:
-    """Return where a picture is: an address as it is, a path of our own under static."""
-    if not path or "://" in path or path.startswith("/"):
-        return path
-    try:
-        return static(path)
-    except ValueError:  # not among the collected files
-        return path
-
-
 def _amount(amount: Decimal | None, currency: str) -> str | None:
     return None if amount is None else format_amount(amount, currency)
 
@@ -340,7 +339,7 @@ def product_json(view: selectors.ProductView) -> dict[str, Any]:
         "category": {"slug": view.category.slug, "name": view.category.name}
         if view.category
         else None,
-        "images": [{"url": image_url(image.url), "alt": image.alt} for image in view.images],
+        "images": [picture_json(image) for image in view.images],
         "options": view.option_names,
         "priceFrom": _amount(view.price_from, currency),
         "currency": currency,
@@ -350,7 +349,7 @@ def product_json(view: selectors.ProductView) -> dict[str, Any]:
                 "id": variant.id,
                 "sku": variant.sku,
                 "options": variant.options,
-                "imageUrl": image_url(variant.image) or None,
+                "imageUrl": address(variant.image) or None,
                 "price": _amount(variant.price, currency),
                 "compareAtPrice": _amount(variant.compare_at, currency),
                 "available": variant.available,
@@ -430,7 +429,7 @@ def bundle_json(view: selectors.BundleView) -> dict[str, Any]:
         "slug": view.slug,
         "name": view.name,
         "description": view.description,
-        "imageUrl": image_url(view.image) or None,
+        "imageUrl": address(view.image) or None,
         "currency": view.currency,
         "price": format_amount(view.price, view.currency),
         "partsPrice": format_amount(view.parts_price, view.currency),

@@ -32,6 +32,7 @@ from config.platform.actor import Actor
 from inventory import selectors as inventory
 from inventory.errors import CategoryNotFound, ProductNotFound
 from inventory.models import Company, Product, ProductRelation, Variant
+from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
 from pricing.models import BundlePrice, Price
 from pricing.money import EXPONENTS
@@ -103,14 +104,6 @@ class CategoryView:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImageView:
-    """A picture; `url` is a path under static or media, or an address elsewhere."""
-
-    url: str
-    alt: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantView:
     """
@@ -143,7 +136,7 @@ class ProductView:
     vendor: str
     tags: Sequence[str]
     category: CategoryView | None
-    images: Sequence[ImageView]
+    images: Sequence[Picture]
     option_names: Sequence[str]
     metadata: Mapping[str, Any]
     currency: str
@@ -155,7 +148,7 @@ class ProductView:
     created_at: datetime
 
     @property
-    def image(self) -> ImageView | None:
+    def image(self) -> Picture | None:
         return self.images[0] if self.images else None
 
     @property
@@ -227,7 +220,7 @@ def product_view(product: Product, *, actor: Actor, currency: str) -> ProductVie
         category=CategoryView(product.category.slug, product.category.name)
         if product.category
         else None,
-        images=[ImageView(image.url, image.alt) for image in product.images.all()],
+        images=[image.picture for image in product.images.all()],
         option_names=product.option_names,
         metadata=product.metadata,
         currency=currency,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django import template
 from django.templatetags.static import static
 
+from inventory.pictures import small_address
+
 register = template.Library()
 
 PLACEHOLDER = "img/placeholder.svg"
@@ -27,6 +29,12 @@ def picture(path: str | None) -> str:
         except ValueError:  # a path that is not in the manifest of collected files
             pass
     return static(PLACEHOLDER)
+
+
+@register.filter
+def thumbnail(path: str | None) -> str:
+    """Return the address of a product's picture where it is shown no wider than 160 pixels."""
+    return small_address(picture(path))
 
 
 @register.inclusion_tag("cart/partials/ring.html")

@@ -63,6 +63,15 @@
     }
   });
 
+  /* --- pictures of a product: the link scrolls the strip, not the page ------------------------ */
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-picture]");
+    const picture = link && document.getElementById(link.hash.slice(1));
+    if (!picture) return;
+    event.preventDefault();
+    picture.parentElement.scrollTo({ left: picture.offsetLeft - picture.parentElement.firstElementChild.offsetLeft });
+  });
+
   /* --- steppers ----------------------------------------------------------------------------- */
   const timers = new WeakMap();
   const clamp = (input) => {

@@ -67,15 +67,15 @@ class JSONRenderer(BaseRenderer):
 
 
 class AlwaysJSON(BaseContentNegotiation):
-    """The API speaks one language, so `Accept` decides nothing."""
+    """The API answers in one language, so `Accept` decides nothing; bodies are of the type that the view reads."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         kind, _, parameters = (request.content_type or "").partition(";")
-        if kind.strip().lower() != "application/json":
-            return None
+        named = kind.strip().lower()
+        parser = next((one for one in parsers if one.media_type == named), None)
         if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
             return None
-        return parsers[0]
+        return parser
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type

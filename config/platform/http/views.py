@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from rest_framework import viewsets
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -73,7 +74,7 @@ class ApiMixin:
 
     authentication_classes: ClassVar[list[type[BaseAuthentication]]] = [ApiAuthentication]
     permission_classes: ClassVar[list[type[BasePermission]]] = [Known]
-    parser_classes: ClassVar = [StrictJSONParser]
+    parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]
     renderer_classes: ClassVar = [JSONRenderer]
     content_negotiation_class = AlwaysJSON
     metadata_class = None
