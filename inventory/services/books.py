@@ -183,9 +183,16 @@ _HOLDS = """
       FROM stock_reservations r
      WHERE {where}
 """
+# Of each shelf the oldest, and no more than there are units asked for: each has one at least, so that is enough.
 _OVERDUE = """
-    r.status = 'ACTIVE' AND r.expires_at <= %(now)s
-    AND r.stock_level_id IN (SELECT s.id FROM inventory s WHERE s.variant_id {variants})
+    SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
+           r.quantity, r.backordered, r.status, r.started_at, r.expires_at
+      FROM inventory s
+     CROSS JOIN LATERAL (
+           SELECT * FROM stock_reservations d
+            WHERE d.stock_level_id = s.id AND d.status = 'ACTIVE' AND d.expires_at <= %(now)s
+            ORDER BY d.expires_at LIMIT %(units)s) r
+     WHERE s.variant_id {variants}
 """
 
 
@@ -208,6 +215,7 @@ class Books:
         variants: str = "= ANY(%(variant_ids)s)",
         holds: str = "",
         reclaim: bool = False,
+        units: int | None = None,
         before: Sequence[str] = (),
         reads: Sequence[str] = (),
         now: datetime,
@@ -216,8 +224,8 @@ class Books:
         """
         Lock the stock of `variants` in key order and read the reservations matching `holds`: one round trip.
 
-        `variants` and `holds` are SQL conditions over the named `values`. With `reclaim`, other holds on these rows whose time
-        is over are read too. What `before` and `reads` select comes in `extra`; the first of them run ahead of the lock,
+        `variants` and `holds` are SQL conditions over the named `values`. With `reclaim`, other holds on these rows whose
+        time is over are read too: all, or where `units` are wanted as many of each shelf as can be needed for those. What `before` and `reads` select comes in `extra`; the first of them run ahead of the lock,
         so that nobody waits for them. Take cart, order and coupon locks before calling.
         """
         several = flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES")
@@ -225,11 +233,14 @@ class Books:
         if holds:
             statements.append(_HOLDS.format(where=holds))
         if reclaim:
-            statements.append(_HOLDS.format(where=_OVERDUE.format(variants=variants)))
+            statements.append(_OVERDUE.format(variants=variants))
         statements += reads
         results: list[list[tuple[Any, ...]]] = []
         with connection.cursor() as cursor:
-            cursor.execute(";".join(statements), {"company": company_id, "now": now, **values})
+            cursor.execute(
+                ";".join(statements),
+                {"company": company_id, "now": now, "units": units, **values},
+            )
             results.append(cursor.fetchall())
             while cursor.nextset():
                 results.append(cursor.fetchall())

@@ -84,6 +84,7 @@ def reserve(
         variant_ids=[demand.variant_id for demand in demands],
         holds=OF_LINES,
         reclaim=True,
+        units=sum(demand.quantity for demand in demands),
         before=[
             _GATES,
             *(f"{_HELD_ELSEWHERE} AND r.{column} = %({column})s" for column, _, _ in ceilings),

@@ -297,6 +297,7 @@ def _open_for_order(
         variant_ids=[demand.variant_id for demand in demands],
         holds=f"({_OF_ORDER_LINES}) OR ({OF_LINES})" if cart_lines else _OF_ORDER_LINES,
         reclaim=True,
+        units=sum(demand.quantity for demand in demands),
         order_lines=[demand.line_id for demand in demands],
         lines=list(cart_lines.values()),
         now=now,

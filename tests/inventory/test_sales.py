@@ -608,7 +608,7 @@ def test_release_expired_of_10000_holds_is_set_based(actor_guest: Actor, now: da
         )
 
     with CaptureQueriesContext(connection) as queries:
-        closed = inventory.release_expired(now=now + QUARTER, limit=10_000)
+        closed = inventory.release_expired(now=now + QUARTER, limit=10_000, shelves=100)
 
     assert closed == 10_000
     assert len(queries) <= 8

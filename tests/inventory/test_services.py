@@ -292,3 +292,18 @@ def test_reserve_announces_a_variant_that_sells_out_and_low_stock_once(hold: Any
     hold((variant, 2), lines=[line])
     assert [event["available"] for event in events("inventory.low-stock")] == [2, 2]
     assert [event["available"] for event in events("inventory.stock_changed")] == [0, 4]
+
+
+@pytest.mark.parametrize("wanted", [1, 3])
+def test_reserve_takes_no_more_overdue_holds_back_than_it_needs(
+    hold: Any, now: datetime, wanted: int
+) -> None:
+    variant = make_variant(available=10)
+    for _ in range(10):
+        hold((variant, 1))
+
+    [held] = hold((variant, wanted), now=now + QUARTER)
+
+    assert isinstance(held, Hold)
+    assert figures(variant) == [(0, 10, 10, 0)]
+    assert Reservation.objects.filter(status="EXPIRED").count() == wanted

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,7 +29,8 @@ def test_release_expired_holds_drains_what_is_due_and_is_recorded(
             expires_at=now - timedelta(minutes=1),
             now=now - timedelta(minutes=2),
         )
-    monkeypatch.setattr(tasks, "BATCH", 2)
+    in_twos = partial(inventory.release_expired, limit=2)
+    monkeypatch.setattr(inventory, "release_expired", in_twos)
 
     tasks.release_expired_holds()
 

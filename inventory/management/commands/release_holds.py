@@ -34,5 +34,6 @@ class Command(BaseCommand):
         if options["all"]:
             for company_id in Company.objects.values_list("id", flat=True):
                 actor = Actor.system(company_id, source="command")
-                released += services.release_all(actor=actor, now=now)
+                while batch := services.release_all(actor=actor, now=now):
+                    released += batch
         self.stdout.write(f"{released} holds were released.")
