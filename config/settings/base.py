@@ -275,6 +275,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "reconcile stock": {
+        "task": "inventory.tasks.reconcile_stock",
+        "schedule": timedelta(minutes=15),
+    },
     "work off messages about stock": {
         "task": "inventory.tasks.drain_messages",
         "schedule": timedelta(seconds=10),

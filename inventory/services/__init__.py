@@ -75,6 +75,7 @@ from inventory.services.products import (
     upsert_product,
     upsert_products,
 )
+from inventory.services.reconcile import Drift, find_drifts, reconcile, repair, repair_all
 from inventory.services.releases import release_holds
 from inventory.services.sales import (
     assign,
@@ -122,6 +123,7 @@ __all__ = [
     "Counted",
     "DeliveryLine",
     "Demand",
+    "Drift",
     "Figures",
     "Hold",
     "HoldLimits",
@@ -155,6 +157,7 @@ __all__ = [
     "discontinue",
     "drain_messages",
     "extend",
+    "find_drifts",
     "free_slug",
     "make_renditions",
     "move_holds",
@@ -165,6 +168,7 @@ __all__ = [
     "read_counts",
     "receive",
     "receive_delivery",
+    "reconcile",
     "refusal",
     "refusal_of",
     "relate",
@@ -177,6 +181,8 @@ __all__ = [
     "release_holds",
     "release_order",
     "remove_pictures",
+    "repair",
+    "repair_all",
     "reserve",
     "reserve_directly",
     "restock",
