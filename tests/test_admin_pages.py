@@ -38,6 +38,9 @@ from inventory.models import (
     Company,
     Product,
     Reservation,
+    Source,
+    SourceMessage,
+    StockDrift,
     StockLevel,
     StockMovement,
     Variant,
@@ -117,6 +120,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
     assert {model._meta.model_name for model in empty} <= {
         "accessattempt", "featureflag", "group", "jobrun", "loginsession", "notification", "returnrequest",
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
+        "source", "sourcemessage", "stockdrift",
     }  # fmt: skip
 
 
@@ -165,7 +169,7 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 
 READ_ONLY = [
     AbandonedCart, AuditEntry, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
-    PromotionUse, RefundRequest, Reservation, ReturnRequest, StockMovement, WebhookInbox, PeriodicTask,
+    PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
 ]  # fmt: skip
 
 
@@ -379,6 +383,16 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         ).pk
     ),
     Reservation: lambda company, n: _hold(company),
+    Source: lambda company, n: Source.objects.create(company=company, slug=f"s{n}", name=f"S{n}"),
+    SourceMessage: lambda company, n: SourceMessage.objects.create(
+        company=company, source=Source.objects.create(company=company, slug=f"m{n}", name=f"M{n}"), event_id=f"e{n}",
+        fingerprint=b"x", occurred_at=timezone.now(), received_at=timezone.now(), next_attempt_at=timezone.now(),
+        results={"0": {"index": 0, "status": "refused", "code": "X", "field": "sku", "message": "No."}},
+    ),
+    StockDrift: lambda company, n: StockDrift.objects.create(
+        company=company, stock_level=factories.make_variant().stock_levels.get(), kind="total", expected=1, actual=2,
+        found_at=timezone.now(),
+    ),
     Price: lambda company, n: factories.make_price(factories.make_variant()),
     PriceChange: lambda company, n: PriceChange.objects.create(
         variant=factories.make_variant(), currency="USD", new_amount=Decimal(5), actor=_by(),

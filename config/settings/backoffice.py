@@ -63,6 +63,9 @@ NAVIGATION = [
         _list(_("Movements"), "swap_vert", "inventory.stockmovement"),
         _list(_("Holds"), "front_hand", "inventory.reservation"),
         _list(_("Warehouses"), "warehouse", "inventory.warehouse"),
+        _list(_("Outside systems"), "cable", "inventory.source"),
+        _list(_("Messages from outside"), "input", "inventory.sourcemessage"),
+        _list(_("Stock drifts"), "rule", "inventory.stockdrift"),
     ),
     _group(
         _("Prices"),
