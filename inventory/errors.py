@@ -169,3 +169,35 @@ class MessageReused(ApplicationError):
     title = "This message id was used for another message"
     message = "This message id was used for another message. Nothing was changed."
     advice = "Use a new id for a new message."
+
+
+class ProductInStock(ApplicationError):
+    code = "PRODUCT_IN_STOCK"
+    http_status = 409
+    title = "It is in stock"
+    message = "It is in stock: there is nothing to wait for."
+    advice = "Put it in your cart."
+
+
+class TooManyBackInStockRequests(ApplicationError):
+    code = "BACK_IN_STOCK_LIMIT_EXCEEDED"
+    http_status = 409
+    title = "Too many requests"
+    message = "You wait for as many things as one customer may."
+    advice = "Take one off your list first."
+
+
+class BackInStockRequestNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such request"
+    message = "There is no such request, or nothing is kept for it any more."
+    advice = "Ask again on the product's page."
+
+
+class BackInStockLinkInvalid(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "This link leads nowhere"
+    message = "This link is not complete, or too old."
+    advice = "Ask again on the product's page."

@@ -29,6 +29,28 @@ class HoldExpired(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackInStockAsked(Event):
+    """aggregate: the variant a guest would wait for, if the address says that it was them."""
+
+    name: ClassVar[str] = "inventory.back_in_stock_asked"
+    aggregate_type: ClassVar[str] = "variant"
+    sku: str
+    email: str
+    quantity: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackInStockOffered(Event):
+    """aggregate: the request; so many units are kept for whoever made it, until then."""
+
+    name: ClassVar[str] = "inventory.back_in_stock_offered"
+    aggregate_type: ClassVar[str] = "back_in_stock_request"
+    sku: str
+    quantity: int
+    expires_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LowStock(Event):
     name: ClassVar[str] = "inventory.low-stock"
     aggregate_type: ClassVar[str] = "stock_level"

@@ -63,4 +63,44 @@ CHECKS = [
         where status = 'ACTIVE' and expires_at < now() - %(grace)s
         """,
     ),
+    Check(
+        "I10",
+        "S",
+        "what is offered to one who waited is kept by holds of their own, and nothing is kept for a request without one",
+        """
+        select coalesce(q.id, r.line_id) as id, q.status, q.offered_quantity, r.held
+        from (select * from back_in_stock_requests where status = 'OFFERED') q
+        full join (
+            select line_id, sum(quantity) as held from stock_reservations
+            where status = 'ACTIVE' and cart_id is null and order_id is null
+              and line_id in (select id from back_in_stock_requests) group by 1
+        ) r on r.line_id = q.id
+        where coalesce(q.offered_quantity, 0) <> coalesce(r.held, 0)
+        """,
+    ),
+    Check(
+        "I11",
+        "S",
+        "the shelves of a variant know that somebody waits for it",
+        """
+        select q.id, q.variant_id from back_in_stock_requests q
+        where q.status in ('WAITING', 'OFFERED')
+          and not exists (select 1 from inventory s where s.variant_id = q.variant_id and s.is_awaited)
+        """,
+    ),
+    Check(
+        "I12",
+        "L",
+        "no unit lies free on a shelf while somebody waits for it",
+        """
+        select s.id, s.variant_id, s.available from inventory s
+        join warehouses w on w.id = s.warehouse_id and w.is_active and w.is_default
+        join variants v on v.id = s.variant_id and v.is_active
+        join products p on p.id = v.product_id and p.status = 'active'
+        where s.available > 0 and s.is_awaited and s.updated_at < now() - %(grace)s
+          and exists (select 1 from back_in_stock_requests q where q.variant_id = s.variant_id
+                      and q.status = 'WAITING' and q.queued_at < now() - %(grace)s)
+          and not exists (select 1 from feature_flags f where f.name = 'INVENTORY_HOLD_ENABLED' and not f.enabled)
+        """,
+    ),
 ]

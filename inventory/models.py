@@ -344,6 +344,9 @@ class StockLevel(models.Model):
     reorder_level = models.PositiveIntegerField(_("reorder level"), default=10)
     reorder_quantity = models.PositiveIntegerField(_("reorder quantity"), default=50)
     is_low = models.BooleanField(_("low stock announced"), default=False, editable=False)
+    # Somebody may wait for this variant: units that come back are offered before they are sold. Never
+    # false while a request is open; a sweep takes it back afterwards.
+    is_awaited = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -377,6 +380,12 @@ class StockLevel(models.Model):
         indexes = [
             # how many are low, at every scrape; changes of units leave it alone
             models.Index(fields=["company"], name="stock_low", condition=Q(is_low=True)),
+            # the sweep: variants whose free units belong to somebody already
+            models.Index(
+                fields=["variant"],
+                name="stock_promised",
+                condition=Q(is_awaited=True) | Q(backordered__gt=0),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -494,6 +503,78 @@ class HoldGate(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class BackInStockRequest(models.Model):
+    """
+    A place in the line for a variant that is gone; the line is ordered by `queued_at`, then by id.
+
+    Written only while the variant's stock is locked. What is offered is kept by holds whose `line_id` is the
+    request's id. Guests are known by an address they have confirmed, customers by their account.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "WAITING", _("waiting")
+        OFFERED = "OFFERED", _("kept for them")
+        TAKEN = "TAKEN", _("taken")
+        LAPSED = "LAPSED", _("not taken in time")
+        CANCELLED = "CANCELLED", _("cancelled")
+
+    OPEN: ClassVar[tuple[str, ...]] = (Status.WAITING.value, Status.OFFERED.value)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="back_in_stock_requests")
+    user_id = models.UUIDField(null=True)
+    email = models.EmailField(_("e-mail"), blank=True)  # of guests only
+    quantity = models.PositiveSmallIntegerField(_("wanted"))
+    status = models.CharField(
+        _("status"), max_length=9, choices=Status.choices, default=Status.WAITING
+    )
+    queued_at = models.DateTimeField(_("in line since"))
+    offered_quantity = models.PositiveSmallIntegerField(_("kept"), default=0)
+    offered_at = models.DateTimeField(null=True)
+    offer_expires_at = models.DateTimeField(_("kept until"), null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "back_in_stock_requests"
+        verbose_name = _("back-in-stock request")
+        verbose_name_plural = _("back-in-stock requests")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["variant", "user_id"],
+                condition=Q(status__in=["WAITING", "OFFERED"], user_id__isnull=False),
+                name="one_open_request_per_user",
+            ),
+            models.UniqueConstraint(
+                fields=["variant", "email"],
+                condition=Q(status__in=["WAITING", "OFFERED"], user_id__isnull=True),
+                name="one_open_request_per_email",
+            ),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="request_wants_something"),
+            models.CheckConstraint(
+                condition=Q(user_id__isnull=False, email="")
+                | Q(user_id__isnull=True) & ~Q(email=""),
+                name="request_has_one_owner",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="OFFERED")
+                | Q(offered_quantity__gte=1, offer_expires_at__isnull=False),
+                name="request_offer_has_units",
+            ),
+        ]
+        indexes = [
+            # whose turn it is
+            models.Index(
+                fields=["variant", "queued_at", "id"],
+                name="request_line",
+                condition=Q(status="WAITING"),
+            ),
+            models.Index(fields=["user_id", "-queued_at"], name="request_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.variant}"
 
 
 class StockMovement(models.Model):

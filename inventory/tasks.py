@@ -28,6 +28,16 @@ def release_expired_holds() -> None:
     jobs.run_job("inventory.release_expired_holds", _release_all_due, now=timezone.now())
 
 
+@shared_task
+def serve_waiting() -> None:
+    """Offer what lies free to those who wait for it, at most 200 variants a run (INV-45)."""
+    jobs.run_job(
+        "inventory.serve_waiting",
+        lambda now: services.serve_waiting(now=now),
+        now=timezone.now(),
+    )
+
+
 def _release_all_due(now: datetime) -> int:
     total = 0
     for _ in range(BATCHES):

@@ -297,6 +297,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "inventory.tasks.sweep_files",
         "schedule": crontab(hour=4, minute=10),
     },
+    # Units are offered when they come back; this is for what nothing freed, such as a product that is sold again.
+    "serve who waits": {
+        "task": "inventory.tasks.serve_waiting",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "work off webhooks": {
         "task": "checkout.tasks.sweep_inbox",
         "schedule": timedelta(seconds=10),
@@ -546,6 +552,10 @@ HOLD_MAX_UNITS_PER_CUSTOMER = number(
     "HOLD_MAX_UNITS_PER_CUSTOMER", default=1_000, minimum=1
 )  # CFG-52
 HOLD_MAX_UNITS_PER_ADDRESS = number("HOLD_MAX_UNITS_PER_ADDRESS", default=5_000, minimum=1)
+# How long units are kept for the first in line when they come back.
+BACK_IN_STOCK_OFFER = timedelta(
+    minutes=number("BACK_IN_STOCK_OFFER_MINUTES", default=30, minimum=1)
+)
 DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
 DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
 # Who may post to /api/v1/webhooks/inventory/<source>: by the source's short name, several while a key is replaced.

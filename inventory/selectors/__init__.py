@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import (
+    Case,
     Exists,
     F,
     IntegerField,
@@ -21,6 +22,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     Sum,
+    When,
 )
 from django.db.models.functions import Coalesce, JSONObject, Now
 from django.utils.dateparse import parse_datetime
@@ -382,16 +384,19 @@ def _usable_levels() -> QuerySet[Any]:
 
 
 def _overdue(now: datetime | None) -> Coalesce:
-    """Units of the outer stock level that are still counted as held, though their time is over."""
+    """
+    Units of the outer stock level that are still counted as held, though their time is over.
+
+    Where somebody waits they are not free: the next sale hands them to the line.
+    """
     overdue = Reservation.objects.filter(
         stock_level=OuterRef("pk"),
         status=Reservation.Status.ACTIVE,
         expires_at__lte=now if now is not None else Now(),
     )
+    units = overdue.order_by().values("stock_level").annotate(n=Sum("quantity")).values("n")
     return Coalesce(
-        Subquery(overdue.order_by().values("stock_level").annotate(n=Sum("quantity")).values("n")),
-        0,
-        output_field=IntegerField(),
+        Case(When(is_awaited=False, then=Subquery(units))), 0, output_field=IntegerField()
     )
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from config.platform import flags
@@ -23,6 +24,8 @@ from config.platform.models import new_id
 from config.platform.prepared import prepared_cursor
 from inventory.events import HoldExpired, LowStock, StockChanged
 from inventory.models import Reservation, StockMovement, Variant
+from inventory.services import turns
+from inventory.services.turns import Turn
 
 ACTIVE = Reservation.Status.ACTIVE.value
 EXPIRED = Reservation.Status.EXPIRED.value
@@ -47,6 +50,7 @@ class Level:
     backorder_limit: int | None
     reorder_level: int
     is_low: bool
+    is_awaited: bool
     before: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -169,7 +173,8 @@ def allocate(levels: Sequence[Level], quantity: int) -> list[Part] | None:
 # through the driver's pipeline instead, so that they can, they cost more than their planning does (measured).
 _LOCK = """
     SELECT s.id, s.variant_id, v.sku, v.inventory_policy, w.code, w.priority, w.is_default, w.is_active,
-           s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low
+           s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low,
+           s.is_awaited
       FROM inventory s
       JOIN variants v ON v.id = s.variant_id
       JOIN warehouses w ON w.id = s.warehouse_id
@@ -200,12 +205,17 @@ _OVERDUE = """
 class Books:
     """The stock levels of some variants, all under lock, and those of their reservations that were asked for."""
 
+    company_id: UUID
+    now: datetime
     levels: dict[UUID, Level]
     holds: dict[UUID, HeldUnits]
     overdue: dict[UUID, HeldUnits]
     extra: list[list[tuple[Any, ...]]]
     movements: list[dict[str, Any]] = field(default_factory=list)
     lapsed: list[HeldUnits] = field(default_factory=list)
+    offered: dict[UUID, Turn] = field(default_factory=dict)  # by this change
+    taken: set[UUID] = field(default_factory=set)  # requests whose offer goes to a line
+    filled: set[UUID] = field(default_factory=set)  # holds that are owed nothing any more
 
     @classmethod
     def open(
@@ -261,12 +271,15 @@ class Books:
                 backorder_limit=row[11],
                 reorder_level=row[12],
                 is_low=row[13],
+                is_awaited=row[14],
             )
             level.before = level.figures
             levels[level.id] = level
         own = _read_holds(results.pop(0), levels) if holds else {}
         overdue = _read_holds(results.pop(0), levels) if reclaim else {}
         return cls(
+            company_id,
+            now,
             levels,
             own,
             {key: held for key, held in overdue.items() if key not in own},
@@ -298,12 +311,26 @@ class Books:
         """Close a hold whose units were given back."""
         held.status, held.is_touched = status, True
 
-    def reclaim(self) -> None:
-        """Take back what is held beyond its time on these rows, so that no sale waits for the sweep."""
-        for held in self.overdue.values():
-            self.give_back(held)
-            self.close(held, EXPIRED)
+    def end(self, held: HeldUnits, status: str) -> None:
+        """Close a hold and return its units; one whose time is over is announced."""
+        self.give_back(held)
+        self.close(held, status)
+        if status == EXPIRED:
+            self.holds.pop(held.id, None)
             self.lapsed.append(held)
+
+    def reclaim(self) -> None:
+        """
+        Take back what is held beyond its time on these rows, so that no sale waits for the sweep.
+
+        Where others wait, a line's own hold that lapsed is taken back too: it has no claim before them.
+        """
+        for held in list(self.holds.values()):
+            is_cart_s = held.status == ACTIVE and held.order_line_id is None
+            if is_cart_s and held.expires_at <= self.now and self._is_awaited(held):
+                self.overdue[held.id] = held
+        for held in self.overdue.values():
+            self.end(held, EXPIRED)
         self.overdue = {}
 
     def place(
@@ -352,6 +379,10 @@ class Books:
                 free += level.available + (level.backorder_room or 0)
         return free
 
+    def can_serve_more(self, variant_id: UUID) -> bool:
+        """Return whether a line that holds nothing could get a unit, from stock or beyond it."""
+        return allocate(self.of_variant(variant_id), 1) is not None
+
     def sell(self, held: HeldUnits, *, actor: Actor, now: datetime, reference: str = "") -> None:
         """Turn a hold into a sale: its units leave the stock; what is owed stays owed until goods arrive."""
         level = self.levels[held.stock_level_id]
@@ -399,6 +430,124 @@ class Books:
             }
         )
 
+    # --- whose units they are ---
+
+    def _is_awaited(self, held: HeldUnits) -> bool:
+        variant_id = self.levels[held.stock_level_id].variant_id
+        return any(level.is_awaited for level in self.of_variant(variant_id))
+
+    def _free(self, *, owed: bool) -> dict[UUID, int]:
+        """Return how many free units each variant has that are promised: `owed` to somebody, or awaited."""
+        free: dict[UUID, int] = {}
+        promised = set()
+        for level in self.levels.values():
+            if owed or level.usable:
+                free[level.variant_id] = free.get(level.variant_id, 0) + level.available
+            if (level.backordered > 0) if owed else level.is_awaited:
+                promised.add(level.variant_id)
+        return {key: units for key, units in free.items() if units > 0 and key in promised}
+
+    def serve(self, *, actor: Actor | None = None) -> None:
+        """
+        Give free units to those they belong to: first to whom they are owed, oldest promise first, then to whom waits.
+
+        What is left is the public's. Called before somebody else is served from these rows, and by `write`, so that no
+        unit is ever free between the moment it comes back and the moment it is offered. Costs nothing where
+        nothing is free, or nothing is promised; otherwise a statement for each of the two.
+        """
+        free = self._free(owed=True)
+        if free:
+            rows = _read_rows(
+                _OWED,
+                variants=list(free),
+                free=list(free.values()),
+                filled=list(self.filled),
+                now=self.now,
+            )
+            for owed in _read_holds(rows, self.levels).values():
+                self._fill(
+                    self.holds.setdefault(owed.id, owed),
+                    actor=actor or Actor.system(self.company_id),
+                )
+        free = self._free(owed=False)
+        # Where holds are switched off nothing can be kept for anybody: the line waits.
+        if free and flags.is_enabled("INVENTORY_HOLD_ENABLED"):
+            for turn in turns.next_in_line(free, passed=list(self.offered)):
+                self._offer(turn)
+
+    def _fill(self, owed: HeldUnits, *, actor: Actor) -> None:
+        """
+        Give a hold what it is owed, as far as there is any: from its own shelf, then from others if it is sold already.
+
+        A cart's hold takes from other shelves when it is next renewed; a second row for it now would cost a look for
+        one that is there already.
+        """
+        if owed.status not in (ACTIVE, COMPLETED):
+            return
+        debtor = self.levels[owed.stock_level_id]
+        others = [
+            level
+            for level in self.of_variant(debtor.variant_id)
+            if level.usable and level is not debtor
+        ]
+        others.sort(key=lambda level: level.rank)
+        for level in [debtor, *(others if owed.status == COMPLETED else [])]:
+            units = min(level.available, owed.backordered)
+            if units <= 0:
+                continue
+            level.available -= units
+            debtor.backordered -= units
+            owed.quantity += units
+            owed.backordered -= units
+            owed.is_touched = True
+            if owed.status == ACTIVE:
+                level.reserved += units
+            else:
+                self.move(
+                    level,
+                    StockMovement.Type.SALE,
+                    -units,
+                    actor=actor,
+                    now=self.now,
+                    order_line_id=owed.order_line_id,
+                    notes="backorder filled",
+                )
+        if not owed.backordered:
+            self.filled.add(owed.id)
+
+    def _offer(self, turn: Turn) -> None:
+        """Keep free units for the one whose turn it is; as many as there are, up to what they want."""
+        levels = [level for level in self.of_variant(turn.variant_id) if level.usable]
+        units = min(sum(level.available for level in levels), turn.quantity)
+        parts = allocate(levels, units) if units > 0 else None
+        if not parts:
+            return
+        until = self.now + settings.BACK_IN_STOCK_OFFER
+        template = HeldUnits.template(
+            line_id=turn.id, holder=turn.holder, address="", started_at=self.now, expires_at=until
+        )
+        for part in parts:
+            row = replace(template, id=new_id(), stock_level_id=part.level.id)
+            self.holds[row.id] = row
+            self.take(row, part.quantity, 0)
+        turn.offered_quantity, turn.offer_expires_at = units, until
+        self.offered[turn.id] = turn
+
+    def offers_to(self, holder: str) -> dict[UUID, list[HeldUnits]]:
+        """Return what is kept for somebody who waited, by variant; no statement where nobody does."""
+        awaited = {level.variant_id for level in self.levels.values() if level.is_awaited}
+        if not awaited:
+            return {}
+        offers: dict[UUID, list[HeldUnits]] = {}
+        rows = _read_rows(
+            _HOLDS.format(where=_OFFERED), variants=list(awaited), holder=holder, now=self.now
+        )
+        for held in _read_holds(rows, self.levels).values():
+            held = self.holds.setdefault(held.id, held)
+            if held.status == ACTIVE:
+                offers.setdefault(self.levels[held.stock_level_id].variant_id, []).append(held)
+        return offers
+
     # --- back to the database ---
 
     def write(self, *, company_id: UUID, now: datetime) -> list[Event]:
@@ -407,6 +556,7 @@ class Books:
 
         Low stock is told once per downward crossing; a variant's availability when it begins or ceases to be zero.
         """
+        self.serve()
         changed = [level for level in self.levels.values() if level.figures != level.before]
         events: list[Event] = []
         for level in changed:
@@ -425,9 +575,27 @@ class Books:
             held for held in (*self.holds.values(), *self.lapsed) if held.is_touched or held.is_new
         ]
         _write(changed, touched, self.levels, self.movements, company_id, now)
+        events += turns.write(
+            offered=self.offered.values(),
+            taken=self.taken,
+            lapsed=self._offers_closed(touched),
+            now=now,
+        )
         events += self._crossings(changed)
         events += expiries(self.lapsed)
         return events
+
+    def _offers_closed(self, touched: list[HeldUnits]) -> set[UUID]:
+        """Return the requests whose offer may have ended: holds of no cart and no order that were closed."""
+        return {
+            held.line_id
+            for held in touched
+            if held.status in (EXPIRED, CANCELLED)
+            and held.line_id is not None
+            and held.cart_id is None
+            and held.order_id is None
+            and self._is_awaited(held)
+        } - self.taken
 
     def _crossings(self, changed: list[Level]) -> list[Event]:
         events: list[Event] = []
@@ -467,6 +635,31 @@ def expiries(lapsed: Iterable[HeldUnits]) -> list[HoldExpired]:
         for (cart_id, order_id), line_ids in lines.items()
         if (aggregate_id := cart_id or order_id)
     ]
+
+
+# As many rows as units are free are enough: each is given one at least.
+_OWED = """
+    SELECT r.* FROM unnest(%(variants)s::uuid[], %(free)s::int[]) AS f(variant_id, units)
+     CROSS JOIN LATERAL (
+        SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
+               r.quantity, r.backordered, r.status, r.started_at, r.expires_at
+          FROM stock_reservations r
+         WHERE r.stock_level_id IN (SELECT s.id FROM inventory s WHERE s.variant_id = f.variant_id)
+           AND r.backordered > 0 AND (r.status = 'COMPLETED' OR r.status = 'ACTIVE' AND r.expires_at > %(now)s)
+           AND NOT r.id = ANY(%(filled)s::uuid[])
+         ORDER BY r.id LIMIT f.units) r
+"""
+_OFFERED = """
+    r.status = 'ACTIVE' AND r.holder = %(holder)s AND r.expires_at > %(now)s AND r.cart_id IS NULL
+    AND r.line_id IN (SELECT q.id FROM back_in_stock_requests q
+                       WHERE q.variant_id = ANY(%(variants)s) AND q.status = 'OFFERED')
+"""
+
+
+def _read_rows(sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
 
 
 _OWNERSHIP = (

@@ -26,7 +26,6 @@ from inventory.services.drafts import ProductDraft
 from inventory.services.stock import (
     MOST_UNITS,
     add_missing_levels,
-    fill_backorders,
     warehouses_by_code,
     write_books,
 )
@@ -216,11 +215,6 @@ def _change_product(actor: Actor, product: Product, change: Change, now: datetim
 
 # --- stock ------------------------------------------------------------------------------------
 
-_ALL_OWED = """
-    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED')
-    AND r.stock_level_id IN (SELECT i.id FROM inventory i WHERE i.variant_id = ANY(%(variant_ids)s))
-    ORDER BY r.id
-"""
 _MARKS = """
     SELECT m.object_id, m.set_at, m.adjusted_at FROM stock_source_marks m
      WHERE m.source_id = %(source)s
@@ -260,7 +254,6 @@ def _apply_stock(
     books = Books.open(
         company_id=actor.company_id,
         variant_ids=list({variant.id for variant, _ in shelves.values()}),
-        holds=_ALL_OWED,
         reads=[_MARKS, _MOVED_SINCE],
         now=now,
         source=source.id,
@@ -301,10 +294,10 @@ def _apply_stock(
         if level.total != total:
             type_ = StockMovement.Type.ADJUSTMENT if change.kind == SET else change.type
             books.move(level, type_, level.total - total, actor=actor, now=now, reference=reference)
-            fill_backorders(books, level, actor=actor, now=now)
     if refused:
         raise _NothingDone(refused)
     _remember(source, {level: mark for level, mark in marks.items() if any(mark)})
+    books.serve(actor=actor)
     _write(books, before, actor=actor, reference=reference, now=now)
     return outcomes
 

@@ -20,7 +20,6 @@ from inventory.services.books import Books, Level
 from inventory.services.stock import (
     MOST_UNITS,
     add_missing_levels,
-    fill_backorders,
     write_books,
 )
 
@@ -172,7 +171,6 @@ def apply_counts(
         pairs = wanted.pairs[start : start + _CHUNK]
         books = Books.open(
             company_id=actor.company_id,
-            holds=_OWED,
             reclaim=True,
             reads=[_SINCE],
             variant_ids=list({pair.variant_id for pair in pairs}),
@@ -333,11 +331,6 @@ _SINCE = """
       JOIN stock_transactions m ON m.stock_level_id = s.id AND m.created_at > c.at
      GROUP BY m.stock_level_id
 """
-_OWED = """
-    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED')
-    AND r.stock_level_id IN (SELECT i.id FROM inventory i WHERE i.variant_id = ANY(%(variant_ids)s))
-    ORDER BY r.id
-"""
 
 
 def _read_since(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, tuple[int, bool]]:
@@ -400,7 +393,6 @@ def _write(
             reference=reference,
             notes=notes or "counted",
         )
-        fill_backorders(books, level, actor=actor, now=now)
     write_books(books, {level.variant_id for level, _ in moved}, actor=actor, now=now)
 
 

@@ -161,8 +161,9 @@ def close_all(condition: str, *, actor: Actor, now: datetime, **values: Any) -> 
         now=now,
         **values,
     )
-    for hold in books.holds.values():
+    closed = list(books.holds.values())
+    for hold in closed:
         books.give_back(hold)
         books.close(hold, CANCELLED)
     outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
-    return len(books.holds)
+    return len(closed)

@@ -13,7 +13,7 @@ from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.events import Event
 from inventory.events import HoldExpired, StockChanged
-from inventory.services.books import CANCELLED, EXPIRED
+from inventory.services.books import CANCELLED, EXPIRED, Books
 from inventory.services.demands import close_all
 
 # A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds:
@@ -21,8 +21,10 @@ from inventory.services.demands import close_all
 BATCH = 500
 SHELVES = 16
 
+# Variants whose free units belong to somebody: they are owed, or a customer waits for them.
+_PROMISED = "SELECT 1 FROM inventory t WHERE t.variant_id = r.variant_id AND (t.is_awaited OR t.backordered > 0)"
 
-@transaction.atomic
+
 def release_expired(
     *, company_id: UUID | None = None, now: datetime, limit: int = BATCH, shelves: int = SHELVES
 ) -> int:
@@ -30,10 +32,11 @@ def release_expired(
     Return units whose hold ran out, of at most `limit` holds on so many shelves; return how many holds were closed.
 
     Set-based, three statements and one for the events. Skips stock that somebody is selling from this moment (the
-    sale takes overdue holds back itself), so it waits for nobody and two sweeps share the work.
+    sale takes overdue holds back itself), so it waits for nobody and two sweeps share the work. Units that somebody is
+    owed, or waits for, go through the books instead, so that they are never free in between.
     """
     mine = "AND r.company_id = %(company)s" if company_id else ""
-    return _close_some(
+    return _close_batch(
         f"r.expires_at <= %(now)s {mine}",
         status=EXPIRED,
         skip=True,
@@ -44,16 +47,18 @@ def release_expired(
     )
 
 
-@transaction.atomic
 def release_all(*, actor: Actor, now: datetime, limit: int = BATCH, shelves: int = SHELVES) -> int:
     """
     Return what carts hold to the shelf, in batches as `release_expired`: the emergency brake before a rollback.
 
-    Call until it answers 0. Orders keep their holds, and holds begun after `now` are left alone, so it ends. Waits for
-    sales that are under way.
+    Call until it answers 0. Orders keep their holds, what is kept for one who waited ends by itself, and holds begun
+    after `now` are left alone, so it ends. Waits for sales that are under way.
     """
-    return _close_some(
-        "r.company_id = %(company)s AND r.order_line_id IS NULL AND r.created_at <= %(now)s",
+    return _close_batch(
+        """
+        r.company_id = %(company)s AND r.order_line_id IS NULL AND r.created_at <= %(now)s
+        AND NOT r.line_id IN (SELECT q.id FROM back_in_stock_requests q WHERE q.status = 'OFFERED')
+        """,
         status=CANCELLED,
         skip=False,
         now=now,
@@ -61,6 +66,78 @@ def release_all(*, actor: Actor, now: datetime, limit: int = BATCH, shelves: int
         shelves=shelves,
         company=actor.company_id,
     )
+
+
+def _close_batch(condition: str, **options: Any) -> int:
+    """Close some holds: those of variants that are promised to nobody, and where none is left, those of the others."""
+    with transaction.atomic():
+        closed = _close_some(condition, **options)
+    if closed:
+        return closed
+    with transaction.atomic():
+        return _close_promised(condition, **options)
+
+
+def _close_promised(
+    condition: str,
+    *,
+    status: str,
+    skip: bool,
+    now: datetime,
+    limit: int,
+    shelves: int,
+    company: UUID | None,
+) -> int:
+    """
+    Close such holds on variants that are owed or awaited, so that those who come first get the units.
+
+    Two statements to find them, and the books' for each company.
+    """
+    values: dict[str, Any] = {"now": now, "shelves": shelves, "company": company}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT s.company_id, s.variant_id FROM inventory s WHERE s.variant_id = ANY(ARRAY(
+                SELECT r.variant_id FROM stock_reservations r
+                 WHERE r.status = 'ACTIVE' AND {condition} AND EXISTS ({_PROMISED})
+                 GROUP BY r.variant_id ORDER BY min(r.expires_at) LIMIT %(shelves)s))
+             ORDER BY s.id FOR NO KEY UPDATE {"SKIP LOCKED" if skip else ""}
+            """,  # noqa: S608  (no value in it)
+            values,
+        )
+        locked: dict[tuple[UUID, UUID], int] = {}
+        for row in cursor.fetchall():
+            locked[row] = locked.get(row, 0) + 1
+        if not locked:
+            return 0
+        # A variant of which one shelf is in use is left alone: waiting for it now would be out of order.
+        cursor.execute(
+            "SELECT s.variant_id, count(*) FROM inventory s WHERE s.variant_id = ANY(%s) GROUP BY 1",
+            [[variant_id for _, variant_id in locked]],
+        )
+        whole = dict(cursor.fetchall())
+    closed = 0
+    for owner in dict.fromkeys(owner for owner, _ in locked):
+        books = Books.open(
+            company_id=owner,
+            variant_ids=[
+                variant_id
+                for (its_owner, variant_id), count in locked.items()
+                if its_owner == owner and count == whole[variant_id]
+            ],
+            holds=f"""
+                r.status = 'ACTIVE' AND r.variant_id = ANY(%(variant_ids)s) AND {condition}
+                ORDER BY r.expires_at LIMIT %(limit)s
+            """,
+            now=now,
+            limit=limit,
+        )
+        ending = list(books.holds.values())
+        for held in ending:
+            books.end(held, status)
+        closed += len(ending)
+        outbox.publish(*books.write(company_id=owner, now=now), actor=Actor.system(owner), now=now)
+    return closed
 
 
 def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **values: Any) -> int:
@@ -72,8 +149,10 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
             SELECT s.id FROM inventory s WHERE s.id IN (
                 SELECT r.stock_level_id FROM (
                     SELECT r.stock_level_id FROM stock_reservations r
-                     WHERE r.status = 'ACTIVE' AND {condition}
+                     WHERE r.status = 'ACTIVE' AND {condition} AND NOT EXISTS ({_PROMISED})
                      ORDER BY r.expires_at LIMIT %(limit)s) r)
+               -- looked at again on the row that was locked: somebody may have begun to wait a moment ago
+               AND NOT s.is_awaited AND s.backordered = 0
              ORDER BY s.id LIMIT %(shelves)s FOR NO KEY UPDATE {"SKIP LOCKED" if skip else ""}
             """,  # noqa: S608  (no value in it)
             values,

@@ -61,9 +61,10 @@ def reserve(
     Hold exactly `quantity` units for each line until `expires_at`, replacing what the line holds.
 
     Own units never stand in one's own way, demand for one variant is summed over lines, holds of others whose time
-    is over are taken back first, and units beyond stock are promised where the policy says so. A quantity of 0
-    releases. A live hold is never shortened. Without `all_or_none` a line that cannot be served is answered by a
-    Shortage and keeps what it held; lines are served in order. With holds switched off only availability is checked.
+    is over are taken back first, and units beyond stock are promised where the policy says so. What is kept for this
+    customer because they waited becomes the line's. A quantity of 0 releases. A live hold is never shortened. Without
+    `all_or_none` a line that cannot be served is answered by a Shortage and keeps what it held; lines are served in
+    order. With holds switched off only availability is checked.
 
     Two round trips, and one more where something is announced, whatever the number of lines. Lock the cart before
     calling; the gates of the ceilings and then the stock are locked here, last.
@@ -100,6 +101,9 @@ def reserve(
     own = by_line(books.holds.values())
     _check_ceilings(demands, own, ceilings, [rows[0][0] for rows in books.extra[1:]])
     books.reclaim()
+    books.serve()
+    own = by_line(hold for hold in books.holds.values() if hold.order_line_id is None)
+    offers = books.offers_to(actor.identity)
 
     results: dict[UUID, Hold | Shortage] = {}
     for demand in decreases_first(demands, own):
@@ -111,8 +115,11 @@ def reserve(
         keeps_holder = (
             actor.sees_everything and held
         )  # staff who help a customer do not become the holder
+        wants_more = demand.quantity > sum(hold.units for hold in held)
+        offered = offers.get(demand.variant_id, []) if wants_more else []
+        requests = {hold.line_id for hold in offered if hold.line_id is not None}
         placed = books.place(
-            held,
+            [*held, *offered],
             HeldUnits.template(
                 cart_id=cart_id,
                 line_id=demand.line_id,
@@ -125,8 +132,11 @@ def reserve(
             demand.quantity,
         )
         if placed is None:
-            results[demand.line_id] = short_of(books, demand, held)
+            results[demand.line_id] = short_of(books, demand, [*held, *offered])
         else:
+            if offered:
+                del offers[demand.variant_id]
+                books.taken |= requests
             results[demand.line_id] = Hold(
                 demand.line_id,
                 demand.variant_id,

@@ -94,6 +94,7 @@ def _hold_for_order(
     books = _open_for_order(actor=actor, demands=demands, cart_lines=cart_lines, now=now)
     short = []
     own, sold = _by_demand(books, cart_lines)
+    offers = books.offers_to(actor.identity)
     for demand in decreases_first(demands, own):
         missing = demand.quantity - sold.get(demand.line_id, 0)
         held = own.get(demand.line_id, [])
@@ -102,8 +103,14 @@ def _hold_for_order(
         template = _order_template(
             actor, order_id, demand.line_id, cart_id, cart_lines, held, expires_at, now
         )
-        if books.place(held, template, demand.variant_id, missing) is None:
-            short.append(short_of(books, demand, held))
+        wants_more = missing > sum(hold.units for hold in held)
+        offered = offers.get(demand.variant_id, []) if wants_more else []
+        requests = {hold.line_id for hold in offered if hold.line_id is not None}
+        if books.place([*held, *offered], template, demand.variant_id, missing) is None:
+            short.append(short_of(books, demand, [*held, *offered]))
+        elif offered:
+            del offers[demand.variant_id]
+            books.taken |= requests
     if short:
         raise refusal(HoldFailed, short, [demand.line_id for demand in demands])
     outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
@@ -303,6 +310,7 @@ def _open_for_order(
         now=now,
     )
     books.reclaim()
+    books.serve()
     return books
 
 

@@ -234,9 +234,7 @@ def transfer(
         reorder_levels={},
     )
     paper = f"transfer {reference or new_id().hex[-8:].upper()}"
-    work = ShelfWork.open(
-        actor=actor, lines=lines, reference=paper, notes=notes, target=place.id, now=now
-    )
+    work = ShelfWork.open(actor=actor, lines=lines, reference=paper, notes=notes, now=now)
     targets = {
         level.variant_id: level for level in work.books.levels.values() if level.warehouse == place.code
     }  # fmt: skip

@@ -23,7 +23,7 @@ from inventory.errors import (
 )
 from inventory.events import StockChanged
 from inventory.models import StockLevel, StockMovement, Warehouse
-from inventory.services.books import ACTIVE, Books, Level
+from inventory.services.books import Books
 
 MOST_UNITS = 1_000_000_000
 
@@ -43,33 +43,6 @@ class Counted:
 
     changed: int
     kept: tuple[str, ...]
-
-
-def fill_backorders(books: Books, level: Level, *, actor: Actor, now: datetime) -> None:
-    """Give free units of a level to those who were promised some beyond stock; the books must hold what is owed."""
-    for owed in books.holds.values():
-        if owed.stock_level_id != level.id or not owed.backordered:
-            continue
-        units = min(level.available, owed.backordered)
-        if units <= 0:
-            break
-        level.available -= units
-        level.backordered -= units
-        owed.quantity += units
-        owed.backordered -= units
-        owed.is_touched = True
-        if owed.status == ACTIVE:
-            level.reserved += units
-        else:
-            books.move(
-                level,
-                StockMovement.Type.SALE,
-                -units,
-                actor=actor,
-                now=now,
-                order_line_id=owed.order_line_id,
-                notes="backorder filled",
-            )
 
 
 @transaction.atomic
@@ -106,7 +79,6 @@ def count_stock(
     )
     books = Books.open(
         company_id=actor.company_id,
-        holds=_ALL_OWED,
         variant_ids=list({variant_id for variant_id, _ in wanted}),
         now=now,
     )
@@ -133,17 +105,9 @@ def count_stock(
             reference=reference,
             notes=notes or "counted",
         )
-        fill_backorders(books, level, actor=actor, now=now)
         moved.append(level)
     write_books(books, {level.variant_id for level in moved}, actor=actor, now=now)
     return Counted(len(moved), tuple(kept))
-
-
-_ALL_OWED = """
-    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED')
-    AND r.stock_level_id IN (SELECT i.id FROM inventory i WHERE i.variant_id = ANY(%(variant_ids)s))
-    ORDER BY r.id
-"""
 
 
 def add_missing_levels(
@@ -307,6 +271,7 @@ def upsert_warehouse(
 
 def write_books(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime) -> None:
     """Write the books and announce the availability of these variants, whether or not it became or was zero."""
+    books.serve(actor=actor)
     events: list[Event] = [
         event
         for event in books.write(company_id=actor.company_id, now=now)

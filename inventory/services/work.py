@@ -14,7 +14,7 @@ from config.platform.errors import ApplicationError, FieldError, ValidationFaile
 from inventory import selectors
 from inventory.errors import StockBelowHolds, StockLevelNotFound
 from inventory.services.books import CANCELLED, Books, HeldUnits, Level
-from inventory.services.stock import MOST_UNITS, fill_backorders, write_books
+from inventory.services.stock import MOST_UNITS, write_books
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,6 @@ class ShelfChange:
 
 Line = TypeVar("Line", ShelfUnits, ShelfCount)
 
-_OWED = """
-    r.backordered > 0 AND r.status IN ('ACTIVE', 'COMPLETED') AND r.stock_level_id IN (
-        SELECT i.id FROM inventory i
-         WHERE i.id = ANY(%(levels)s)
-            OR (i.warehouse_id = %(target)s
-                AND i.variant_id IN (SELECT o.variant_id FROM inventory o WHERE o.id = ANY(%(levels)s))))
-    ORDER BY r.id
-"""
 IN_CARTS = """
     r.status = 'ACTIVE' AND r.order_line_id IS NULL AND r.stock_level_id = ANY(%(levels)s)
     ORDER BY r.id
@@ -99,7 +91,6 @@ class ShelfWork:
         lines: Sequence[ShelfUnits | ShelfCount],
         reference: str,
         notes: str,
-        target: UUID | None = None,
         holds: str = "",
         now: datetime,
     ) -> ShelfWork:
@@ -112,10 +103,9 @@ class ShelfWork:
         books = Books.open(
             company_id=actor.company_id,
             variants="IN (SELECT i.variant_id FROM inventory i WHERE i.id = ANY(%(levels)s))",
-            holds=holds or _OWED,
+            holds=holds,
             reclaim=True,
             levels=ids,
-            target=target,
             now=now,
         )
         if any(level_id not in books.levels for level_id in ids):
@@ -162,8 +152,6 @@ class ShelfWork:
             reference=self.reference,
             notes=" · ".join(part for part in (note, self.notes) if part),
         )
-        if units > 0:
-            fill_backorders(self.books, level, actor=self.actor, now=self.now)
         return True
 
     def release(self, level: Level, *, units: int) -> None:
@@ -183,6 +171,7 @@ class ShelfWork:
         """
         if self.refusals:
             raise self._refusal()
+        self.books.serve(actor=self.actor)  # so that the trail shows what is left
         changes = [
             ShelfChange(
                 level_id, level.variant_id, level.sku, level.warehouse, before, _figures(level)

@@ -21,7 +21,14 @@ from config.platform.actor import Actor, ActorKind
 from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.errors import HoldFailed, InsufficientStock
-from inventory.models import Company, Reservation, StockLevel, StockMovement, Variant
+from inventory.models import (
+    BackInStockRequest,
+    Company,
+    Reservation,
+    StockLevel,
+    StockMovement,
+    Variant,
+)
 from inventory.services import Demand, Shortage, books
 from tests.factories import make_variant
 from tests.threads import together
@@ -36,9 +43,9 @@ def guest(company: Company) -> Actor:
     return Actor(kind=ActorKind.GUEST, company_id=company.id, session_hash=new_id().bytes * 2)
 
 
-def sound() -> bool:
+def sound(*more: str) -> bool:
     """Return whether everything that must be true of stock is."""
-    checks = invariants.select(invariants.all_checks(), only=["I01", "I02", "I03", "I04"])
+    checks = invariants.select(invariants.all_checks(), only=["I01", "I02", "I03", "I04", *more])
     return all(result.holds for result in invariants.run(checks))
 
 
@@ -273,3 +280,111 @@ def test_ten_adjustments_at_once_all_count(company: Company, now: datetime) -> N
 
     assert StockLevel.objects.get().total == 105
     assert sound()
+
+
+# --- who comes first ------------------------------------------------------------------------------
+
+
+def queue_up(company: Company, variant: Variant, count: int, now: datetime) -> list[Actor]:
+    waiting = [
+        Actor(kind=ActorKind.USER, company_id=company.id, user_id=new_id()) for _ in range(count)
+    ]
+    for place, actor in enumerate(waiting):
+        inventory.wait_for(actor=actor, variant=variant, now=now + timedelta(seconds=place))
+    return waiting
+
+
+def snatch(company: Company, variant: Variant, now: datetime, index: int) -> int:
+    """Be owner, sweep or stranger, all at one moment; return how many units a stranger got."""
+    if index < 2:
+        owned = Reservation.objects.filter(order_id__isnull=True).order_by("id")[index]
+        inventory.release(actor=guest(company), line_ids=[owned.line_id or new_id()], now=now)
+        return 0
+    if index == 2:
+        for _ in range(5):
+            inventory.release_expired(now=now)
+            inventory.serve_waiting(now=now)
+        return 0
+    got = 0
+    for _ in range(4):
+        with suppress(InsufficientStock):
+            inventory.reserve(
+                actor=guest(company),
+                cart_id=new_id(),
+                demands=[Demand(new_id(), variant.id, 1)],
+                expires_at=now + QUARTER,
+                now=now,
+            )
+            got += 1
+    return got
+
+
+def two_units_held(company: Company, now: datetime) -> Variant:
+    variant = make_variant(available=2)
+    for _ in range(2):
+        inventory.reserve(
+            actor=guest(company),
+            cart_id=new_id(),
+            demands=[Demand(new_id(), variant.id, 1)],
+            expires_at=now + QUARTER,
+            now=now,
+        )
+    return variant
+
+
+def test_two_freed_units_go_to_two_of_three_who_wait_and_to_no_stranger(
+    company: Company, now: datetime
+) -> None:
+    variant = two_units_held(company, now)
+    waiting = queue_up(company, variant, 3, now)
+
+    assert sum(together(13, lambda index: snatch(company, variant, now, index))) == 0
+
+    kept = Reservation.objects.filter(status="ACTIVE").values_list("holder", flat=True)
+    assert set(kept) == {actor.identity for actor in waiting[:2]}
+    assert sound("I10", "I11")
+
+
+def test_the_same_without_a_line_serves_strangers(
+    company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: units that come back are not offered in the transaction that frees them."""
+    monkeypatch.setattr(books.Books, "serve", lambda self, actor=None: None)
+    variant = two_units_held(company, now)
+    queue_up(company, variant, 3, now)
+
+    assert sum(together(13, lambda index: snatch(company, variant, now, index))) > 0
+
+
+def test_an_offer_is_taken_or_lapses_but_never_both(company: Company, now: datetime) -> None:
+    variant = make_variant(available=0)
+    waiting = queue_up(company, variant, 6, now)
+    level = StockLevel.objects.get()
+    staff = Actor.system(company.id)
+    inventory.receive(actor=staff, stock_level_id=level.id, quantity=6, now=now)
+    due = now + timedelta(minutes=30)
+
+    def race(index: int) -> int:
+        if index >= 6:
+            return -inventory.release_expired(now=due)
+        try:
+            inventory.reserve(
+                actor=waiting[index],
+                cart_id=new_id(),
+                demands=[Demand(new_id(), variant.id, 1)],
+                expires_at=due + QUARTER,
+                now=due - timedelta(seconds=1),
+            )
+        except InsufficientStock:
+            return 0
+        return 1
+
+    got = sum(max(result, 0) for result in together(8, race))
+
+    counted = {
+        status: BackInStockRequest.objects.filter(status=status).count()
+        for status in ("TAKEN", "LAPSED", "OFFERED")
+    }
+    assert counted["TAKEN"] <= got
+    assert sum(counted.values()) == 6
+    assert sound("I10", "I11")

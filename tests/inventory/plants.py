@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from config.platform.models import new_id
-from inventory.models import Reservation, StockLevel
+from inventory.models import BackInStockRequest, Reservation, StockLevel
 from tests.factories import make_variant
 from tests.plants import loosen, plant, sql
 
@@ -66,3 +66,39 @@ def two_live_holds_of_one_line() -> None:
 @plant("I08")
 def a_hold_that_outlived_its_time() -> None:
     _hold(_level(), expires_at=timezone.now() - timedelta(hours=1))
+
+
+def _request(level: StockLevel, *, is_awaited: bool = True, **fields: object) -> BackInStockRequest:
+    sql("update inventory set is_awaited = %s where id = %s", is_awaited, level.id)
+    return BackInStockRequest.objects.create(
+        **{
+            "company": level.company,
+            "variant": level.variant,
+            "user_id": new_id(),
+            "quantity": 1,
+            "queued_at": timezone.now() - timedelta(hours=1),
+            **fields,
+        }
+    )
+
+
+@plant("I10")
+def an_offer_that_nothing_is_kept_for() -> None:
+    _request(
+        _level(),
+        status="OFFERED",
+        offered_quantity=1,
+        offer_expires_at=timezone.now() + timedelta(minutes=30),
+    )
+
+
+@plant("I11")
+def one_who_waits_and_no_shelf_knows() -> None:
+    _request(_level(), is_awaited=False)
+
+
+@plant("I12")
+def a_free_unit_while_somebody_waits() -> None:
+    level = _level()
+    _request(level)
+    sql("update inventory set updated_at = now() - interval '1 hour' where id = %s", level.id)
