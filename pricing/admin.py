@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import F, Model, QuerySet
 from django.db.models.functions import Lower
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -22,9 +21,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from config.platform.backoffice import (
     NOTHING,
-    OfficeAdmin,
     ReadOnlyAdmin,
     ReadOnlyInline,
+    ServedAdmin,
     figure,
     link,
     name_people,
@@ -32,7 +31,6 @@ from config.platform.backoffice import (
     person,
     status,
 )
-from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.models import User
 from pricing import selectors, services
@@ -76,80 +74,8 @@ MONEY = {
 }  # fmt: skip
 
 
-class ServedAdmin(OfficeAdmin):
-    """
-    Forms whose saving is a service call.
-
-    A refusal undoes the request and stands beside what was typed. Deleting asks no questions about related rows: the
-    service decides.
-    """
-
+class MoneyAdmin(ServedAdmin):
     form = MoneyForm
-    company_path = "company_id"
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except ApplicationError as refused:
-            request.refused = refused  # the form says so, see get_form
-            return super().changeform_view(request, *args, **kwargs)
-
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
-        refused = getattr(request, "refused", None)
-        return form if refused is None else _refusing(form, refused)
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except ApplicationError as refused:
-            messages.error(request, refused.detail)
-            return HttpResponseRedirect("../change/")
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        saved = self.serve(request, obj, form.cleaned_data, change)
-        obj.pk = saved.pk
-        obj._state.adding = False
-
-    def serve(self, request: HttpRequest, obj: Any, given: dict[str, Any], change: bool) -> Model:
-        raise NotImplementedError
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Write nothing: the service has; rows beside the form are only shown."""
-        for formset in formsets:
-            formset.new_objects = formset.changed_objects = formset.deleted_objects = []
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
-        return [str(obj) for obj in objs], {}, set(), []
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        for obj in queryset:
-            self.delete_model(request, obj)
-
-
-def _field_of(form: forms.ModelForm, named: str) -> str | None:
-    """Return the field of a form that a service means by `usageLimit`, `code` or `productIds`."""
-    words = re.sub(r"([A-Z])", r"_\1", named.partition(".")[0]).lower()
-    stem = words.removesuffix("_id").removesuffix("_ids")
-    choices = (words, stem, f"{stem}s", f"{stem.removesuffix('y')}ies")
-    return next((name for name in choices if name in form.fields), None)
-
-
-def _refusing(form: type[forms.ModelForm], refused: ApplicationError) -> type[forms.ModelForm]:
-    """Return a form that says what a service refused, beside the fields that it named."""
-
-    class Refusing(form):  # type: ignore[valid-type,misc]
-        def clean(self) -> Any:
-            values = super().clean()
-            for error in refused.errors:
-                self.add_error(_field_of(self, error.field), str(error.message))
-            if not refused.errors:
-                self.add_error(None, str(refused.detail))
-            return values
-
-    return Refusing
 
 
 # --- prices ---------------------------------------------------------------------------------------
@@ -167,7 +93,7 @@ class SaleFilter(admin.SimpleListFilter):
 
 
 @admin.register(Price)
-class PriceAdmin(ServedAdmin):
+class PriceAdmin(MoneyAdmin):
     company_path = "variant__company_id"
     list_display = ["sku", "product", "currency", "amount_money", "compare_money", "updated_at"]
     list_filter = ["currency", SaleFilter, "variant__product__category"]
@@ -260,7 +186,7 @@ class PriceChangeAdmin(ReadOnlyAdmin):
 
 
 @admin.register(BundlePrice)
-class BundlePriceAdmin(ServedAdmin):
+class BundlePriceAdmin(MoneyAdmin):
     company_path = "bundle__company_id"
     list_display = ["bundle_name", "currency", "amount_money"]
     list_filter = ["currency"]
@@ -391,7 +317,7 @@ class UseInline(ReadOnlyInline):
 
 
 @admin.register(Promotion)
-class PromotionAdmin(ServedAdmin):
+class PromotionAdmin(MoneyAdmin):
     form = PromotionForm
     list_display = [
         "name",
@@ -513,7 +439,7 @@ def _names(terms: type[Any]) -> list[str]:
 
 
 @admin.register(TaxRate)
-class TaxRateAdmin(ServedAdmin):
+class TaxRateAdmin(MoneyAdmin):
     fields = _names(TaxRateTerms)
     list_display = ["name", "type", "country", "state", "postal_pattern", "tax_class", "percent", "is_included", "is_active"]  # fmt: skip
     list_filter = ["type", "country", "tax_class", "is_active"]
@@ -545,7 +471,7 @@ class ShippingRuleInline(ReadOnlyInline):
 
 
 @admin.register(ShippingZone)
-class ShippingZoneAdmin(ServedAdmin):
+class ShippingZoneAdmin(MoneyAdmin):
     fields = _names(ZoneTerms)
     inlines = [ShippingRuleInline]
     list_display = ["name", "places", "priority", "is_active"]
@@ -571,7 +497,7 @@ class ShippingZoneAdmin(ServedAdmin):
 
 
 @admin.register(ShippingRule)
-class ShippingRuleAdmin(ServedAdmin):
+class ShippingRuleAdmin(MoneyAdmin):
     company_path = "zone__company_id"
     fields = [name.removesuffix("_id") for name in _names(ShippingRuleTerms)]
     list_display = ["name", "zone_name", "code", "type", "currency", "base_money", "free_money", "is_active"]  # fmt: skip

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -185,6 +187,84 @@ class OfficeAdmin(ModelAdmin):
             after={"name": str(obj), **({"what": message} if message else {})},
             now=timezone.now(),
         )
+
+
+class ServedAdmin(OfficeAdmin):
+    """
+    Forms whose saving is a service call.
+
+    A refusal undoes the request and stands beside what was typed. Deleting asks no questions about related rows: the
+    service decides.
+    """
+
+    company_path = "company_id"
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except ApplicationError as refused:
+            setattr(request, "refused", refused)  # noqa: B010 - the form says so, see get_form
+            answer = super().changeform_view(request, *args, **kwargs)
+        return answer
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refused = getattr(request, "refused", None)
+        return form if refused is None else _refusing(form, refused)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ApplicationError as refused:
+            messages.error(request, refused.detail)
+            return HttpResponseRedirect("../change/")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        saved = self.serve(request, obj, form.cleaned_data, change)
+        obj.pk = saved.pk
+        obj._state.adding = False
+
+    def serve(
+        self, request: HttpRequest, obj: Any, given: dict[str, Any], change: bool
+    ) -> models.Model:
+        raise NotImplementedError
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Write nothing: the service has; rows beside the form are only shown."""
+        for formset in formsets:
+            formset.new_objects = formset.changed_objects = formset.deleted_objects = []
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
+        return [str(obj) for obj in objs], {}, set(), []
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
+        for obj in queryset:
+            self.delete_model(request, obj)
+
+
+def _field_of(form: forms.ModelForm, named: str) -> str | None:
+    """Return the field of a form that a service means by `usageLimit`, `code` or `productIds`."""
+    words = re.sub(r"([A-Z])", r"_\1", named.partition(".")[0]).lower()
+    stem = words.removesuffix("_id").removesuffix("_ids")
+    choices = (words, stem, f"{stem}s", f"{stem.removesuffix('y')}ies")
+    return next((name for name in choices if name in form.fields), None)
+
+
+def _refusing(form: type[forms.ModelForm], refused: ApplicationError) -> type[forms.ModelForm]:
+    """Return a form that says what a service refused, beside the fields that it named."""
+
+    class Refusing(form):  # type: ignore[valid-type,misc]
+        def clean(self) -> Any:
+            values = super().clean()
+            for error in refused.errors:
+                self.add_error(_field_of(self, error.field), str(error.message))
+            if not refused.errors:
+                self.add_error(None, str(refused.detail))
+            return values
+
+    return Refusing
 
 
 class ReadOnlyAdmin(OfficeAdmin):
