@@ -12,6 +12,7 @@ from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import MD5, Cast
 from django.utils.translation import gettext_lazy as _
 
 from config.platform.models import LockingQuerySet, append_only, new_id
@@ -61,6 +62,8 @@ class Category(models.Model):
     image = models.CharField(_("image"), max_length=1000, blank=True)
     position = models.PositiveSmallIntegerField(_("position"), default=0)
     is_active = models.BooleanField(_("active"), default=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "categories"
@@ -180,6 +183,14 @@ class Variant(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["company", "sku"], name="variant_sku_unique"),
             models.CheckConstraint(condition=~Q(sku=""), name="variant_sku_present"),
+            # By digest: ten long options would be more than an entry of an index can hold.
+            models.UniqueConstraint(
+                "product",
+                MD5(Cast("options", models.TextField())),
+                condition=Q(is_active=True) & ~Q(options={}),
+                name="variant_combination_once",
+                violation_error_message=_("Two variants are the same choice."),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -97,7 +97,7 @@ def upsert_product(
     """
     Create or change one product by its slug: see `upsert_products`.
 
-    :raises ValidationFailed: if the draft is malformed
+    :raises ValidationFailed: if the draft is malformed, or its variants do not fit the options or repeat a choice
     :raises SkuTaken: if another product has one of its SKUs
     :raises CategoryNotFound: if its category does not exist and has no name to be created by
     :raises WarehouseNotFound: if stock is counted in a warehouse that does not exist
@@ -125,6 +125,9 @@ def _write_alone(
     except ApplicationError as refusal:
         return refusal
     except IntegrityError as clash:
+        if "variant_combination_once" in str(clash):
+            message = "Two variants are the same choice."
+            return ValidationFailed(errors=[FieldError("variants", "invalid", message)])
         return SlugTaken() if "slug" in str(clash) else SkuTaken()
 
 
@@ -171,7 +174,9 @@ def _write_batch(
     for draft in drafts:
         product = products.get(draft.slug)
         is_new = product is None
-        refusal = _conflict(draft, product, by_sku, categories)
+        refusal = _conflict(draft, product, by_sku, categories) or _misfit(
+            draft, product, by_product.get(product.id, []) if product else []
+        )
         if refusal is not None:
             results.append(refusal)
             continue
@@ -283,6 +288,59 @@ def _conflict(
     return None
 
 
+def option_names_of(draft: ProductDraft, product: Product | None) -> list[str]:
+    """Return what a product's options will be called: as the draft says, as they are, or as its variants bring them."""
+    if draft.option_names is not None:
+        return list(draft.option_names)
+    if product is not None and product.option_names:
+        return list(product.option_names)
+    return list(dict.fromkeys(name for variant in draft.variants for name in variant.options or {}))
+
+
+def _misfit(
+    draft: ProductDraft, product: Product | None, there: Sequence[Variant]
+) -> ValidationFailed | None:
+    """
+    Return the refusal of variants that do not fit the product's options, or that a customer could not tell apart.
+
+    Only variants that are offered count, and only where the draft says something about options or brings a new one.
+    """
+    known = {variant.sku: variant for variant in there}
+    if draft.option_names is None and all(
+        wanted.options is None and wanted.sku in known for wanted in draft.variants
+    ):
+        return None
+    names = option_names_of(draft, product)
+    offered: list[tuple[str, str, dict[str, str]]] = []  # field, SKU, options
+    for place, wanted in enumerate(draft.variants):
+        old = known.pop(wanted.sku, None)
+        stays = old.is_active if old else True
+        if stays if wanted.is_active is None else wanted.is_active:
+            options = wanted.options if wanted.options is not None else old.options if old else {}
+            offered.append((f"variants.{place}.options", wanted.sku, dict(options)))
+    if not draft.withdraw_others:
+        offered += [
+            ("optionNames", variant.sku, variant.options)
+            for variant in known.values()
+            if variant.is_active
+        ]
+    errors = []
+    seen: dict[frozenset[tuple[str, str]], str] = {}
+    for field, sku, options in offered:
+        strange = [name for name in options if name not in names]
+        missing = [name for name in names if not options.get(name)]
+        twin = seen.setdefault(frozenset(options.items()), sku)
+        if strange:
+            errors.append(
+                FieldError(field, "invalid", f"{sku}: the product has no option {strange[0]}.")
+            )
+        elif missing:
+            errors.append(FieldError(field, "required", f"{sku} has no {missing[0]}."))
+        elif twin != sku:
+            errors.append(FieldError(field, "invalid", f"{sku} is the same choice as {twin}."))
+    return ValidationFailed(errors=errors) if errors else None
+
+
 def _fill_product(
     product: Product, draft: ProductDraft, categories: Mapping[str, Category]
 ) -> None:
@@ -295,8 +353,7 @@ def _fill_product(
         product.description = sanitise(draft.description).strip()
     if draft.tags is not None:
         product.tags = list(dict.fromkeys(draft.tags))
-    if draft.option_names is not None:
-        product.option_names = list(draft.option_names)
+    product.option_names = option_names_of(draft, product)
     if draft.metadata is not None:
         product.metadata = dict(draft.metadata)
     if draft.columns is not None:

@@ -193,6 +193,12 @@ class ProductChangeInput(Input):
     status = serializers.ChoiceField(choices=Product.Status.choices, required=False)
     tax_class = serializers.CharField(max_length=40, required=False)
     metadata = JsonObject(required=False)
+    options = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        max_length=10,
+        help_text="Names of what is to choose, in order; if left out, as the variants bring them.",
+    )
     variants = VariantInput(many=True, required=False, max_length=500)
 
 
@@ -211,7 +217,6 @@ def product_draft(given: Mapping[str, Any]) -> tuple[ProductDraft, dict[str, dic
     errors = []
     prices: dict[str, dict[str, Decimal]] = {}
     variants = []
-    names: dict[str, None] = {}
     for index, sent in enumerate(given.get("variants", ())):
         for currency, text in sent.get("prices", {}).items():
             try:
@@ -223,7 +228,6 @@ def product_draft(given: Mapping[str, Any]) -> tuple[ProductDraft, dict[str, dic
                 errors.append(
                     FieldError(f"variants.{index}.prices.{currency}", "invalid", str(error))
                 )
-        names.update(dict.fromkeys(sent.get("options", {})))
         variants.append(
             VariantDraft(
                 sku=sent["sku"],
@@ -246,7 +250,7 @@ def product_draft(given: Mapping[str, Any]) -> tuple[ProductDraft, dict[str, dic
     draft = ProductDraft(
         slug=given.get("slug", ""),
         category=(given["category"] or "") if "category" in given else None,
-        option_names=list(names) or None,
+        option_names=given.get("options"),
         variants=variants,
         **told,
     )
