@@ -126,6 +126,14 @@ class CategoryNotFound(ApplicationError):
     message = "There is no such category."
 
 
+class CategoryInUse(ApplicationError):
+    code = "CATEGORY_IN_USE"
+    http_status = 409
+    title = "This category is not empty"
+    message = "There are products or categories in this category."
+    advice = "Move them to another one first."
+
+
 class WarehouseNotFound(ApplicationError):
     code = "WAREHOUSE_NOT_FOUND"
     http_status = 404

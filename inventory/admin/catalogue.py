@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -15,17 +15,20 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 from unfold.admin import TabularInline
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 from config.platform.backoffice import (
     NOTHING,
+    NamingChangeList,
     OfficeAdmin,
     ReadOnlyAdmin,
+    ServedAdmin,
     attempt_each,
     link,
     status,
 )
 from config.platform.http import actor_of
-from inventory import selectors, services
+from inventory import services
 from inventory.admin.company import CompanyMixin
 from inventory.models import (
     Bundle,
@@ -36,6 +39,7 @@ from inventory.models import (
     ProductRelation,
     Variant,
 )
+from inventory.services import CategoryDraft
 
 
 class VariantInline(TabularInline):
@@ -174,31 +178,75 @@ class ProductAdmin(CompanyMixin, OfficeAdmin):
         )
 
 
+class TreeChangeList(NamingChangeList):
+    """Categories below the ones they are in, as far as the list holds both."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        if self.params.keys() & {"o", "q"}:
+            return  # asked for in another order
+        shown = {row.pk for row in rows}
+        below: dict[Any, list[Any]] = {}
+        for row in rows:
+            below.setdefault(row.parent_id if row.parent_id in shown else None, []).append(row)
+        self.result_list = []
+        waiting = [(row, 0) for row in reversed(below.get(None, []))]
+        while waiting:
+            row, row.depth = waiting.pop()
+            self.result_list.append(row)
+            waiting += [(child, row.depth + 1) for child in reversed(below.get(row.pk, []))]
+
+
 @admin.register(Category)
-class CategoryAdmin(CompanyMixin, OfficeAdmin):
-    list_display = ["branch", "slug", "position", "is_active", "product_count"]
-    list_editable = ["position", "is_active"]
-    list_per_page = 200
+class CategoryAdmin(ServedAdmin):
+    """The tree of aisles, each branch below its own."""
+
+    list_display = ["branch", "slug", "position", "state", "product_count"]
+    list_per_page = 500
     search_fields = ["name", "slug"]
     prepopulated_fields = {"slug": ["name"]}
+    fields = ["name", "slug", "parent", "description", "image", "position", "is_active"]
     ordering = ["position", "name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Category]:
         rows = super().get_queryset(request)
         return rows.annotate(product_count=Count("products"))
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        company_id = actor_of(request).company_id
-        self._depths = {
-            category_id: len(path) - 1
-            for category_id, path in selectors.category_paths(company_id=company_id).items()
-        }
-        return super().changelist_view(request, extra_context)
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TreeChangeList
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        kwargs["queryset"] = Category.objects.filter(company_id=actor_of(request).company_id)
+        kwargs["empty_label"] = _("none: it stands at the top")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def serve(
+        self, request: HttpRequest, obj: Category, given: dict[str, Any], change: bool
+    ) -> Category:
+        draft = {name: given[name] for name in self.fields if name != "parent"}
+        return services.save_category(
+            actor=actor_of(request),
+            category_id=obj.pk if change else None,
+            draft=CategoryDraft(
+                **{**draft, "parent": given["parent"].slug if given["parent"] else ""}
+            ),
+            now=timezone.now(),
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Category) -> None:
+        services.delete_category(actor=actor_of(request), category_id=obj.pk, now=timezone.now())
+
+    @display(description=_("state"), ordering="is_active")
+    def state(self, category: Category) -> str:
+        return status(_("shown"), "success") if category.is_active else status(_("hidden"))
 
     @display(description=_("category"), ordering="name")
     def branch(self, category: Category) -> str:
-        depth = getattr(self, "_depths", {}).get(category.pk, 0)
-        return "— " * depth + category.name
+        depth = getattr(category, "depth", 0)
+        return format_html('<span class="office-branch">{}{}</span>', "— " * depth, category.name)
 
     @display(description=_("products"), ordering="product_count")
     def product_count(self, category: Any) -> int:

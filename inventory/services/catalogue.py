@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils.text import slugify
 
 from config.platform import audit, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
-from inventory.errors import CategoryNotFound, ProductNotFound, SlugTaken
+from inventory.errors import CategoryInUse, CategoryNotFound, ProductNotFound, SlugTaken
 from inventory.events import ProductDiscontinuedEvent, ProductUpdated
 from inventory.models import (
     Bundle,
@@ -181,23 +182,126 @@ def upsert_categories(
     """
     Create or change categories by their slugs; return them by slug. A parent comes before its children.
 
+    Locks the company's categories, so that the tree stays one under simultaneous moves.
+
     :raises CategoryNotFound: if a parent does not exist
+    :raises ValidationFailed: if a category would come to lie below itself
     """
-    known = {
-        category.slug: category for category in Category.objects.filter(company_id=actor.company_id)
-    }
+    known = {category.slug: category for category in _locked_tree(actor)}
     found = {}
     for draft in drafts:
         parent = known.get(draft.parent) if draft.parent else None
         if draft.parent and (parent is None or draft.parent == draft.slug):
             raise CategoryNotFound(extra={"category": draft.parent})
         category = known.get(draft.slug) or Category(company_id=actor.company_id, slug=draft.slug)
+        _place(category, parent, known.values())
         for name in ("name", "description", "image", "position", "is_active"):
             setattr(category, name, getattr(draft, name))
-        category.parent = parent
         category.save()
         known[draft.slug] = found[draft.slug] = category
     return found
+
+
+@transaction.atomic
+def save_category(
+    *, actor: Actor, category_id: UUID | None = None, draft: CategoryDraft, now: datetime
+) -> Category:
+    """
+    Create a category, or change one and its slug. Locks the company's categories.
+
+    :raises CategoryNotFound: if the company has no such category, or no such parent
+    :raises ValidationFailed: if a text does not fit, the slug is taken, or it would come to lie below itself
+    """
+    errors = texts_fit(draft, "", slug=120, name=200, description=500, image=1000)
+    if not SLUG.fullmatch(draft.slug):
+        errors.append(FieldError("slug", "invalid", "Letters, digits, hyphens and underscores."))
+    if not draft.name.strip():
+        errors.append(FieldError("name", "blank", "A category needs a name."))
+    tree = _locked_tree(actor)
+    by_slug = {category.slug: category for category in tree}
+    category = next((one for one in tree if one.id == category_id), None)
+    if category_id is not None and category is None:
+        raise CategoryNotFound
+    twin = by_slug.get(draft.slug)
+    if twin is not None and twin.id != category_id:
+        errors.append(FieldError("slug", "invalid", "Another category has this slug."))
+    parent = by_slug.get(draft.parent) if draft.parent else None
+    if draft.parent and parent is None:
+        raise CategoryNotFound(extra={"category": draft.parent})
+    if errors:
+        raise ValidationFailed(errors=errors)
+    is_new = category is None
+    category = category or Category(company_id=actor.company_id)
+    before = {} if is_new else _told(category)
+    _place(category, parent, tree)
+    for name in ("slug", "name", "description", "image", "position", "is_active"):
+        setattr(category, name, getattr(draft, name))
+    category.save()
+    audit.record(
+        actor=actor,
+        action="category.created" if is_new else "category.edited",
+        object_type="category",
+        object_id=category.id,
+        before=before,
+        after=_told(category),
+        now=now,
+    )
+    return category
+
+
+@transaction.atomic
+def delete_category(*, actor: Actor, category_id: UUID, now: datetime) -> None:
+    """
+    Delete an empty category. Locks the company's categories.
+
+    :raises CategoryNotFound: if the company has no such category
+    :raises CategoryInUse: if products or other categories are in it
+    """
+    category = next((one for one in _locked_tree(actor) if one.id == category_id), None)
+    if category is None:
+        raise CategoryNotFound
+    before = _told(category)
+    try:
+        with transaction.atomic():
+            category.delete()
+    except (ProtectedError, IntegrityError):
+        raise CategoryInUse from None
+    audit.record(
+        actor=actor,
+        action="category.deleted",
+        object_type="category",
+        object_id=category_id,
+        before=before,
+        now=now,
+    )
+
+
+def _locked_tree(actor: Actor) -> list[Category]:
+    """Lock a company's categories. Whoever moves one sees where all others are, and nobody moves them meanwhile."""
+    rows = Category.objects.filter(company_id=actor.company_id)
+    return list(rows.for_update())
+
+
+def _place(category: Category, parent: Category | None, tree: Iterable[Category]) -> None:
+    """Put a category below another; the tree must be locked."""
+    parents = {one.id: one.parent_id for one in tree}
+    above = parent.id if parent else None
+    while above is not None:
+        if above == category.id:
+            message = "A category cannot lie below itself."
+            raise ValidationFailed(errors=[FieldError("parent", "invalid", message)])
+        above = parents.get(above)
+    category.parent = parent
+
+
+def _told(category: Category) -> dict[str, object]:
+    return {
+        "slug": category.slug,
+        "name": category.name,
+        "parent": str(category.parent_id) if category.parent_id else "",
+        "position": category.position,
+        "is_active": category.is_active,
+    }
 
 
 @transaction.atomic

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from config.platform.actor import Actor
@@ -15,8 +17,8 @@ from config.platform.errors import ValidationFailed
 from config.platform.models import AuditEntry, OutboxEvent, new_id
 from inventory import selectors
 from inventory import services as inventory
-from inventory.errors import CategoryNotFound, SkuTaken, SlugTaken
-from inventory.models import Product, ProductImage, StockLevel, StockMovement, Variant
+from inventory.errors import CategoryInUse, CategoryNotFound, SkuTaken, SlugTaken
+from inventory.models import Category, Product, ProductImage, StockLevel, StockMovement, Variant
 from inventory.services import (
     BundleDraft,
     CategoryDraft,
@@ -25,8 +27,10 @@ from inventory.services import (
     ProductDraft,
     Upserted,
     VariantDraft,
+    catalogue,
 )
 from tests.factories import make_company, make_product, make_variant, make_warehouse
+from tests.threads import together
 
 pytestmark = pytest.mark.django_db
 
@@ -218,7 +222,10 @@ def test_upsert_needs_the_same_statements_for_any_number_of_products(
             category="all",
             category_name="All",
             images=[ImageDraft(f"demo/{number}.svg")],
-            variants=[VariantDraft(sku=f"P{number}-{size}", stock={"": 7}) for size in "SML"],
+            variants=[
+                VariantDraft(sku=f"P{number}-{size}", options={"Size": size}, stock={"": 7})
+                for size in "SML"
+            ],
         )
         for number in range(products)
     ]
@@ -396,3 +403,216 @@ def test_find_variants_answers_each_reference_in_one_statement(
         "PRODUCT_NOT_FOUND", "PRODUCT_NOT_FOUND", "VARIANT_INVALID",
     ]  # fmt: skip
     assert selectors.find_variant(actor=staff, sku="DRAFT") == draft
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def variants_of(*options: dict[str, str] | None) -> list[VariantDraft]:
+    return [VariantDraft(sku=f"V-{place}", options=given) for place, given in enumerate(options)]
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ([{"Colour": "Red"}, {"Size": "L"}], "variants.1.options"),
+        ([{"Colour": "Red", "Size": "L"}], "variants.0.options"),
+        ([{"Colour": "Red"}, {"Colour": "Red"}], "variants.1.options"),
+        ([{"Colour": "Red"}, {}], "variants.1.options"),
+        ([{"Colour": "Red"}, None], "variants.1.options"),
+        ([{"Colour": ""}], "variants.0.options"),
+    ],
+)
+def test_variants_that_do_not_fit_the_options_are_refused(
+    system: Actor, now: datetime, options: list[Any], field: str
+) -> None:
+    draft = a_mug(option_names=["Colour"], variants=variants_of(*options))
+
+    with pytest.raises(ValidationFailed) as refused:
+        inventory.upsert_product(actor=system, draft=draft, now=now)
+
+    assert [error.field for error in refused.value.errors][-1] == field
+    assert not Product.objects.exists()
+    assert not Variant.objects.exists()
+
+
+def test_two_variants_without_options_cannot_be_told_apart(system: Actor, now: datetime) -> None:
+    with pytest.raises(ValidationFailed):
+        inventory.upsert_product(
+            actor=system, draft=a_mug(option_names=[], variants=variants_of({}, {})), now=now
+        )
+    assert not Product.objects.exists()
+
+
+def test_a_new_variant_repeats_none_that_is_offered_but_may_follow_one_that_is_not(
+    system: Actor, now: datetime
+) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+    twin = VariantDraft(sku="MUG-NEW", options={"Colour": "Red"})
+
+    with pytest.raises(ValidationFailed) as refused:
+        inventory.upsert_product(
+            actor=system, draft=ProductDraft(slug="mug", variants=[twin]), now=now
+        )
+    assert "same choice" in refused.value.errors[0].message
+    assert Variant.objects.count() == 2
+
+    withdrawn = VariantDraft(sku="MUG-RED", is_active=False)
+    inventory.upsert_product(
+        actor=system, draft=ProductDraft(slug="mug", variants=[withdrawn, twin]), now=now
+    )
+    assert Variant.objects.filter(is_active=True).count() == 2
+
+
+def test_option_names_that_its_variants_do_not_have_are_refused(
+    system: Actor, now: datetime
+) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+
+    with pytest.raises(ValidationFailed) as refused:
+        inventory.upsert_product(
+            actor=system, draft=ProductDraft(slug="mug", option_names=["Size"]), now=now
+        )
+
+    assert {error.field for error in refused.value.errors} == {"optionNames"}
+    assert Product.objects.get().option_names == ["Colour"]
+
+
+def test_the_database_keeps_a_choice_once(company: Any) -> None:
+    product = make_product(option_names=["Colour"])
+    make_variant(product=product, options={"Colour": "Red"})
+    make_variant(product=product, options={"Colour": "Red"}, is_active=False)
+
+    with pytest.raises(IntegrityError, match="variant_combination_once"):
+        make_variant(product=product, options={"Colour": "Red"})
+
+
+# --- the tree -------------------------------------------------------------------------------------
+
+
+def category(staff: Actor, now: datetime, slug: str, **fields: Any) -> Category:
+    known = Category.objects.filter(slug=slug).first()
+    return inventory.save_category(
+        actor=staff,
+        category_id=known.id if known else None,
+        draft=CategoryDraft(**{"slug": slug, "name": slug.title(), **fields}),
+        now=now,
+    )
+
+
+def test_a_category_is_made_moved_and_audited(staff: Actor, now: datetime) -> None:
+    category(staff, now, "galley")
+    category(staff, now, "mugs", parent="galley")
+
+    moved = category(staff, now, "mugs", name="Cups", position=3)
+
+    assert (moved.name, moved.parent_id, moved.position) == ("Cups", None, 3)
+    entry = AuditEntry.objects.filter(action="category.edited").get()
+    assert entry.before["name"] == "Mugs"
+    assert entry.after["name"] == "Cups"
+
+
+def test_no_category_lies_below_itself(staff: Actor, now: datetime) -> None:
+    category(staff, now, "a")
+    category(staff, now, "b", parent="a")
+    category(staff, now, "c", parent="b")
+
+    for parent in ("a", "b", "c"):
+        with pytest.raises(ValidationFailed) as refused:
+            category(staff, now, "a", parent=parent)
+        assert [error.field for error in refused.value.errors] == ["parent"]
+    with pytest.raises(ValidationFailed):
+        inventory.upsert_categories(
+            actor=staff, drafts=[CategoryDraft(slug="a", name="A", parent="c")], now=now
+        )
+
+    assert Category.objects.get(slug="a").parent is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"slug": "mugs 2"}, "slug"), ({"slug": ""}, "slug"), ({"name": " "}, "name"), ({"name": "x" * 201}, "name"),
+        ({"slug": "galley"}, "slug"), ({"description": "x" * 501}, "description"),
+    ],
+)  # fmt: skip
+def test_a_category_that_makes_no_sense_is_refused(
+    staff: Actor, now: datetime, fields: dict[str, Any], field: str
+) -> None:
+    category(staff, now, "galley")
+
+    with pytest.raises(ValidationFailed) as refused:
+        inventory.save_category(
+            actor=staff, draft=CategoryDraft(**{"slug": "mugs", "name": "Mugs", **fields}), now=now
+        )
+
+    assert [error.field for error in refused.value.errors] == [field]
+    assert Category.objects.count() == 1
+
+
+def test_categories_of_another_company_are_not_there(staff: Actor, now: datetime) -> None:
+    foreign = Category.objects.create(company=make_company(), slug="theirs", name="Theirs")
+
+    for fields in ({"parent": "theirs"}, {"category_id": foreign.id}):
+        own = {"category_id": fields.pop("category_id", None)}
+        with pytest.raises(CategoryNotFound):
+            inventory.save_category(
+                actor=staff, draft=CategoryDraft(slug="x", name="X", **fields), now=now, **own
+            )
+    with pytest.raises(CategoryNotFound):
+        inventory.delete_category(actor=staff, category_id=foreign.id, now=now)
+    assert Category.objects.get() == foreign
+
+
+def test_only_an_empty_category_is_deleted(staff: Actor, now: datetime) -> None:
+    galley = category(staff, now, "galley")
+    mugs = category(staff, now, "mugs", parent="galley")
+    product = make_product(category=mugs)
+
+    for full in (galley, mugs):
+        with pytest.raises(CategoryInUse):
+            inventory.delete_category(actor=staff, category_id=full.id, now=now)
+    assert Category.objects.count() == 2
+    Product.objects.filter(id=product.id).update(category=None)
+    inventory.delete_category(actor=staff, category_id=mugs.id, now=now)
+
+    assert list(Category.objects.all()) == [galley]
+    assert AuditEntry.objects.filter(action="category.deleted").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "control"])
+def test_two_moves_that_would_make_a_circle_do_not_both_succeed(
+    staff: Actor, now: datetime, is_locked: bool, monkeypatch: Any
+) -> None:
+    category(staff, now, "a")
+    category(staff, now, "b")
+    # Each move waits, once it has read the tree, for the other to have read it too.
+    both_read = threading.Barrier(2)
+    place = catalogue._place
+
+    def meet(*arguments: Any) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both_read.wait(timeout=0.5)
+        place(*arguments)
+
+    monkeypatch.setattr(catalogue, "_place", meet)
+    if not is_locked:
+        monkeypatch.setattr(
+            catalogue,
+            "_locked_tree",
+            lambda actor: list(Category.objects.filter(company_id=actor.company_id)),
+        )
+
+    def move(index: int) -> bool:
+        slug, parent = ("a", "b") if index else ("b", "a")
+        try:
+            category(staff, now, slug, parent=parent)
+        except ValidationFailed:
+            return False
+        return True
+
+    moved = together(2, move)
+
+    is_circle = not Category.objects.filter(parent=None).exists()
+    assert (sum(moved), is_circle) == ((1, False) if is_locked else (2, True))

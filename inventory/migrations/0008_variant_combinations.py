@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0006_picture_files'),
+        ('inventory', '0007_back_in_stock'),
     ]
 
     operations = [
