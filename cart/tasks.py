@@ -33,30 +33,32 @@ def _drain(sweep: Callable[..., int], *, chunk: int = CHUNK) -> Callable[[dateti
 @shared_task
 def mark_abandoned() -> None:
     """Every 15 minutes (JOB-01)."""
-    run_job("CartAbandonmentCheck", _drain(services.mark_abandoned), now=timezone.now())
+    run_job("cart.mark_abandoned", _drain(services.mark_abandoned), now=timezone.now())
 
 
 @shared_task
 def send_recoveries() -> None:
     """Every 10 minutes (JOB-02)."""
     run_job(
-        "CartRecoveryEmails", _drain(services.send_due_recoveries, chunk=500), now=timezone.now()
+        "cart.send_recoveries", _drain(services.send_due_recoveries, chunk=500), now=timezone.now()
     )
 
 
 @shared_task
 def expire_carts() -> None:
     """Every hour, on the hour (JOB-04)."""
-    run_job("CartExpiration", _drain(services.expire_due), now=timezone.now())
+    run_job("cart.expire_carts", _drain(services.expire_due), now=timezone.now())
 
 
 @shared_task
 def move_to_next_purchase() -> None:
     """Every day (JOB-06)."""
-    run_job("MoveToNextPurchase", _drain(services.move_abandoned_to_next), now=timezone.now())
+    run_job(
+        "cart.move_to_next_purchase", _drain(services.move_abandoned_to_next), now=timezone.now()
+    )
 
 
 @shared_task
 def clean_up() -> None:
     """Every day at 03:00 (JOB-05, JOB-08)."""
-    run_job("CartCleanup", _drain(services.delete_old, chunk=1_000), now=timezone.now())
+    run_job("cart.clean_up", _drain(services.delete_old, chunk=1_000), now=timezone.now())

@@ -50,8 +50,19 @@ def _release_all_due(now: datetime) -> int:
 
 @shared_task
 def drain_messages() -> None:
-    """Work off what outside systems said, where it was too much for the request or was interrupted (INV-23)."""
+    """Work off what outside systems said, where it was too much for the request; when a message arrives (INV-23)."""
+    # Not one run at a time: each message is claimed, and a kick must not wait for another's.
     services.drain_messages(now=timezone.now())
+
+
+@shared_task
+def sweep_messages() -> None:
+    """Work off messages whose kick was lost, that were interrupted, or whose retry is due; each 10 seconds."""
+    jobs.run_job(
+        "inventory.sweep_messages",
+        lambda now: services.drain_messages(now=now),
+        now=timezone.now(),
+    )
 
 
 @shared_task

@@ -12,4 +12,6 @@ from notifications import services
 @shared_task
 def send_messages() -> None:
     """Send what is due, a hundred at a time."""
-    run_job("notifications.send", lambda now: services.send_due(now=now), now=timezone.now())
+    run_job(
+        "notifications.send_messages", lambda now: services.send_due(now=now), now=timezone.now()
+    )

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q
 
-from config.platform import limits
+from config.platform import limits, timetable
 from config.platform.breaker import Breaker
 from config.platform.models import JobRun, OutboxEvent
 
@@ -103,7 +103,7 @@ def redis(now: datetime) -> Health:
 
 @check("jobs")
 def jobs(now: datetime) -> Health:
-    """Beat and workers are alive when what is due every few seconds was done lately."""
+    """Beat and workers are alive when what is due every few seconds was done lately, and no job missed two turns."""
     latest = (
         JobRun.objects.filter(name="platform.relay", state="done").order_by("-started_at").first()
     )
@@ -112,7 +112,8 @@ def jobs(now: datetime) -> Health:
     age = now - (latest.ended_at or latest.started_at)
     if age > SILENCE:
         return Health("degraded", f"the last job ended {int(age.total_seconds())} s ago")
-    return Health("ok")
+    overdue = [job.name for job in timetable.overview(now=now) if job.is_overdue]
+    return Health("degraded", f"overdue: {', '.join(overdue)}") if overdue else Health("ok")
 
 
 @check("outbox")

@@ -9,6 +9,7 @@ import structlog
 from django.db.models import F
 from django.utils import timezone
 
+from config.platform import metrics
 from config.platform.models import JobRun
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +51,9 @@ def _start(name: str, now: datetime, lease: timedelta) -> JobRun | None:
 
 
 def _end(run: JobRun, *, state: str, count: int = 0, error: str = "") -> None:
+    metrics.count("job_runs_total", job=run.name, state=state)
+    if count:
+        metrics.count("job_items_total", count, job=run.name)
     run.state, run.count, run.error = state, count, error[:4_000]
     run.ended_at = max(timezone.now(), run.started_at)
     # A run that was taken over meanwhile stays failed: it no longer owns the name.

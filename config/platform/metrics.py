@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Min
 
-from config.platform import limits
+from config.platform import limits, timetable
 from config.platform.models import JobRun, OutboxEvent
 
 logger = structlog.get_logger(__name__)
@@ -50,10 +51,13 @@ def gauges(source: Source) -> Source:
 
 
 def count(name: str, amount: float = 1, **labels: str) -> None:
-    """Add to a counter; costs no input or output except for a flush every few seconds."""
+    """
+    Add to a counter; costs no input or output except for a flush every few seconds, and none at all in a transaction,
+    where locks would be held meanwhile.
+    """
     with _lock:
         _counted[_series(name, labels)] += amount  # type: ignore[assignment]
-    if time.monotonic() - _flushed_at > FLUSH_SECONDS:
+    if time.monotonic() - _flushed_at > FLUSH_SECONDS and not connection.in_atomic_block:
         flush()
 
 
@@ -139,3 +143,19 @@ def outbox_backlog(now: datetime) -> Iterable[Gauge]:
 def job_runs(now: datetime) -> Iterable[Gauge]:
     for row in JobRun.objects.order_by().values("name", "state").annotate(count=Count("id")):
         yield Gauge("job_runs", {"job": row["name"], "state": row["state"]}, row["count"])
+
+
+@gauges
+def timetable_kept(now: datetime) -> Iterable[Gauge]:
+    """Yield how each job of the timetable last ran, and whether it is overdue (JOB-22, ALERT-09)."""
+    for job in timetable.overview(now=now):
+        labels = {"job": job.name}
+        yield Gauge("job_overdue", labels, job.is_overdue)
+        if job.started_at is not None:
+            yield Gauge("job_last_failed", labels, job.state == "failed")
+            yield Gauge("job_last_count", labels, job.count)
+        if job.seconds is not None:
+            yield Gauge("job_last_duration_seconds", labels, job.seconds)
+        if job.done_at is not None:
+            age = max((now - job.done_at).total_seconds(), 0)
+            yield Gauge("job_last_good_age_seconds", labels, age)

@@ -280,7 +280,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=15),
     },
     "work off messages about stock": {
-        "task": "inventory.tasks.drain_messages",
+        "task": "inventory.tasks.sweep_messages",
         "schedule": timedelta(seconds=10),
         "options": {"expires": 10},
     },

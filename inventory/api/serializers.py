@@ -253,9 +253,10 @@ class CategoryOutput(Output):
 
 
 class CatalogueHealthOutput(Output):
-    """Figures are for staff; others learn only that the catalogue answers."""
+    """Figures and reasons are for staff; others learn whether the catalogue answers and stock is looked after."""
 
-    status = serializers.CharField()
+    status = serializers.ChoiceField(choices=["ok", "degraded"])
+    problems = serializers.ListField(child=serializers.CharField(), required=False)
     products = serializers.IntegerField(required=False)
     variants = serializers.IntegerField(required=False)
     without_stock_record = serializers.IntegerField(required=False)

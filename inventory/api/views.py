@@ -377,10 +377,14 @@ class CatalogueHealthView(ApiView):
 
     @extend_schema(responses=serializers.CatalogueHealthOutput)
     def get(self, request: Request) -> Response:
-        """Say how the catalogue and stock are; figures are for staff."""
-        actor = actor_of(request)
+        """Say whether the catalogue answers and stock is looked after; figures and reasons are for staff."""
+        actor, now = actor_of(request), timezone.now()
+        problems = selectors.stock_problems(now=now, company_id=actor.company_id)
+        told = {"status": "degraded" if problems else "ok"}
         if not actor.is_staff:
             selectors.categories(actor=actor).exists()
-            return Response({"status": "ok"})
-        health = selectors.catalogue_health(actor=actor, now=timezone.now())
-        return Response(serializers.CatalogueHealthOutput({"status": "ok", **asdict(health)}).data)
+            return Response(told)
+        health = selectors.catalogue_health(actor=actor, now=now)
+        return Response(
+            serializers.CatalogueHealthOutput({**told, "problems": problems, **asdict(health)}).data
+        )

@@ -73,6 +73,12 @@ from inventory.selectors.timelines import (
 from inventory.selectors.timelines import (
     sku_movements as sku_movements,
 )
+from inventory.selectors.watching import (
+    stock_figures as stock_figures,
+)
+from inventory.selectors.watching import (
+    stock_problems as stock_problems,
+)
 
 # Customers see at most this many units, so that stock cannot be scraped (api.md §3).
 SHOWN_AT_MOST = 10

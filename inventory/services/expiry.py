@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from config.platform import outbox
+from config.platform import metrics, outbox
 from config.platform.actor import Actor
 from config.platform.events import Event
 from inventory.events import HoldExpired, StockChanged
@@ -224,7 +224,9 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
             )
     for company, announced in events.items():
         outbox.publish(*announced, actor=Actor.system(company), now=now)
-    return sum(row[4] for row in rows)
+    closed = sum(row[4] for row in rows)
+    metrics.count("inventory_holds_expired_total", closed, by="sweep")
+    return int(closed)
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from django.db import connection, transaction
 
-from config.platform import flags, outbox
+from config.platform import flags, metrics, outbox
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.models import new_id
@@ -31,6 +31,7 @@ from inventory.services.demands import (
     sku_of,
     variants_where,
 )
+from inventory.services.measured import measured
 
 # Whoever raises what one customer or one address holds passes its gate first, so the sums read behind it are exact. There is
 # a fixed number of gates: a customer always has the same one, strangers seldom share one, and the table does not grow.
@@ -46,6 +47,7 @@ _HELD_ELSEWHERE = """
 """
 
 
+@measured
 @joined
 def reserve(
     *,
@@ -104,6 +106,8 @@ def reserve(
     books.serve()
     own = by_line(hold for hold in books.holds.values() if hold.order_line_id is None)
     offers = books.offers_to(actor.identity)
+    if books.lapsed:
+        metrics.count("inventory_holds_expired_total", len(books.lapsed), by="sale")
 
     results: dict[UUID, Hold | Shortage] = {}
     for demand in decreases_first(demands, own):

@@ -150,6 +150,10 @@ def work_off(*, message_id: UUID, now: datetime) -> bool:
         _apply_all(message, now)
     except Exception as failure:
         logger.exception("a message from outside could not be worked off", message=str(message.pk))
+        if message.attempts >= MAX_ATTEMPTS:
+            metrics.count(
+                "inventory_webhook_messages_total", source=message.source.slug, result="dead"
+            )
         SourceMessage.objects.filter(pk=message.pk).update(
             next_attempt_at=now
             + min(timedelta(seconds=5 * 2**message.attempts), timedelta(hours=1)),

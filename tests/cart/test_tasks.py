@@ -33,12 +33,12 @@ def test_the_clockwork_marks_reminds_and_expires_and_records_each_run(user, comp
     assert list(
         JobRun.objects.order_by("started_at", "id").values_list("name", "state", "count")
     ) == [
-        ("CartAbandonmentCheck", "done", 1),
-        ("CartRecoveryEmails", "done", 1),
-        ("CartRecoveryEmails", "done", 0),
-        ("MoveToNextPurchase", "done", 0),
-        ("CartCleanup", "done", 0),
-        ("CartExpiration", "done", 1),
+        ("cart.mark_abandoned", "done", 1),
+        ("cart.send_recoveries", "done", 1),
+        ("cart.send_recoveries", "done", 0),
+        ("cart.move_to_next_purchase", "done", 0),
+        ("cart.clean_up", "done", 0),
+        ("cart.expire_carts", "done", 1),
     ]
 
 

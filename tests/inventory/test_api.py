@@ -347,6 +347,7 @@ def test_health_tells_figures_to_staff_only(api: Api, staff_api: Api) -> None:
     assert api.get("/products/health").json() == {"status": "ok"}
     assert staff_api.get("/products/health").json() == {
         "status": "ok",
+        "problems": [],
         "products": 1,
         "variants": 1,
         "withoutStockRecord": 0,
