@@ -607,6 +607,8 @@ CACHE_LIFETIMES = {  # CFG-49
     "price": timedelta(seconds=number("CACHE_PRICE_SECONDS", default=600)),
     "stock": timedelta(seconds=number("CACHE_STOCK_SECONDS", default=60)),
 }
+# How long public catalogue answers are kept in Redis at most; a change of the catalogue ends it at once. 0: not at all.
+CATALOGUE_CACHE = timedelta(seconds=number("CATALOGUE_CACHE_SECONDS", default=30))
 RETENTION = {  # CFG-54
     "abandoned_carts": timedelta(days=number("RETENTION_ABANDONED_DAYS", default=90, minimum=1)),
     "converted_carts": timedelta(days=number("RETENTION_CONVERTED_DAYS", default=730, minimum=1)),

@@ -23,6 +23,7 @@ environment.defaults(
     DEV_MAILBOX="on",
     DEMO_LOGINS="on",
     RATE_LIMITS="off",
+    CATALOGUE_CACHE_SECONDS="0",  # tests write rows without announcing them
     DB_POOL="off",
     DB_PREPARE_STATEMENTS="on",  # the shop of the contract suite has it off: both ways are tried
     LOG_LEVEL="warning",

@@ -12,7 +12,16 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.http import Anyone, ApiView, ApiViewSet, SignedIn, Staff, actor_of, page
+from config.platform.http import (
+    Anyone,
+    ApiView,
+    ApiViewSet,
+    SignedIn,
+    Staff,
+    actor_of,
+    page,
+    public_response,
+)
 from inventory import selectors, services
 from inventory.api import serializers
 from inventory.models import Category, Product
@@ -368,7 +377,7 @@ class CategoriesView(ApiView):
             parent = slugs.get(category.parent_id) if category.parent_id else None
             return serializers.CategoryOutput({**body, "parent": parent}).data
 
-        return Response(page(found, request, render=render, limit=100))
+        return public_response(request, page(found, request, render=render, limit=100))
 
 
 @extend_schema(tags=["health"])

@@ -367,6 +367,7 @@ class Availability:
     available: int
     policy: str
     backorder_left: int | None
+    has_record: bool = True  # False: no shelf that may be sold from; then `policy` says nothing
 
     def allows(self, quantity: int) -> bool:
         return self.backorder_left is None or quantity <= self.available + self.backorder_left
@@ -458,6 +459,7 @@ def availability(
             free.get(variant_id, 0),
             policies.get(variant_id, Variant.Policy.DENY),
             left.get(variant_id, 0),
+            variant_id in policies,
         )
         for variant_id in ids
     }

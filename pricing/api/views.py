@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -15,19 +14,26 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.platform import kept
 from config.platform.actor import Actor
 from config.platform.errors import NotFound
-from config.platform.http import Anyone, ApiView, Input, Staff, actor_of, etag_response, page
-from config.platform.http.rendering import encode
+from config.platform.http import (
+    Anyone,
+    ApiView,
+    Input,
+    Staff,
+    actor_of,
+    page,
+    public_response,
+)
 from inventory import selectors as inventory_selectors
 from inventory import services as inventory
-from inventory.models import ProductRelation
+from inventory.models import Product, ProductRelation, Variant
 from pricing import engine, selectors, services
 from pricing.api import serializers
 from pricing.errors import DiscountExpired, DiscountInvalid, DiscountLimitReached
 from pricing.terms import ShippingRuleTerms, TaxRateTerms, ZoneTerms
 
-PUBLIC = "public, max-age=30, stale-while-revalidate=60"
 _LIST = [
     OpenApiParameter("limit", OpenApiTypes.INT, description="Up to 100."),
     OpenApiParameter("cursor", OpenApiTypes.STR, description="From `next` or `previous`."),
@@ -44,12 +50,43 @@ class PublicRead(ApiView):
 
     def public(self, request: Request, content: Any) -> Response:
         """Return the content with its ETag, or 304 for who has it already."""
-        body = encode(content)
-        response = etag_response(request, hashlib.sha256(body).hexdigest()[:32], lambda: content)
-        # Staff and signed-in callers see exact stock or more; a shared cache must not pass it on.
+        return public_response(request, content)
+
+    def shared(self, request: Request, make: Callable[[], Any]) -> Response:
+        """The same for what customers ask for over and over: kept until the catalogue changes, with the stock of now."""
         actor = actor_of(request)
-        response.headers["Cache-Control"] = "private, no-cache" if actor.user_id else PUBLIC
-        return response
+        if actor.sees_everything:
+            return self.public(request, make())
+        content = kept.recall(
+            company_id=actor.company_id,
+            name=request.build_absolute_uri(),
+            make=make,
+            freshen=with_stock_of_now,
+        )
+        return self.public(request, content)
+
+
+def with_stock_of_now(content: dict[str, Any]) -> dict[str, Any]:
+    """Put into kept products, one or a list of them, what customers may know of their stock: one statement."""
+    products = [row for row in content.get("results", [content]) if "variants" in row]
+    variants = [variant for row in products for variant in row["variants"]]
+    stock = inventory_selectors.availability(
+        variant_ids=[UUID(variant["id"]) for variant in variants if "available" in variant]
+    )
+    for row in products:
+        for variant in row["variants"]:
+            there = stock.get(UUID(variant["id"]))
+            if there is None or not there.has_record:  # a first record renews what is kept
+                continue
+            sells_on = there.policy == Variant.Policy.CONTINUE
+            variant["available"] = there.shown
+            variant["inStock"] = there.available > 0 or sells_on
+            variant["backorder"] = sells_on and there.available <= 0
+        if "inStock" in row:
+            row["inStock"] = row["status"] == Product.Status.ACTIVE and any(
+                variant["inStock"] and variant["price"] is not None for variant in row["variants"]
+            )
+    return content
 
 
 def _currency(request: Request, given: dict[str, Any]) -> str:
@@ -60,6 +97,9 @@ class ProductList(PublicRead):
     """Base of the lists of products."""
 
     def found(self, request: Request, given: dict[str, Any]) -> Response:
+        return self.shared(request, lambda: self._found(request, given))
+
+    def _found(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
         actor = actor_of(request)
         currency = _currency(request, given)
         search = selectors.Search(
@@ -72,7 +112,7 @@ class ProductList(PublicRead):
                 selectors.product_view(row, actor=actor, currency=currency)
             )
 
-        return self.public(request, page(rows, request, order=order, render=render))
+        return page(rows, request, order=order, render=render)
 
 
 @extend_schema(tags=["products"])
@@ -119,7 +159,7 @@ class ProductView(PublicRead):
     @extend_schema(parameters=[serializers.CurrencyQuery], responses=serializers.ProductOutput)
     def get(self, request: Request, ref: str) -> Response:
         """Return a product by id or slug. One that is no longer sold says so under `status`."""
-        return self.public(request, _product(request, ref))
+        return self.shared(request, lambda: _product(request, ref))
 
     @extend_schema(request=serializers.ProductChangeInput, responses=serializers.ProductOutput)
     def patch(self, request: Request, ref: str) -> Response:
@@ -171,10 +211,14 @@ class RelatedView(PublicRead):
         """List related products that are on sale, the most fitting first."""
         actor = actor_of(request)
         currency = _currency(request, serializers.CurrencyQuery.read_query(request))
-        views = selectors.related_products(
-            actor=actor, ref=ref, kinds=self.kinds, currency=currency
-        )
-        return self.public(request, page(views, request, render=serializers.product_json))
+
+        def make() -> Any:
+            views = selectors.related_products(
+                actor=actor, ref=ref, kinds=self.kinds, currency=currency
+            )
+            return page(views, request, render=serializers.product_json)
+
+        return self.shared(request, make)
 
 
 class RecommendationsView(RelatedView):

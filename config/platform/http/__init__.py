@@ -20,6 +20,7 @@ from config.platform.http.views import (
     etag_matches,
     etag_response,
     if_match,
+    public_response,
     retry_on_conflict,
 )
 
@@ -46,6 +47,7 @@ __all__ = [
     "is_api",
     "page",
     "problem",
+    "public_response",
     "retry_on_conflict",
     "set_guest_cookie",
     "single_line",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
@@ -24,13 +25,14 @@ from config.platform.http import problems
 from config.platform.http.authentication import ApiAuthentication, Known
 from config.platform.http.context import SAFE_METHODS, actor_of
 from config.platform.http.parsing import StrictJSONParser
-from config.platform.http.rendering import AlwaysJSON, JSONRenderer
+from config.platform.http.rendering import AlwaysJSON, JSONRenderer, encode
 
 logger = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+PUBLIC = "public, max-age=30, stale-while-revalidate=60"
 VARY = ("Authorization", "Cookie", "X-Session-Token", "X-Company-Id")
 
 
@@ -221,6 +223,20 @@ def etag_response(
     ):
         return Response(None, status=304, headers={"ETag": quoted})
     return Response(render(), status=status, headers={"ETag": quoted})
+
+
+def public_response(request: Request, content: Any) -> Response:
+    """
+    Return what everybody may see with its ETag, or 304 for who has it already.
+
+    Caches on the way may keep what nobody in particular asked for. Staff and signed-in callers see exact stock or more:
+    a shared cache must not pass that on, so theirs is `private`.
+    """
+    body = encode(content)
+    response = etag_response(request, hashlib.sha256(body).hexdigest()[:32], lambda: content)
+    signed_in = actor_of(request).user_id is not None
+    response.headers["Cache-Control"] = "private, no-cache" if signed_in else PUBLIC
+    return response
 
 
 def etag_matches(header: str, etag: str) -> bool:
