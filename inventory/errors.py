@@ -209,3 +209,20 @@ class BackInStockLinkInvalid(ApplicationError):
     title = "This link leads nowhere"
     message = "This link is not complete, or too old."
     advice = "Ask again on the product's page."
+
+
+class ImportRunNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such file"
+    message = "There is no such file."
+
+
+class ImportRunClosed(ApplicationError):
+    """Somebody applied or dropped the file already, or it is being worked at."""
+
+    code = "IMPORT_CLOSED"
+    http_status = 409
+    title = "This file cannot be applied now"
+    message = "This file is not waiting to be applied."
+    advice = "Look at what became of it."

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from config.platform import jobs
 from inventory import services
+from inventory.models import ImportRun
 
 logger = structlog.get_logger(__name__)
 
@@ -104,3 +105,17 @@ def _report_drifts(now: datetime) -> int:
     for drift in drifts:
         logger.error("a counter of a shelf does not say what its books say", **drift.to_json())
     return len(drifts)
+
+
+@shared_task
+def work_stock_files() -> None:
+    """Look at files of counts that staff brought, and apply what they agreed to; a kick comes first as a rule."""
+    services.work_files(kind=ImportRun.Kind.STOCK, worker=services.StockFiles(), now=timezone.now())
+
+
+@shared_task
+def prune_files() -> None:
+    """Throw away files that nobody applied within a day; hourly."""
+    jobs.run_job(
+        "inventory.prune_files", lambda now: services.prune_files(now=now), now=timezone.now()
+    )

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import F, Model, QuerySet
 from django.db.models.functions import Lower
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -33,6 +35,7 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from config.platform.models import User
+from inventory.models import Product
 from pricing import selectors, services
 from pricing.backoffice import amount, cash
 from pricing.models import (
@@ -78,6 +81,38 @@ class MoneyAdmin(ServedAdmin):
     form = MoneyForm
 
 
+# --- product files --------------------------------------------------------------------------------
+
+
+@admin.action(description=_("Product file (Shopify's format)"), permissions=["view"])
+def export_selected(
+    model_admin: Any, request: HttpRequest, queryset: QuerySet[Product]
+) -> StreamingHttpResponse:
+    return product_file(request, Product.objects.filter(pk__in=queryset.values("pk")))
+
+
+def product_file(request: HttpRequest, products: QuerySet[Product]) -> StreamingHttpResponse:
+    """Return these products as a file, in the company's own currency; who sees products and prices may have it."""
+    if not request.user.has_perms(["inventory.view_product", "pricing.view_price"]):
+        raise PermissionDenied
+    actor = actor_of(request)
+    export = services.export_products(
+        actor=actor,
+        currency=selectors.home_currency(company_id=actor.company_id),
+        products=products,
+    )
+    response = StreamingHttpResponse(export.lines(), content_type="text/csv; charset=utf-8")
+    name = f"products-{timezone.localdate():%Y-%m-%d}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+# A product file has prices in it, so the action on the products' page comes from here (ADR 5).
+_products = admin.site.get_model_admin(Product)
+_products.actions = [*(_products.actions or []), export_selected]
+
+
 # --- prices ---------------------------------------------------------------------------------------
 
 
@@ -112,6 +147,18 @@ class PriceAdmin(MoneyAdmin):
     @display(description=_("product"), ordering="variant__product__name")
     def product(self, price: Price) -> str:
         return price.variant.product.name
+
+    def get_urls(self) -> list[Any]:
+        file = path(
+            "product-file/",
+            self.admin_site.admin_view(self.product_file),
+            name="pricing_price_product_file",
+        )
+        return [file, *super().get_urls()]
+
+    def product_file(self, request: HttpRequest) -> StreamingHttpResponse:
+        """Answer with all products of the company as a file."""
+        return product_file(request, Product.objects.all())
 
     amount_money = amount("amount", _("price"))
     compare_money = amount("compare_at", _("was"))

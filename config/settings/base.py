@@ -303,6 +303,20 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "work at files of counts": {
+        "task": "inventory.tasks.work_stock_files",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30},
+    },
+    "work at files of products": {
+        "task": "pricing.tasks.work_product_files",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30},
+    },
+    "throw away old files": {
+        "task": "inventory.tasks.prune_files",
+        "schedule": timedelta(hours=1),
+    },
     "work off webhooks": {
         "task": "checkout.tasks.sweep_inbox",
         "schedule": timedelta(seconds=10),

@@ -40,6 +40,7 @@ from config.platform.backoffice import (
 from config.platform.http import actor_of
 from inventory import selectors, services
 from inventory.admin.company import CompanyMixin
+from inventory.admin.files import counting_list
 from inventory.models import (
     Reservation,
     StockLevel,
@@ -206,6 +207,11 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     actions_detail_hide_default = True
     actions_detail = ["adjust_stock"]
     actions_row = ["adjust_stock"]
+    actions = ["counting_list"]
+
+    @admin.action(description=_("Counting list as a file"), permissions=["view"])
+    def counting_list(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse:
+        return counting_list(request, queryset)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # a variant gets its shelf with its product, or by the API

@@ -79,6 +79,17 @@ from inventory.services.products import (
 )
 from inventory.services.reconcile import Drift, find_drifts, reconcile, repair, repair_all
 from inventory.services.releases import release_holds
+from inventory.services.runs import (
+    LARGEST_UPLOAD,
+    FileJob,
+    FileReport,
+    apply_file,
+    drop_file,
+    keep_file,
+    progress,
+    prune_files,
+    work_files,
+)
 from inventory.services.sales import (
     assign,
     confirm,
@@ -110,6 +121,7 @@ from inventory.services.stockfile import (
     shelves_to_count,
     write_counting_list,
 )
+from inventory.services.stockruns import StockFiles
 from inventory.services.waiting import (
     ask_by_mail,
     claim_offer,
@@ -127,6 +139,7 @@ from inventory.services.work import Figures, ShelfChange, ShelfCount, ShelfUnits
 
 __all__ = [
     "KEPT_COLUMNS",
+    "LARGEST_UPLOAD",
     "MOST_CHANGES",
     "BundleDraft",
     "CategoryDraft",
@@ -140,6 +153,8 @@ __all__ = [
     "Demand",
     "Drift",
     "Figures",
+    "FileJob",
+    "FileReport",
     "Hold",
     "HoldLimits",
     "ImageDraft",
@@ -153,6 +168,7 @@ __all__ = [
     "ShelfUnits",
     "Shortage",
     "StockCount",
+    "StockFiles",
     "Taken",
     "Upserted",
     "VariantDraft",
@@ -162,6 +178,7 @@ __all__ = [
     "announce_edit",
     "apply_again",
     "apply_counts",
+    "apply_file",
     "ask_by_mail",
     "assign",
     "change_pictures",
@@ -176,14 +193,18 @@ __all__ = [
     "delete_category",
     "discontinue",
     "drain_messages",
+    "drop_file",
     "extend",
     "find_drifts",
     "free_slug",
+    "keep_file",
     "link_token",
     "make_renditions",
     "move_holds",
     "open_source",
     "preview_counts",
+    "progress",
+    "prune_files",
     "prune_messages",
     "reacquire",
     "read_confirmation",
@@ -226,6 +247,7 @@ __all__ = [
     "upsert_products",
     "upsert_warehouse",
     "wait_for",
+    "work_files",
     "write_counting_list",
     "write_off",
 ]

@@ -3,6 +3,7 @@
 from pricing.services.exports import ProductExport, export_products
 from pricing.services.imports import ImportReport, import_products
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
+from pricing.services.productruns import ProductFiles
 from pricing.services.products import create_product, update_product
 from pricing.services.promotions import change_promotion, create_promotion, delete_promotion
 from pricing.services.quotes import check_code, normalise_code, quote, redeem, return_uses
@@ -21,6 +22,7 @@ __all__ = [
     "ImportReport",
     "NewPrice",
     "ProductExport",
+    "ProductFiles",
     "bump",
     "change_promotion",
     "change_shipping_rule",

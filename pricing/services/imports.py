@@ -26,6 +26,9 @@ from pricing.services.prices import NewPrice, set_prices
 from pricing.services.shopify import Note, ReadProduct
 
 BATCH = 100
+# What the stock in a file means for goods that are in the shop already: it is what was counted; it is left alone; it
+# is collected as counts for the caller. New goods always begin with it.
+STOCK_SET, STOCK_OF_NEW, STOCK_APART = "set", "new", "apart"
 Progress = Callable[[int, int, int], None]  # bytes read, bytes in all, products so far
 
 
@@ -60,6 +63,7 @@ def import_products(
     paths: Sequence[Path],
     currency: str,
     now: datetime,
+    stock: str = STOCK_SET,
     on_progress: Progress | None = None,
 ) -> ImportReport:
     """
@@ -67,7 +71,8 @@ def import_products(
 
     All or nothing per product. The files stream; products are written in batches, each in its own transaction, so an
     import that is broken off can be run again from the start. Running it again changes nothing. Stock is what was
-    counted in the default warehouse: one movement for each quantity that changes.
+    counted in the default warehouse: one movement for each quantity that changes; with `stock="new"` that of goods which
+    are in the shop already is left alone.
 
     :raises ImportUnreadable: if a file is missing, no text or lacks columns; nothing is written
     :raises CurrencyUnknown: if we know no such currency
@@ -77,11 +82,11 @@ def import_products(
     files = [shopify.inspect(Source.at(path)) for path in paths]
     size = sum(sheet.size for sheet in files)
     report = ImportReport(files=[str(path) for path in paths])
-    writer = _Writer(actor, currency, now, report)
+    writer = ProductWriter(actor=actor, currency=currency, now=now, report=report, stock=stock)
     done = 0
     for sheet in files:
         at = 0
-        for batch in _batches(shopify.read_products(sheet, currency=currency)):
+        for batch in batches(shopify.read_products(sheet, currency=currency)):
             writer.write([product for product, _ in batch])
             at = batch[-1][1]
             if on_progress:
@@ -96,22 +101,35 @@ def import_products(
     return report
 
 
-def _batches(
+def batches(
     products: Iterator[tuple[ReadProduct, int]],
 ) -> Iterator[list[tuple[ReadProduct, int]]]:
     while batch := list(islice(products, BATCH)):
         yield batch
 
 
-class _Writer:
+class ProductWriter:
     """Writes batches of products, and remembers which SKUs this run has given out."""
 
-    def __init__(self, actor: Actor, currency: str, now: datetime, report: ImportReport) -> None:
+    def __init__(
+        self,
+        *,
+        actor: Actor,
+        currency: str,
+        now: datetime,
+        report: ImportReport | None = None,
+        reference: str = "",
+        stock: str = STOCK_SET,
+    ) -> None:
         self.actor = actor
         self.currency = currency
         self.now = now
-        self.report = report
-        self.reference = f"import {now.isoformat()}"
+        self.report = report or ImportReport()
+        self.reference = reference or f"import {now.isoformat()}"
+        self.stock = stock
+        self.counts: list[
+            inventory.CountRow
+        ] = []  # of goods that are there, where these come apart
         self.products = 0
         self._given: set[str] = set()
         self._founded: dict[str, str] = {}  # categories of this run: {slug: name}
@@ -127,6 +145,8 @@ class _Writer:
                 self._skip(product, product.errors)
                 continue
             draft = replace(self._with_skus(product, owners), category=kinds[product.draft.slug])
+            if self.stock != STOCK_SET:
+                draft = self._without_counts(product, draft, owners)
             sound.append((product, draft))
         with transaction.atomic():
             results = inventory.upsert_products(
@@ -228,6 +248,22 @@ class _Writer:
                 by_name[name.casefold()] = slug
             kinds[draft.slug] = slug
         return kinds
+
+    def _without_counts(
+        self, product: ReadProduct, draft: inventory.ProductDraft, owners: dict[str, str]
+    ) -> inventory.ProductDraft:
+        """Return the draft without stock for variants that are there; with STOCK_APART it is noted as counts."""
+        variants = []
+        for read, variant in zip(product.variants, draft.variants, strict=True):
+            if variant.sku in owners:
+                if self.stock == STOCK_APART and variant.stock:
+                    units = next(iter(variant.stock.values()))
+                    self.counts.append(
+                        inventory.CountRow(sku=variant.sku, quantity=units, row=read.line)
+                    )
+                variant = replace(variant, stock=None)
+            variants.append(variant)
+        return replace(draft, variants=variants)
 
     # SKUs: a missing one is made, a repeated one gets a number; the same file gives the same ones again.
 

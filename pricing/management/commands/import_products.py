@@ -34,6 +34,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--company", help="id or slug; the default one if left out")
         parser.add_argument(
+            "--keep-stock",
+            action="store_true",
+            help="leave the stock of goods alone that are in the shop already",
+        )
+        parser.add_argument(
             "--report", type=Path, metavar="FILE", help="write all that happened as .json or .csv"
         )
 
@@ -54,6 +59,7 @@ class Command(BaseCommand):
                 paths=options["files"],
                 currency=currency,
                 now=started,
+                stock="new" if options["keep_stock"] else "set",
                 on_progress=self._progress if options["verbosity"] else None,
             )
         except ApplicationError as refused:

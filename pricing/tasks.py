@@ -1,0 +1,18 @@
+"""Work at files of products, on schedule; a kick only shortens the wait."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from inventory import services as inventory
+from inventory.models import ImportRun
+from pricing import services
+
+
+@shared_task
+def work_product_files() -> None:
+    """Look at product files that staff brought, and apply what they agreed to."""
+    inventory.work_files(
+        kind=ImportRun.Kind.PRODUCTS, worker=services.ProductFiles(), now=timezone.now()
+    )
