@@ -66,7 +66,7 @@ NAVIGATION = [
         _list(_("Outside systems"), "cable", "inventory.source"),
         _list(_("Messages from outside"), "input", "inventory.sourcemessage"),
         _list(_("Stock drifts"), "rule", "inventory.stockdrift"),
-        _list(_("Files"), "upload_file", "inventory.importrun"),
+        _list(_("Import and export"), "upload_file", "inventory.importrun"),
     ),
     _group(
         _("Prices"),

@@ -51,9 +51,10 @@ NEEDED = {
     ),
 }
 WORKING = (ImportRun.State.CHECKING, ImportRun.State.APPLYING)
+# In this order they are told.
 WORDS = {
-    "changed": _("changed"),
     "new": _("new"),
+    "changed": _("changed"),
     "unchanged": _("unchanged"),
     "blank": _("not counted"),
     "refused": _("refused"),
@@ -201,7 +202,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     def told_counts(self, run: ImportRun) -> str:
         counts = run.shown.get("counts") or {}
         return ", ".join(
-            f"{count} {WORDS.get(name, name)}" for name, count in counts.items() if count
+            f"{counts[name]} {word}" for name, word in WORDS.items() if counts.get(name)
         )
 
     # --- who may ---
@@ -226,7 +227,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     # --- bringing ---
 
     @action(
-        description=_("Bring counts"),
+        description=_("Import counts"),
         url_path="counts",
         permissions=["stock"],
         icon="upload",
@@ -237,14 +238,14 @@ class ImportRunAdmin(ReadOnlyAdmin):
             request,
             ImportRun.Kind.STOCK,
             CountFileForm(request.POST or None, request.FILES or None),
-            _("Bring counts"),
+            _("Import counts"),
             _(
                 "What was counted, by SKU and warehouse. You see what would change before anything does."
             ),
         )
 
     @action(
-        description=_("Bring products"),
+        description=_("Import products"),
         url_path="products",
         permissions=["products"],
         icon="upload",
@@ -254,7 +255,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
             request,
             ImportRun.Kind.PRODUCTS,
             ProductFileForm(request.POST or None, request.FILES or None),
-            _("Bring products"),
+            _("Import products"),
             _("A file in Shopify's export format. You see what would change before anything does."),
         )
 
@@ -278,9 +279,14 @@ class ImportRunAdmin(ReadOnlyAdmin):
                 form.add_error("file", refused.detail)
             else:
                 return HttpResponseRedirect(_page(run))
-        return self._form_page(request, form, title, lead, _("Look at it"), encoded=True)
+        return self._form_page(request, form, title, lead, _("Preview"), encoded=True)
 
-    @action(description=_("Counting list"), url_path="list", permissions=["list"], icon="download")
+    @action(
+        description=_("Export counting list"),
+        url_path="list",
+        permissions=["list"],
+        icon="download",
+    )
     def take_list(self, request: HttpRequest) -> Any:
         actor = actor_of(request)
         form = ListForm(request.POST or None, company_id=actor.company_id)
@@ -300,7 +306,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
         )
 
     @action(
-        description=_("All products"),
+        description=_("Export products"),
         url_path="all-products",
         permissions=["goods"],
         icon="download",
@@ -373,9 +379,9 @@ class ImportRunAdmin(ReadOnlyAdmin):
             "changes_anything": bool(shown.get("changes")),
             "percent": services.progress(run.pk),
             "figures": [
-                {"label": WORDS.get(name, name), "count": count}
-                for name, count in counts.items()
-                if count or name in {"changed", "unchanged"}
+                {"label": word, "count": f"{counts[name]:+}" if name == "units" else counts[name]}
+                for name, word in WORDS.items()
+                if counts.get(name) or (name in counts and name in {"changed", "unchanged"})
             ],
             "shown": shown,
             "back": reverse("admin:inventory_importrun_changelist"),

@@ -21,6 +21,14 @@ from inventory.services.counts import MOST_ROWS, CountRow, Problem
 
 COLUMNS = ("SKU", "Product", "Options", "Warehouse", "Expected", "Counted", "Counted at")
 REQUIRED = ("SKU", "Counted")
+# How the file calls the fields that problems name.
+TITLES = {
+    "sku": "SKU",
+    "warehouse": "Warehouse",
+    "quantity": "Counted",
+    "expected": "Expected",
+    "counted_at": "Counted at",
+}
 LARGEST_FILE = 20_000_000
 _WHOLE = re.compile(r"[0-9]{1,12}(\.0+)?", re.ASCII)
 _FETCHED = 2_000

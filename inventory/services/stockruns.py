@@ -16,7 +16,7 @@ from inventory.services.counts import (
     refusal_of,
 )
 from inventory.services.runs import FileJob, FileReport
-from inventory.services.stockfile import CountFile, read_counts
+from inventory.services.stockfile import TITLES, CountFile, read_counts
 
 
 class StockFiles:
@@ -83,7 +83,7 @@ def _told(problems: Iterable[Problem]) -> Iterable[dict[str, Any]]:
     for problem in problems:
         yield {
             "row": problem.row,
-            "column": problem.column,
+            "column": TITLES.get(problem.column, problem.column),
             "message": problem.message,
             "level": "error",
         }

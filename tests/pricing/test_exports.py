@@ -161,7 +161,7 @@ def test_difficult_goods_go_round_without_loss(
             sku=sku,
             position=place,
             available=place * 7,
-            options={"@Size": "-5", "Colour": "a,b" if place else "", "Cut": "'x"},
+            options={"@Size": "-5", "Colour": ["ö", "a,b", "c\nd"][place], "Cut": "'x"},
             barcode=["0012", "'7", "=1"][place],
             weight_grams=place,
             inventory_policy=["deny", "continue", "deny"][place],
@@ -175,7 +175,6 @@ def test_difficult_goods_go_round_without_loss(
             amount=Decimal("10.50"),
             compare_at=Decimal("12.00") if place else None,
         )
-    shirt.variants.filter(options__Colour="").update(options={"@Size": "-5", "Cut": "'x"})
     for place in range(5):
         ProductImage.objects.create(
             product=shirt,
@@ -187,8 +186,7 @@ def test_difficult_goods_go_round_without_loss(
         ("a-draft", "draft", other), ("gone", "discontinued", odd), ("Plain_1", "active", None),
     ):  # fmt: skip
         product = factories.make_product(slug=slug, status=status, category=category)
-        for number in range(2):
-            factories.make_priced_variant("1", product=product, sku=f"{slug}{number}")
+        factories.make_priced_variant("1", product=product, sku=slug)
     for product in Product.objects.all():
         product.search_terms = search_terms(product.variants.all())
         product.save(update_fields=["search_terms"])
