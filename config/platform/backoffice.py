@@ -48,6 +48,13 @@ def figure(text: Any) -> str:
     return format_html('<span class="office-figure">{}</span>', text)
 
 
+def two_lines(first: Any, second: Any) -> str:
+    """Return a cell of two lines, the second one quieter; one line where there is no second."""
+    if not second:
+        return format_html("{}", first)
+    return format_html('<span class="office-two">{}<small>{}</small></span>', first, second)
+
+
 def link(name: str, pk: Any, text: Any) -> str:
     """Return a link to the page of another row: `link("orders_order", order.pk, order.number)`."""
     return format_html(

@@ -59,7 +59,19 @@ NAVIGATION = [
         _list(_("SKUs"), "qr_code_2", "inventory.variant"),
         _list(_("Categories"), "category", "inventory.category"),
         _list(_("Bundles"), "deployed_code", "inventory.bundle"),
-        _list(_("Stock"), "shelves", "inventory.stocklevel"),
+        {
+            **_list(_("Stock"), "shelves", "inventory.stocklevel"),
+            # the figures stand below the list's address and have an entry of their own
+            "active": lambda request: (
+                "/inventory/stocklevel/" in request.path and not request.path.endswith("/figures/")
+            ),
+        },
+        {
+            "title": _("Stock figures"),
+            "icon": "monitoring",
+            "link": reverse_lazy("admin:inventory_stocklevel_figures"),
+            "permission": lambda request: request.user.has_perm("inventory.view_stocklevel"),
+        },
         _list(_("Movements"), "swap_vert", "inventory.stockmovement"),
         _list(_("Holds"), "front_hand", "inventory.reservation"),
         _list(_("Warehouses"), "warehouse", "inventory.warehouse"),

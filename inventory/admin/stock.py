@@ -5,43 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
-from django.db.models import QuerySet, Sum
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import ngettext
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
+from unfold.views import ChangeList
 from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
 from config.platform.backoffice import (
     NOTHING,
+    NamingChangeList,
     OfficeAdmin,
     ReadOnlyAdmin,
     ReadOnlyInline,
     attempt,
-    attempt_each,
     figure,
     link,
     name_people,
     one,
     person,
     status,
+    two_lines,
 )
 from config.platform.http import actor_of
 from inventory import selectors, services
+from inventory.admin import figures, work
 from inventory.admin.company import CompanyMixin
+from inventory.admin.figures import BAND_NAMES, KIND_TONES, signed
 from inventory.admin.files import counting_list
 from inventory.models import (
+    Product,
     Reservation,
     StockLevel,
     StockMovement,
@@ -51,53 +57,105 @@ from inventory.models import (
 SHOWN_ROWS = 25
 
 
+class WarehouseForm(forms.ModelForm):
+    class Meta:
+        model = Warehouse
+        fields = ["code", "name", "address", "priority", "is_default", "is_active"]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if self.instance.is_default and not given.get("is_default"):
+            self.add_error("is_default", _("Make another warehouse the default instead."))
+        if given.get("is_default") and not given.get("is_active"):
+            self.add_error("is_active", _("The default warehouse stays open."))
+        return given
+
+
 @admin.register(Warehouse)
 class WarehouseAdmin(CompanyMixin, OfficeAdmin):
-    list_display = ["code", "name", "priority", "is_default", "is_active", "units"]
+    """Places. The lower the priority the earlier a warehouse serves; a closed one serves nobody new."""
+
+    form = WarehouseForm
+    list_display = [
+        "code",
+        "name",
+        "priority",
+        "default_state",
+        "open_state",
+        "units",
+        "held_count",
+        "skus_count",
+    ]
     ordering = ["priority", "code"]
+    change_form_outer_before_template = "inventory/admin/warehouse.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Warehouse]:
-        return super().get_queryset(request).annotate(units=Coalesce(Sum("stock_levels__total"), 0))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                units=Coalesce(Sum("stock_levels__total"), 0),
+                held=Coalesce(Sum("stock_levels__reserved"), 0),
+                owed=Coalesce(Sum("stock_levels__backordered"), 0),
+                skus=Count("stock_levels", filter=Q(stock_levels__total__gt=0)),
+            )
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["code"] if obj else []
 
     @display(description=_("units"), ordering="units")
-    def units(self, warehouse: Any) -> int:
-        return warehouse.units
+    def units(self, warehouse: Any) -> str:
+        address = reverse("admin:inventory_stocklevel_changelist")
+        return format_html(
+            '<a class="office-link" href="{}?warehouse__id__exact={}">{}</a>',
+            address,
+            warehouse.pk,
+            warehouse.units,
+        )
+
+    @display(description=_("held"), ordering="held")
+    def held_count(self, warehouse: Any) -> int:
+        return warehouse.held
+
+    @display(description=_("SKUs there"), ordering="skus")
+    def skus_count(self, warehouse: Any) -> int:
+        return warehouse.skus
+
+    @display(description=_("default"), ordering="is_default")
+    def default_state(self, warehouse: Warehouse) -> str:
+        return status(_("default"), "info") if warehouse.is_default else NOTHING
+
+    @display(description=_("state"), ordering="is_active")
+    def open_state(self, warehouse: Warehouse) -> str:
+        return (
+            status(_("open"), "success") if warehouse.is_active else status(_("closed"), "warning")
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        place = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "place": place}
+        )
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        given = form.cleaned_data
+        saved = services.upsert_warehouse(
+            actor=actor_of(request),
+            code=obj.code,
+            name=given["name"],
+            priority=given["priority"],
+            address=given["address"],
+            is_default=given["is_default"],
+            is_active=given["is_active"],
+            now=timezone.now(),
+        )
+        obj.pk, obj.company_id = saved.pk, saved.company_id
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-
-class AdjustForm(forms.Form):
-    """Why a shelf holds more or fewer units than the books say."""
-
-    quantity = forms.IntegerField(
-        label=_("Change"),
-        help_text=_("Signed: -2 takes two units away."),
-        min_value=-1_000_000_000,
-        max_value=1_000_000_000,
-        widget=UnfoldAdminIntegerFieldWidget,
-    )
-    type = forms.ChoiceField(
-        label=_("Kind"),
-        choices=[
-            (kind.value, kind.label)
-            for kind in (
-                StockMovement.Type.ADJUSTMENT,
-                StockMovement.Type.PURCHASE,
-                StockMovement.Type.RETURN,
-                StockMovement.Type.DAMAGE,
-            )
-        ],
-        widget=UnfoldAdminSelectWidget,
-    )
-    reference = forms.CharField(
-        label=_("Paper"),
-        help_text=_("The number of a purchase order or a report."),
-        max_length=200,
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-    )
-    notes = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
 
 
 class LowFilter(SimpleListFilter):
@@ -117,10 +175,51 @@ class LowFilter(SimpleListFilter):
                 low = selectors.low_stock(actor=actor_of(request))
                 return queryset.filter(pk__in=low.order_by().values("pk"))
             case "out":
-                return queryset.filter(available=0)
+                return on_sale(queryset).filter(available=0)
             case "owed":
                 return queryset.filter(backordered__gt=0)
         return queryset
+
+
+def on_sale(levels: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the shelves that matter to customers: of goods on sale, in open warehouses."""
+    return levels.filter(
+        variant__is_active=True,
+        variant__product__status=Product.Status.ACTIVE,
+        warehouse__is_active=True,
+    )
+
+
+class CoverFilter(SimpleListFilter):
+    """How long a shelf lasts, in the bands of the stock figures."""
+
+    title = _("lasts")
+    parameter_name = "cover"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(BAND_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        band, _dash, days = (self.value() or "").partition("-")  # `week`, or `week-90`
+        if band not in BAND_NAMES:
+            return queryset
+        shelves = selectors.shelves_of_cover(
+            actor=actor_of(request), band=band, now=timezone.now(), days=figures.window(days)
+        )
+        return queryset.filter(pk__in=shelves)
+
+
+class CoverList(NamingChangeList):
+    """A list that reckons at once how long each shelf on the page lasts."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        levels: Any = self.result_list
+        sold = selectors.sold_units(
+            stock_level_ids=[level.pk for level in levels], now=timezone.now()
+        )
+        for level in levels:
+            level.lasts = selectors.cover(level.total, sold.get(level.pk, 0), selectors.DAYS)
 
 
 class NewestFirst(forms.models.BaseInlineFormSet):
@@ -134,19 +233,12 @@ class NewestFirst(forms.models.BaseInlineFormSet):
         return self._newest
 
 
-KIND_TONES = {
-    "PURCHASE": "success",
-    "RETURN": "success",
-    "SALE": "info",
-    "DAMAGE": "danger",
-    "ADJUSTMENT": "warning",
-}
 HOLD_TONES = {"ACTIVE": "success", "COMPLETED": "info", "EXPIRED": "warning", "CANCELLED": ""}
 
 
 def _signed(quantity: int) -> str:
     """Return a change as a stock book writes it, with its sign."""
-    return figure(f"{quantity:+d}".replace("-", "−"))
+    return figure(signed(quantity))
 
 
 class MovementInline(ReadOnlyInline):
@@ -188,13 +280,15 @@ def _held_for(hold: Reservation) -> str:
 
 @admin.register(StockLevel)
 class StockLevelAdmin(CompanyMixin, OfficeAdmin):
-    """Shelves. Figures are changed here, units by the action *Adjust stock*."""
+    """Shelves. Figures are changed here, units by work at the shelves (`inventory.admin.work`)."""
 
     list_display = [
-        "sku", "product", "warehouse", "available", "reserved", "total", "backordered", "reorder_level", "state",
+        "sku", "product", "warehouse", "state", "available", "reserved", "total", "owed_count", "low_at_count",
+        "lasts_count",
     ]  # fmt: skip
-    list_filter = [LowFilter, "warehouse", "variant__product__category"]
+    list_filter = [LowFilter, CoverFilter, "warehouse", "variant__product__category"]
     list_select_related = ["variant__product", "warehouse"]
+    list_per_page = 100
     search_fields = ["variant__sku", "variant__product__name"]
     search_help_text = _("SKU or product")
     ordering = ["variant__sku", "warehouse__priority"]
@@ -204,14 +298,57 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
         (_("Promises beyond the shelf"), {"fields": ["backorder_limit"]}),
     ]
     inlines = [MovementInline, ActiveHoldInline]
+    actions_list = ["see_figures", "take_delivery", "count_day"]
+    actions = [
+        "adjust_chosen",
+        "receive_chosen",
+        "transfer_chosen",
+        "count_chosen",
+        "damage_chosen",
+        "counting_list",
+    ]
     actions_detail_hide_default = True
-    actions_detail = ["adjust_stock"]
-    actions_row = ["adjust_stock"]
-    actions = ["counting_list"]
+    actions_detail = ["adjust_stock", "receive_goods", "move_goods", "count_goods", "lose_goods"]
+    actions_row = [*actions_detail, "see_timeline"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CoverList
+
+    def get_urls(self) -> list[Any]:
+        def page(view: Any) -> Any:
+            return self.admin_site.admin_view(
+                lambda request, **kwargs: view(self, request, **kwargs)
+            )
+
+        def at(address: str, view: Any, name: str) -> Any:
+            return path(address, page(view), name=f"inventory_stocklevel_{name}")
+
+        return [
+            at("figures/", figures.overview, "figures"),
+            at("delivery/", work.deliver, "delivery"),
+            at("sku/<uuid:variant_id>/", figures.timeline, "timeline"),
+            *(
+                at(
+                    f"{verb}/",
+                    lambda admin, request, verb=verb: work.work(admin, request, verb),
+                    verb,
+                )
+                for verb in work.VERBS
+            ),
+            *super().get_urls(),
+        ]
+
+    def has_operate_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return work.may_operate(request)
 
     @admin.action(description=_("Counting list as a file"), permissions=["view"])
     def counting_list(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse:
         return counting_list(request, queryset)
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # a variant gets its shelf with its product, or by the API
@@ -225,7 +362,20 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
 
     @display(description=_("product"), ordering="variant__product__name")
     def product(self, level: StockLevel) -> str:
-        return level.variant.product.name
+        options = ", ".join(str(value) for value in level.variant.options.values())
+        return two_lines(level.variant.product.name, options)
+
+    @display(description=_("owed"), ordering="backordered")
+    def owed_count(self, level: StockLevel) -> int:
+        return level.backordered
+
+    @display(description=_("low at"), ordering="reorder_level")
+    def low_at_count(self, level: StockLevel) -> int:
+        return level.reorder_level
+
+    @display(description=_("days left"))
+    def lasts_count(self, level: Any) -> Any:
+        return NOTHING if level.lasts is None else level.lasts
 
     @display(description=_("state"))
     def state(self, level: StockLevel) -> str:
@@ -258,41 +408,122 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
             ),
         )
 
+    def _go(self, verb: str, *shelves: Any) -> HttpResponse:
+        address = reverse(f"admin:inventory_stocklevel_{verb}")
+        query = urlencode([("shelf", str(shelf)) for shelf in shelves])
+        return HttpResponseRedirect(f"{address}?{query}" if query else address)
+
     @action(
         description=_("Adjust stock"),
         url_path="adjust",
-        permissions=["change"],
-        icon="inventory_2",
+        permissions=["operate"],
+        icon="tune",
         variant=ActionVariant.PRIMARY,
     )
     def adjust_stock(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        actor = actor_of(request)
+        return self._go("adjust", one(self, request, object_id).pk)
+
+    @action(description=_("Receive"), url_path="receive", permissions=["operate"], icon="input")
+    def receive_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._go("receive", one(self, request, object_id).pk)
+
+    @action(description=_("Move"), url_path="transfer", permissions=["operate"], icon="swap_horiz")
+    def move_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._go("transfer", one(self, request, object_id).pk)
+
+    @action(description=_("Count"), url_path="count", permissions=["operate"], icon="checklist")
+    def count_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._go("count", one(self, request, object_id).pk)
+
+    @action(
+        description=_("Write off"),
+        url_path="damage",
+        permissions=["operate"],
+        icon="heart_broken",
+    )
+    def lose_goods(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._go("damage", one(self, request, object_id).pk)
+
+    @action(description=_("Timeline"), url_path="timeline", permissions=["view"], icon="timeline")
+    def see_timeline(self, request: HttpRequest, object_id: str) -> HttpResponse:
         level = one(self, request, object_id)
-        here = reverse("admin:inventory_stocklevel_change", args=[level.pk])
-        form = AdjustForm(request.POST or None)
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and attempt(
-                request,
-                lambda: services.adjust(
-                    actor=actor, stock_level_id=level.pk, now=timezone.now(), **form.cleaned_data
-                ),
-                done=str(_("The stock of %(sku)s was adjusted.") % {"sku": level.variant.sku}),
-            )
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Adjust stock of %(sku)s in %(warehouse)s")
-            % {"sku": level.variant.sku, "warehouse": level.warehouse.code},
-            "opts": self.model._meta,
-            "original": level,
-            "level": level,
-            "form": form,
-            "back": here,
-        }
-        return TemplateResponse(request, "inventory/admin/adjust.html", context)
+        return HttpResponseRedirect(
+            reverse("admin:inventory_stocklevel_timeline", args=[level.variant_id])
+        )
+
+    @action(
+        description=_("Figures"), url_path="to-figures", permissions=["view"], icon="monitoring"
+    )
+    def see_figures(self, request: HttpRequest) -> HttpResponse:
+        return self._go("figures")
+
+    @action(
+        description=_("Receive a delivery"),
+        url_path="to-delivery",
+        permissions=["operate"],
+        icon="input",
+        variant=ActionVariant.PRIMARY,
+    )
+    def take_delivery(self, request: HttpRequest) -> HttpResponse:
+        return self._go("delivery")
+
+    @action(
+        description=_("Counting day"),
+        url_path="to-count",
+        permissions=["operate"],
+        icon="checklist",
+    )
+    def count_day(self, request: HttpRequest) -> HttpResponse:
+        return self._go("count")
+
+    def _chosen(self, request: HttpRequest, queryset: QuerySet[Any], verb: str) -> Any:
+        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: work.MOST_SHELVES + 1])
+        if len(chosen) > work.MOST_SHELVES:
+            words = _("Choose at most %(count)d shelves at once.") % {"count": work.MOST_SHELVES}
+            messages.error(request, words)
+            return None
+        return self._go(verb, *chosen)
+
+    @admin.action(description=_("Adjust"), permissions=["operate"])
+    def adjust_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._chosen(request, queryset, "adjust")
+
+    @admin.action(description=_("Receive goods"), permissions=["operate"])
+    def receive_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._chosen(request, queryset, "receive")
+
+    @admin.action(description=_("Move to another warehouse"), permissions=["operate"])
+    def transfer_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._chosen(request, queryset, "transfer")
+
+    @admin.action(description=_("Count"), permissions=["operate"])
+    def count_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._chosen(request, queryset, "count")
+
+    @admin.action(description=_("Write off"), permissions=["operate"])
+    def damage_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        return self._chosen(request, queryset, "damage")
+
+
+class HoldFilter(SimpleListFilter):
+    title = _("time")
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("live", _("holds now")), ("overdue", _("overdue"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        live = queryset.filter(status=Reservation.Status.ACTIVE)
+        match self.value():
+            case "live":
+                return live.filter(expires_at__gt=timezone.now())
+            case "overdue":
+                return live.filter(expires_at__lte=timezone.now())
+        return queryset
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
 
 
 @admin.register(Reservation)
@@ -303,7 +534,7 @@ class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
     list_display = [
         "created_at", "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "expires_at",
     ]  # fmt: skip
-    list_filter = ["status", "stock_level__warehouse", "created_at"]
+    list_filter = [HoldFilter, "status", "stock_level__warehouse", "created_at"]
     list_select_related = ["variant", "stock_level__warehouse"]
     search_fields = ["variant__sku", "=cart_id", "=order_id"]
     search_help_text = _("SKU, or the id of a cart or an order")
@@ -311,6 +542,8 @@ class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
     date_hierarchy = "created_at"
     show_full_result_count = False
     actions = ["release"]
+    actions_row = ["release_one"]
+    actions_detail = ["release_one"]
     fields = [
         "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "created_at", "started_at",
         "expires_at", "completed_at", "released_at",
@@ -335,17 +568,64 @@ class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
     def held_for(self, hold: Reservation) -> str:
         return _held_for(hold)
 
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.release_view)
+        return [path("release/", view, name="inventory_reservation_let_go"), *super().get_urls()]
+
     @admin.action(description=_("Release: units back to the shelf"), permissions=["step"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
-        actor, now = actor_of(request), timezone.now()
-        attempt_each(
-            request,
-            queryset.filter(status=Reservation.Status.ACTIVE),
-            lambda hold: services.release_hold(actor=actor, reservation_id=hold.pk, now=now),
-            done=ngettext_lazy(
-                "%(count)d hold was released.", "%(count)d holds were released.", "count"
-            ),
+    def release(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> Any:
+        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: work.MOST_SHELVES])
+        return self._let_go(*chosen)
+
+    @action(description=_("Release"), url_path="let-go", permissions=["step"], icon="lock_open")
+    def release_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._let_go(one(self, request, object_id).pk)
+
+    def _let_go(self, *holds: Any) -> HttpResponse:
+        address = reverse("admin:inventory_reservation_let_go")
+        return HttpResponseRedirect(f"{address}?{urlencode([('hold', str(h)) for h in holds])}")
+
+    def release_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask why before the units of these holds go back to the shelf."""
+        if not self.has_view_permission(request) or not self.has_step_permission(request):
+            raise PermissionDenied
+        given = request.POST if request.method == "POST" else request.GET
+        ids = [found for text in given.getlist("hold") if (found := work.as_uuid(text))]
+        rows = list(
+            self.get_queryset(request)
+            .filter(pk__in=ids[: work.MOST_SHELVES], status=Reservation.Status.ACTIVE)
+            .select_related("variant", "stock_level__warehouse")
         )
+        name_people(rows, self.people)
+        form = ReasonForm(request.POST or None)
+        back = reverse("admin:inventory_reservation_changelist")
+        if request.method == "POST" and form.is_valid():
+            count = services.release_holds(
+                actor=actor_of(request),
+                reservation_ids=[row.pk for row in rows],
+                reason=form.cleaned_data["reason"],
+                now=timezone.now(),
+            )
+            words = ngettext(
+                "%(count)d hold was released.", "%(count)d holds were released.", count
+            )
+            messages.success(request, words % {"count": count})
+            return HttpResponseRedirect(back)
+        shown = [
+            {"hold": row, "for": self.held_for(row), "by": self.by(row), "state": self.state(row)}
+            for row in rows
+        ]
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Release holds"),
+            "opts": self.model._meta,
+            "rows": shown,
+            "units": sum(row.quantity for row in rows),
+            "for_orders": any(row.order_id for row in rows),
+            "form": form,
+            "back": back,
+        }
+        return TemplateResponse(request, "inventory/admin/release.html", context)
 
 
 @admin.register(StockMovement)
@@ -370,7 +650,8 @@ class StockMovementAdmin(CompanyMixin, ReadOnlyAdmin):
 
     @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, movement: StockMovement) -> str:
-        return movement.variant.sku
+        address = reverse("admin:inventory_stocklevel_timeline", args=[movement.variant_id])
+        return format_html('<a class="office-link" href="{}">{}</a>', address, movement.variant.sku)
 
     @display(description=_("warehouse"), ordering="stock_level__warehouse__code")
     def warehouse(self, movement: StockMovement) -> str:

@@ -53,6 +53,15 @@ from inventory.selectors.analytics import (
     COVER_BANDS as COVER_BANDS,
 )
 from inventory.selectors.analytics import (
+    DAYS as DAYS,
+)
+from inventory.selectors.analytics import (
+    StockOverview as StockOverview,
+)
+from inventory.selectors.analytics import (
+    cover as cover,
+)
+from inventory.selectors.analytics import (
     shelves_of_cover as shelves_of_cover,
 )
 from inventory.selectors.analytics import (
@@ -659,6 +668,12 @@ def low_stock(*, actor: Actor) -> QuerySet[StockLevel]:
         )
         .exclude(variant__product__status=Product.Status.DISCONTINUED)
     )
+
+
+def suggested_order(level: StockLevel) -> int:
+    """Return how many units to order of a shelf: its reorder quantity, or more where that would leave it low."""
+    short = level.reorder_level + level.backordered - level.available + 1
+    return max(level.reorder_quantity, short, 1)
 
 
 def movements(*, actor: Actor, stock_level_id: UUID) -> QuerySet[StockMovement]:

@@ -19,7 +19,7 @@ from orders.models import Order, Shipment
 from tests.browser.conftest import Tab
 from tests.checkout.conftest import Buyer
 from tests.conftest import actor_for
-from tests.factories import PASSWORD, make_staff, make_user
+from tests.factories import PASSWORD, make_staff, make_user, make_warehouse
 from tests.pages.conftest import Market
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -120,23 +120,28 @@ def test_staff_adjust_a_shelf_with_a_reason(tab: Open, address: tuple[str, Marke
     visit.go("/admin/inventory/stocklevel/?q=ROPE")
     page.get_by_role("link", name="ROPE").click()
     page.get_by_role("link", name="Adjust stock").click()
-    expect(page.get_by_text("Manila Rope: 3 free, 0 held, 3 on the shelf.")).to_be_visible()
-    page.get_by_label("Change").fill("-2")
-    page.get_by_role("button", name="Adjust stock").click()
+    change = page.get_by_label("Change, signed, ROPE, MAIN")
+    see, apply = (page.get_by_role("button", name=name) for name in ("See the effect", "Adjust"))
+    change.fill("-2")
+    see.click()
     expect(page.get_by_text("This field is required.")).to_be_visible()  # the reason
-    page.get_by_label("Change").fill("-9")
+    change.fill("-9")
     page.get_by_label("Kind").select_option(label="damage")
     page.get_by_label("Paper").fill("R-7")
     page.get_by_label("Reason").fill("chewed by a seal")
-    page.get_by_role("button", name="Adjust stock").click()
-    expect(page.get_by_text("3 of ROPE are free, 0 are promised.")).to_be_visible()
+    see.click()
+    expect(page.locator(".office__error")).to_have_text("3 of ROPE are free, 0 are promised.")
     level.refresh_from_db()
     assert level.total == 3
 
-    page.get_by_label("Change").fill("-2")
+    change.fill("-2")
+    see.click()
+    expect(page.get_by_text("3 → 1")).to_be_visible()
     visit.shot("adjust")
-    page.get_by_role("button", name="Adjust stock").click()
-    expect(page.get_by_text("The stock of ROPE was adjusted.")).to_be_visible()
+    level.refresh_from_db()
+    assert level.total == 3
+    apply.click()
+    expect(page.get_by_text("1 shelf was adjusted.")).to_be_visible()
     expect(page.get_by_text("chewed by a seal")).to_be_visible()
     visit.shot("shelf")
     visit.go("/admin/inventory/stockmovement/?q=ROPE")
@@ -147,6 +152,58 @@ def test_staff_adjust_a_shelf_with_a_reason(tab: Open, address: tuple[str, Marke
 
     movement = StockMovement.objects.get(type="DAMAGE")
     assert (movement.quantity, movement.balance, movement.reference) == (-2, 1, "R-7")
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_a_counting_day_by_keyboard(tab: Open, address: tuple[str, Market], size: str) -> None:
+    visit = tab(f"staff-count-{size}", size=size)
+    page = sign_in(visit, is_superuser=True)
+    rope = StockLevel.objects.get(variant=address[1].rope)
+    visit.go("/admin/inventory/stocklevel/count/")
+    page.get_by_label("Warehouse").select_option(index=1)
+    page.get_by_role("button", name="Show the sheet").click()
+    numbers = page.locator("tbody input:not([type=hidden])")
+    numbers.first.focus()
+    page.keyboard.press("Enter")  # the next number, not half a count
+    expect(numbers.nth(1)).to_be_focused()
+    page.get_by_label("Counted, ROPE, MAIN").fill(str(rope.total - 1))
+    page.get_by_role("button", name="See the effect").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_text(f"{rope.total} → {rope.total - 1}")).to_be_visible()
+    visit.shot("difference")
+    page.get_by_role("button", name="Apply the count").click()
+    expect(page.get_by_text("1 shelf was counted.")).to_be_visible()
+
+    movement = StockMovement.objects.get(stock_level=rope, type="ADJUSTMENT")
+    assert (movement.quantity, movement.notes) == (-1, "counted")
+    assert visit.complaints == []
+
+
+def test_goods_move_to_another_warehouse(tab: Open, address: tuple[str, Market]) -> None:
+    make_warehouse(code="EAST", name="East quay")
+    rope = StockLevel.objects.get(variant=address[1].rope)
+    visit = tab("staff-transfer")
+    page = sign_in(visit, is_superuser=True)
+    visit.go(f"/admin/inventory/stocklevel/transfer/?shelf={rope.pk}")
+    page.get_by_label("Units to move, ROPE, MAIN").fill("2")
+    page.get_by_label("To the warehouse").select_option("EAST")
+    page.get_by_role("button", name="See the effect").click()
+    expect(page.get_by_text("3 → 1")).to_be_visible()
+    expect(page.get_by_text("0 → 2")).to_be_visible()
+    page.get_by_role("button", name="Change it").click()
+    page.get_by_label("Units to move, ROPE, MAIN").fill("1")
+    page.get_by_role("button", name="See the effect").click()
+    page.get_by_role("button", name="Move", exact=True).click()
+    expect(page.get_by_text("2 shelves changed.")).to_be_visible()
+    visit.go(f"/admin/inventory/stocklevel/sku/{rope.variant_id}/")
+    expect(page.get_by_role("row").filter(has_text="MAIN → EAST")).to_have_count(2)
+    visit.shot("timeline")
+
+    assert sorted(StockLevel.objects.filter(variant=address[1].rope).values_list("total")) == [
+        (1,),
+        (2,),
+    ]
     assert visit.complaints == []
 
 

@@ -132,46 +132,6 @@ def test_units_cannot_be_typed_into_a_record(office: Client, held: Reservation) 
     }
 
 
-def test_adjust_needs_a_reason_and_goes_through_the_service(
-    office: Client, held: Reservation
-) -> None:
-    level = StockLevel.objects.get()
-    address = reverse("admin:inventory_stocklevel_adjust_stock", args=[level.pk])
-    page = office.get(address)
-    before = snapshot()
-
-    assert page.status_code == 200
-    text = page.content.decode()
-    assert "3 free, 2 held, 5 on the shelf" in text
-    assert all(f'name="{name}"' in text for name in ("quantity", "type", "reference", "notes"))
-    assert 'type="submit"' in text
-    assert office.post(address, {"quantity": -1, "type": "DAMAGE", "notes": ""}).status_code == 200
-    refused = office.post(address, {"quantity": -4, "type": "DAMAGE", "notes": "fell"})
-    assert said(refused) == ["3 of MUG are free, 2 are promised."]
-    assert snapshot() == before
-
-    done = office.post(
-        address, {"quantity": -1, "type": "DAMAGE", "notes": "fell", "reference": "R1"}, follow=True
-    )
-
-    assert said(done) == ["The stock of MUG was adjusted."]
-    movement = StockMovement.objects.get(type="DAMAGE")
-    assert (movement.quantity, movement.balance, movement.notes) == (-1, 4, "fell")
-    assert movement.actor.startswith("staff:")
-
-
-def test_release_returns_the_units_of_the_chosen_holds(office: Client, held: Reservation) -> None:
-    response = office.post(
-        reverse("admin:inventory_reservation_changelist"),
-        {"action": "release", "_selected_action": [str(held.pk)]},
-        follow=True,
-    )
-
-    assert said(response) == ["1 hold was released."]
-    level = StockLevel.objects.get()
-    assert (level.available, level.reserved) == (5, 0)
-
-
 def test_a_product_is_made_with_variants_sanitised_searchable_and_on_a_shelf(
     office: Client,
 ) -> None:
