@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.views import basket, lists
+from cart.views import basket, lists, waiting
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("preferences/", basket.preferences, name="page_preferences"),
@@ -20,6 +20,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("wishlist/", lists.wishlist, name="page_wishlist"),
     path("wishlist/add/", lists.add_wish, name="page_wishlist_add"),
     path("wishlist/<uuid:wish_id>/", lists.wish, name="page_wish"),
+    path("back-in-stock/", waiting.ask, name="page_back_in_stock"),
+    path("back-in-stock/confirm/<str:token>/", waiting.confirm, name="page_back_in_stock_confirm"),
+    path("back-in-stock/<str:token>/", waiting.offer, name="page_back_in_stock_offer"),
+    path("account/back-in-stock/", waiting.mine, name="page_back_in_stock_mine"),
     path("compare/", lists.compare, name="page_compare"),
     path("compare/add/", lists.add_compared, name="page_compare_add"),
     path("compare/change/", lists.change_compared, name="page_compare_change"),

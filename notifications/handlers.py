@@ -17,8 +17,13 @@ from cart import selectors as carts
 from cart.events import CartChanged, RecoveryDue
 from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
 from config.platform.actor import Actor
+from config.platform.models import User
 from config.platform.outbox import Envelope, durable, live
-from inventory.events import HoldExpired, StockChanged
+from inventory import services as inventory
+from inventory.errors import BackInStockRequestNotFound
+from inventory.events import BackInStockAsked, BackInStockOffered, HoldExpired, StockChanged
+from inventory.models import BackInStockRequest, Variant
+from inventory.selectors import waiting
 from notifications import push, selectors, services
 from notifications.events import NotificationCreated
 from orders import selectors as orders
@@ -166,6 +171,74 @@ def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
         dedupe_key=str(envelope.id),
         now=now,
     )
+
+
+@durable(BackInStockAsked, consumer="notifications.back_in_stock_confirmation")
+def ask_address(event: BackInStockAsked, envelope: Envelope, now: datetime) -> None:
+    """Ask an address whether its owner wants to wait: at most once a day for one thing, so that nobody is pestered."""
+    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    assert envelope.company_id is not None
+    if variant is None:
+        return
+    token = inventory.confirmation_token(
+        company_id=envelope.company_id,
+        variant_id=variant.id,
+        email=event.email,
+        quantity=event.quantity,
+    )
+    services.notify(
+        company_id=envelope.company_id,
+        channel="back-in-stock-confirm",
+        recipient=event.email,
+        context={
+            "name": variant.product.name,
+            "confirm_url": f"{settings.STOREFRONT_URL}/back-in-stock/confirm/{token}/",
+        },
+        dedupe_key=f"wait-{variant.id}-{envelope.occurred_at:%Y%m%d}",
+        now=now,
+    )
+
+
+@durable(BackInStockOffered, consumer="notifications.back_in_stock")
+def tell_offered(event: BackInStockOffered, envelope: Envelope, now: datetime) -> None:
+    """Tell whose turn it is; not if it is over already."""
+    try:
+        offer, owner = waiting.back_in_stock_request(request_id=event.aggregate_id, now=now)
+    except BackInStockRequestNotFound:
+        return
+    if offer.status != BackInStockRequest.Status.OFFERED or offer.offer_expires_at is None:
+        return
+    path = f"/back-in-stock/{inventory.link_token(request_id=offer.id)}/"
+    email = owner.email
+    if owner.user_id is not None:
+        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
+        email = user.email if user else ""
+        services.tell(
+            actor=Actor.system(owner.company_id, source="outbox", request_id=envelope.request_id),
+            user_id=owner.user_id,
+            channel=event.name,
+            subject=_("%(name)s is back, and kept for you.") % {"name": offer.name},
+            dedupe_key=str(envelope.id),
+            url=path,
+            now=now,
+        )
+    if email:
+        services.notify(
+            company_id=owner.company_id,
+            channel="back-in-stock",
+            recipient=email,
+            user_id=owner.user_id,
+            context={
+                "name": offer.name,
+                "quantity": offer.offered_quantity,
+                "wanted": offer.quantity,
+                "is_less": offer.offered_quantity < offer.quantity,
+                "until": selectors.moment(offer.offer_expires_at),
+                "offer_url": f"{settings.STOREFRONT_URL}{path}",
+            },
+            dedupe_key=str(envelope.id),
+            now=now,
+        )
 
 
 def _mail_about_order(

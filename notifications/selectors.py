@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from babel.dates import format_date
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 from django.conf import settings
 from django.db.models import F, QuerySet
-from django.utils import translation
+from django.utils import timezone, translation
 
 from config.platform.actor import Actor
 from notifications.errors import NotificationNotFound
@@ -71,6 +72,13 @@ def money(amount: Decimal, currency: str) -> str:
         currency_digits=True,
     )
     return str(text)
+
+
+def moment(at: datetime) -> str:
+    """Return a moment of the near future as people of the active language write it, with its time zone."""
+    locale = translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+    local = timezone.localtime(at)
+    return f"{format_time(local, format='short', locale=locale)} {local:%Z}"
 
 
 def order_context(order: Order) -> dict[str, Any]:

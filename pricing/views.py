@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control, never_cache
@@ -21,7 +23,9 @@ from config.platform.actor import Actor
 from config.platform.http import actor_of
 from config.platform.http.forms import form_key
 from inventory import selectors as inventory
+from inventory import services as stock
 from inventory.pictures import Picture
+from inventory.selectors import waiting
 from pricing import selectors
 from pricing.context import currency_of
 from pricing.display import card_of, stock_of
@@ -247,17 +251,47 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
     if slug != view.slug:
         return redirect(f"/products/{view.slug}/", permanent=True)
     chosen = choose(view, request.GET)
+    choice = _choice_context(view, chosen, lowest=_lowest(chosen, currency))
+    may_wait = chosen is not None and view.is_sold and not choice["can_buy"]
     context = {
         "product": _product_context(view, chosen),
-        "choice": _choice_context(view, chosen, lowest=_lowest(chosen, currency)),
+        "choice": choice,
         "current_category": view.category.slug if view.category else "",
         "quantity": _quantity(request.GET.get("quantity", "")),
         "form_key": form_key(),
+        "may_wait": may_wait,
+        "waiting": _waiting_context(actor, chosen) if may_wait and chosen else None,
     }
     if request.htmx and request.htmx.target == "product":  # type: ignore[attr-defined]
         return render(request, "pricing/partials/product.html", context)
     related = [card_of(other) for other in _related(actor, view)]
     return render(request, "pricing/product.html", context | {"related": related})
+
+
+def _waiting_context(actor: Actor, chosen: VariantView) -> dict[str, Any] | None:
+    """Return how the visitor stands in the line for what is sold out; None for who is not in it."""
+    found = waiting.my_back_in_stock_requests(
+        actor=actor, now=timezone.now(), variant_ids=[chosen.id]
+    )
+    if not found:
+        return None
+    [mine] = found
+    if mine.is_offered:
+        words = _("It is back, and kept for you.")
+    elif mine.ahead:
+        words = ngettext(
+            "You are in line, with %(n)d before you.",
+            "You are in line, with %(n)d before you.",
+            mine.ahead,
+        ) % {"n": mine.ahead}
+    else:
+        words = _("You are first in line.")
+    return {
+        "words": words,
+        "seconds": mine.seconds_left,
+        "total": int(settings.BACK_IN_STOCK_OFFER.total_seconds()),
+        "offer_url": f"/back-in-stock/{stock.link_token(request_id=mine.id)}/",
+    }
 
 
 def _related(actor: Actor, view: ProductView) -> list[ProductView]:

@@ -48,6 +48,7 @@ from cart.services.lists import (
     stop_comparing,
 )
 from cart.services.merge import Merged, merge, merge_at_sign_in, preview_merge, undo_merge
+from cart.services.offers import take_offer
 from cart.services.recovery import (
     RecoveryPreview,
     Restored,
@@ -128,6 +129,7 @@ __all__ = [
     "set_policy",
     "stop_comparing",
     "sync",
+    "take_offer",
     "toggle",
     "touch",
     "undo_merge",

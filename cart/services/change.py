@@ -182,13 +182,18 @@ class Change:
         )
 
     def settle(
-        self, *, optional: Collection[UUID] = (), every_line: bool = False, refuse: bool = True
+        self,
+        *,
+        optional: Collection[UUID] = (),
+        at_once: Collection[UUID] = (),
+        every_line: bool = False,
+        refuse: bool = True,
     ) -> list[Shortage]:
         """
         Make the holds agree with the lines: taken, changed, released and renewed in one go.
 
         Lines are served in their order, those named `optional` last; their shortages are returned. With `every_line`
-        all active lines are held, whatever the policy, as at checkout. Without `refuse` no shortage is an error.
+        all active lines are held, whatever the policy, as at checkout; with `at_once` those named are. Without `refuse` no shortage is an error.
 
         :raises InsufficientStock: if a line cannot be served and was not to be when it was looked at
         :raises HoldFailed: if it could then, or `every_line` was asked for
@@ -207,7 +212,11 @@ class Change:
                 if line.hold is not None and line.hold.quantity and line.id in self._dirty:
                     demands.append(Demand(line.id, line.variant_id, 0))
                     wanted.append(line)
-            elif every_line or (line.id in self._unsettled and (self.holds_at_once or live)):
+            elif (
+                every_line
+                or line.id in at_once
+                or (line.id in self._unsettled and (self.holds_at_once or live))
+            ):
                 demands.append(Demand(line.id, line.variant_id, line.quantity))
                 wanted.append(line)
             elif line.id in self._unsettled:

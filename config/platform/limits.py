@@ -55,6 +55,9 @@ LIMITS: dict[str, Limit] = {
     "register": Limit(20, 60, closed=True, by_address=True),
     "refresh": Limit(30, 60, by_address=True),
     "lookup": Limit(5, 60, closed=True, by_address=True),
+    # Each may send a mail to an address its owner has not confirmed: few per caller, and few per address.
+    "back_in_stock": Limit(20, 3_600, closed=True, by_address=True),
+    "back_in_stock_mail": Limit(5, 3_600, closed=True),
     "checkout": Limit(60, 60),
     "payment": Limit(50, 60),
     "import": Limit(10, 60),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from inventory.api import pictures, views, webhook
+from inventory.api import pictures, views, waiting, webhook
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("inventory", views.StockViewSet.as_view({"get": "list", "post": "create"})),
@@ -25,6 +25,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "inventory/<uuid:stock_level_id>/transactions",
         views.StockViewSet.as_view({"get": "transactions"}),
     ),
+    path("inventory/back-in-stock", waiting.WaitingLineView.as_view()),
+    path("back-in-stock", waiting.WaitingView.as_view()),
+    path("back-in-stock/confirm", waiting.WaitingConfirmView.as_view()),
+    path("back-in-stock/<uuid:request_id>", waiting.WaitingRequestView.as_view()),
+    path("products/<str:ref>/back-in-stock", waiting.ProductWaitingView.as_view()),
     path("products/inventory/check", views.StockCheckView.as_view()),
     path("products/inventory/reserve", views.StockReserveView.as_view()),
     path("products/inventory/release", views.StockReleaseView.as_view()),
