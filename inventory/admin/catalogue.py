@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +22,6 @@ from unfold.views import ChangeList
 from config.platform.backoffice import (
     NOTHING,
     NamingChangeList,
-    OfficeAdmin,
     ReadOnlyAdmin,
     ServedAdmin,
     attempt_each,
@@ -30,6 +31,7 @@ from config.platform.backoffice import (
 from config.platform.http import actor_of
 from inventory import services
 from inventory.admin.company import CompanyMixin
+from inventory.admin.rows import PictureInline, RelationInline, VariantInline
 from inventory.models import (
     Bundle,
     BundleItem,
@@ -39,83 +41,65 @@ from inventory.models import (
     ProductRelation,
     Variant,
 )
-from inventory.services import CategoryDraft
+from inventory.services import BundleDraft, CategoryDraft, ProductDraft
 
 
-class VariantInline(TabularInline):
-    hide_title = True
-    model = Variant
-    fields = [
-        "sku", "options", "weight_grams", "inventory_policy", "is_taxable", "requires_shipping", "image", "is_active",
-        "position", "stock",
-    ]  # fmt: skip
-    readonly_fields = ["stock"]
-    extra = 0
-    tab = True
-    can_delete = False  # a variant that was sold once is withdrawn, not deleted
-    show_change_link = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
-        return super().get_queryset(request).prefetch_related("stock_levels__warehouse")
-
-    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "options" and field is not None:
-            field.widget.attrs.update(rows=2, cols=24)
-        return field
-
-    @display(description=_("available · held"))
-    def stock(self, variant: Variant) -> str:
-        if variant._state.adding:
-            return "–"
-        parts = [
-            format_html(
-                '<a href="{}">{}: {} · {}</a>',
-                reverse("admin:inventory_stocklevel_change", args=[level.pk]),
-                level.warehouse.code,
-                level.available,
-                level.reserved,
-            )
-            for level in variant.stock_levels.all()
-        ]
-        return format_html("{}" + "<br>{}" * (len(parts) - 1), *parts) if parts else "–"
+class ProductForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "slug": _(
+                "Its address, for good: links lead there. Left empty, it is made from the name."
+            ),
+            "status": _(
+                "A draft is seen by staff only. An active product is sold. A discontinued one stays visible in carts, "
+                "orders and under its address, and can be neither added nor bought."
+            ),
+            "option_names": _("What is to choose, in order, divided by commas: Colour, Size."),
+            "tax_class": _("As in the tax rates: standard, reduced, or a name of your own."),
+            "category": "",
+        }
 
 
-class ImageInline(TabularInline):
-    hide_title = True
-    model = ProductImage
-    fields = ["url", "alt", "position"]
-    extra = 0
-    tab = True
-
-
-class RelationInline(TabularInline):
-    hide_title = True
-    model = ProductRelation
-    fk_name = "product"
-    fields = ["kind", "related", "weight"]
-    autocomplete_fields = ["related"]
-    extra = 0
-    tab = True
+PRODUCT_FIELDS = ("name", "description", "vendor", "tags", "option_names", "status", "tax_class", "metadata")  # fmt: skip
 
 
 @admin.register(Product)
-class ProductAdmin(CompanyMixin, OfficeAdmin):
+class ProductAdmin(ServedAdmin):
+    """The editor of a product. What it holds is read here and written by services, all of it or nothing."""
+
+    form = ProductForm
     list_display = ["name", "category", "state", "variant_count", "units", "vendor", "updated_at"]
     list_filter = ["status", "category", "vendor"]
     list_select_related = ["category"]
     search_fields = ["name", "slug", "variants__sku"]
     search_help_text = _("name or SKU")
     ordering = ["-updated_at"]
-    prepopulated_fields = {"slug": ["name"]}
-    readonly_fields = ["created_at", "updated_at"]
-    inlines = [VariantInline, ImageInline, RelationInline]
-    actions = ["discontinue"]
+    inlines = [VariantInline, PictureInline, RelationInline]
+    actions = ["discontinue", "sell_again"]
     fieldsets = [
-        (None, {"fields": ["name", "slug", "status", "category", "vendor", "description"]}),
-        (_("Details"), {"fields": ["option_names", "tags", "tax_class", "metadata"]}),
+        (None, {"fields": ["name", "slug", "status", "category", "description"]}),
+        (_("Details"), {"fields": ["option_names", "vendor", "tags", "tax_class", "metadata"]}),
         (_("Dates"), {"fields": ["created_at", "updated_at"]}),
     ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["created_at", "updated_at", *(["slug"] if obj else [])]
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        return {} if obj else {"slug": ["name"]}
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "slug" and field is not None:
+            field.required = False
+        return field
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        kwargs["queryset"] = Category.objects.filter(company_id=actor_of(request).company_id)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def view_on_site(self, product: Product) -> str:
+        return f"/products/{product.slug}/"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         rows = super().get_queryset(request)
@@ -140,28 +124,97 @@ class ProductAdmin(CompanyMixin, OfficeAdmin):
     def units(self, product: Any) -> int:
         return product.units
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        for row in formset.save(commit=False):
-            if isinstance(row, Variant):
-                row.company_id = form.instance.company_id
-            row.save()
-        for row in formset.deleted_objects:
-            row.delete()
-        formset.save_m2m()
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """Write nothing yet: what stands in the rows below belongs to the same change."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        product, now = form.instance, timezone.now()
+        rows = {formset.model: formset for formset in formsets}
+        product.pk = self.write(request, form, rows[Variant], change, now)
+        product._state.adding = False
+        self._relate(request, product, rows[ProductRelation], now)
+        self._picture(request, product, rows[ProductImage], now)
         super().save_related(request, form, formsets, change)
-        changed = {*form.changed_data}
-        for formset in formsets:
-            if formset.has_changed():
-                changed.add(formset.model._meta.model_name)
-        if changed or not change:
-            services.announce_edit(
-                actor=actor_of(request),
-                product_ids=[form.instance.pk],
-                changed=sorted(changed),
-                now=timezone.now(),
+
+    def write(
+        self, request: HttpRequest, form: Any, variants: Any, change: bool, now: datetime
+    ) -> UUID:
+        """Create or change the product and its variants; return its id."""
+        draft = self.draft(form, variants, change)
+        actor = actor_of(request)
+        if not change:
+            return services.create_product(actor=actor, draft=draft, now=now).product_id
+        product_id: UUID = form.instance.pk
+        services.update_product(actor=actor, product_id=product_id, draft=draft, now=now)
+        return product_id
+
+    def draft(self, form: Any, variants: Any, change: bool) -> ProductDraft:
+        """Return what was changed in the form and in the rows of its variants."""
+        given = form.cleaned_data
+        fields = {
+            name: given[name]
+            for name in PRODUCT_FIELDS
+            if name in given and (not change or name in form.changed_data)
+        }
+        if not change or "category" in form.changed_data:
+            fields["category"] = given["category"].slug if given["category"] else ""
+        names = given.get("option_names", form.instance.option_names)
+        return ProductDraft(
+            slug=form.instance.slug if change else given["slug"],
+            variants=[row.draft(names) for row in changed_rows(variants)],
+            **fields,
+        )
+
+    def _relate(self, request: HttpRequest, product: Product, rows: Any, now: datetime) -> None:
+        if not rows.has_changed():
+            return
+        kept = [
+            row.cleaned_data for row in rows.forms
+            if row.cleaned_data.get("related") and not row.cleaned_data.get("DELETE")
+        ]  # fmt: skip
+        services.relate_product(
+            actor=actor_of(request),
+            product_id=product.pk,
+            relations=[
+                services.RelationDraft(row["kind"], row["related"].pk, row["weight"])
+                for row in kept
+            ],
+            now=now,
+        )
+
+    def _picture(self, request: HttpRequest, product: Product, rows: Any, now: datetime) -> None:
+        by: dict[str, Any] = {"actor": actor_of(request), "product_id": product.pk, "now": now}
+        gone = [row.instance.pk for row in rows.deleted_forms if not row.instance._state.adding]
+        changed = [row for row in changed_rows(rows) if row not in rows.deleted_forms]
+        moved = {
+            row.instance.pk: services.PictureChange(
+                **{name: row.cleaned_data[name] for name in row.changed_data}
             )
+            for row in changed
+            if not row.instance._state.adding
+        }
+        if gone:
+            services.remove_pictures(image_ids=gone, **by)
+        if moved:
+            services.change_pictures(changes=moved, **by)
+        for row in changed:  # last: after this, nothing is refused
+            if row.instance._state.adding:
+                given = row.cleaned_data
+                services.add_picture(
+                    picture=given["upload"], alt=given["alt"], position=given["position"], **by
+                )
+
+    @admin.action(description=_("Sell again"), permissions=["change"])
+    def sell_again(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        actor, now = actor_of(request), timezone.now()
+        attempt_each(
+            request,
+            queryset,
+            lambda product: services.reactivate(actor=actor, product_id=product.pk, now=now),
+            done=ngettext_lazy(
+                "%(count)d product is sold again.", "%(count)d products are sold again.", "count"
+            ),
+        )
 
     @admin.action(description=_("Stop selling"), permissions=["change"])
     def discontinue(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
@@ -176,6 +229,11 @@ class ProductAdmin(CompanyMixin, OfficeAdmin):
                 "count",
             ),
         )
+
+
+def changed_rows(formset: Any) -> list[Any]:
+    """Return the forms of a set in which something was typed."""
+    return [row for row in formset.forms if row.has_changed() and row.cleaned_data]
 
 
 class TreeChangeList(NamingChangeList):
@@ -263,12 +321,47 @@ class BundleItemInline(TabularInline):
 
 
 @admin.register(Bundle)
-class BundleAdmin(CompanyMixin, OfficeAdmin):
+class BundleAdmin(ServedAdmin):
     list_display = ["name", "slug", "item_count", "is_active"]
     list_filter = ["is_active"]
     search_fields = ["name", "slug"]
-    prepopulated_fields = {"slug": ["name"]}
     inlines = [BundleItemInline]
+    fields = ["name", "slug", "description", "image", "is_active"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["slug"] if obj else []
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        return {} if obj else {"slug": ["name"]}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # carts and orders point at it: switch it off instead
+
+    def save_model(self, request: HttpRequest, obj: Bundle, form: Any, change: bool) -> None:
+        """Write nothing yet: a bundle is its items."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        [rows] = formsets
+        given = form.cleaned_data
+        items: dict[str, int] = {}
+        for row in rows.forms:
+            variant = row.cleaned_data.get("variant")
+            if variant and not row.cleaned_data.get("DELETE"):
+                items[variant.sku] = items.get(variant.sku, 0) + row.cleaned_data["quantity"]
+        bundle = services.upsert_bundle(
+            actor=actor_of(request),
+            draft=BundleDraft(
+                slug=form.instance.slug if change else given["slug"],
+                name=given["name"],
+                items=items,
+                description=given["description"],
+                image=given["image"],
+                is_active=given["is_active"],
+            ),
+            now=timezone.now(),
+        )
+        form.instance.pk, form.instance._state.adding = bundle.pk, False
+        super().save_related(request, form, formsets, change)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Bundle]:
         return super().get_queryset(request).annotate(item_count=Sum("items__quantity"))

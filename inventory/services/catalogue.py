@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -22,12 +22,10 @@ from inventory.models import (
     Category,
     Product,
     ProductRelation,
-    StockLevel,
     Variant,
 )
 from inventory.services.drafts import SLUG, BundleDraft, CategoryDraft, ProductDraft, texts_fit
-from inventory.services.products import Upserted, sanitise, search_terms, upsert_product
-from inventory.services.stock import add_missing_levels, warehouses_by_code
+from inventory.services.products import Upserted, sanitise, upsert_product
 
 
 @transaction.atomic
@@ -74,7 +72,13 @@ def update_product(
             object_type="product",
             object_id=product_id,
             after={
-                "skus": sorted({*result.new_skus, *result.changed_skus, *result.withdrawn_skus})
+                "fields": sorted(
+                    field.name
+                    for field in fields(draft)
+                    if field.name not in {"slug", "variants", "withdraw_others"}
+                    and getattr(draft, field.name) not in (None, "")
+                ),
+                "skus": sorted({*result.new_skus, *result.changed_skus, *result.withdrawn_skus}),
             },
             now=now,
         )
@@ -109,51 +113,28 @@ def discontinue(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
 
 
 @transaction.atomic
-def announce_edit(
-    *, actor: Actor, product_ids: Iterable[UUID], changed: Sequence[str] = (), now: datetime
-) -> None:
+def reactivate(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
     """
-    Finish what a form has saved: sanitise texts, renew search terms, open a shelf for variants that have none.
+    Sell a product again that was discontinued, or a draft for the first time. Repeating changes nothing.
 
-    Writes an audit entry that names the fields that `changed`, and tells that the products did.
+    :raises ProductNotFound: if the company has no such product
     """
-    edited = Product.objects.filter(company_id=actor.company_id, id__in=list(product_ids))
-    products: list[Product] = list(edited.for_update().prefetch_related("variants"))
-    shelfless: set[UUID] = set()
-    for product in products:
-        variants = list(product.variants.all())
-        product.description = sanitise(product.description)
-        product.search_terms = search_terms(variants)
-        shelfless |= {variant.id for variant in variants}
-        audit.record(
-            actor=actor,
-            action="product.edited",
-            object_type="product",
-            object_id=product.id,
-            after={"changed": sorted(changed), "status": product.status},
-            now=now,
-        )
-    Product.objects.bulk_update(products, ["description", "search_terms"])
-    shelfless -= set(
-        StockLevel.objects.filter(variant_id__in=shelfless).values_list("variant_id", flat=True)
-    )
-    if shelfless:
-        default = warehouses_by_code(company_id=actor.company_id, codes={""})[""]
-        add_missing_levels(
-            actor=actor,
-            pairs={(variant_id, default) for variant_id in shelfless},
-            reorder_levels={},
-        )
-    outbox.publish(
-        *(
-            ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug)
-            if product.status == Product.Status.DISCONTINUED
-            else ProductUpdated(aggregate_id=product.id, slug=product.slug)
-            for product in products
-        ),
+    product = _locked(actor, product_id)
+    if product.status == Product.Status.ACTIVE:
+        return product
+    before, product.status = product.status, Product.Status.ACTIVE
+    product.save(update_fields=["status", "updated_at"])
+    audit.record(
         actor=actor,
+        action="product.reactivated",
+        object_type="product",
+        object_id=product.id,
+        before={"status": before},
+        after={"status": product.status},
         now=now,
     )
+    outbox.publish(ProductUpdated(aggregate_id=product.id, slug=product.slug), actor=actor, now=now)
+    return product
 
 
 def free_slug(*, company_id: UUID, name: str) -> str:
@@ -335,6 +316,62 @@ def relate(
     return len(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class RelationDraft:
+    """What goes with a product, in which way; the weightiest is shown first."""
+
+    kind: str
+    related_id: UUID
+    weight: int = 0
+
+
+@transaction.atomic
+def relate_product(
+    *, actor: Actor, product_id: UUID, relations: Sequence[RelationDraft], now: datetime
+) -> None:
+    """
+    Make these the relations of a product, in place of those it has. Locks the product.
+
+    :raises ProductNotFound: if the company has no such product
+    :raises ValidationFailed: if one is the product itself, stands there twice or is no product of the company
+    """
+    product = _locked(actor, product_id)
+    wanted = {draft.related_id for draft in relations}
+    known = set(
+        Product.objects.filter(company_id=actor.company_id, id__in=wanted).values_list(
+            "id", flat=True
+        )
+    )
+    pairs = [(draft.kind, draft.related_id) for draft in relations]
+    message = ""
+    if product_id in wanted:
+        message = "A product cannot be related to itself."
+    elif known != wanted:
+        message = "There is no such product."
+    elif len(set(pairs)) != len(pairs):
+        message = "A product stands there twice in the same way."
+    if message:
+        raise ValidationFailed(errors=[FieldError("relations", "invalid", message)])
+    product.relations.all().delete()
+    ProductRelation.objects.bulk_create(
+        [
+            ProductRelation(
+                product=product, related_id=draft.related_id, kind=draft.kind, weight=draft.weight
+            )
+            for draft in relations
+        ]
+    )
+    audit.record(
+        actor=actor,
+        action="product.related",
+        object_type="product",
+        object_id=product.id,
+        after={"relations": sorted(f"{kind}:{related}" for kind, related in pairs)},
+        now=now,
+    )
+    outbox.publish(ProductUpdated(aggregate_id=product.id, slug=product.slug), actor=actor, now=now)
+
+
 @transaction.atomic
 def upsert_bundle(*, actor: Actor, draft: BundleDraft, now: datetime) -> Bundle:
     """
@@ -376,6 +413,14 @@ def upsert_bundle(*, actor: Actor, draft: BundleDraft, now: datetime) -> Bundle:
         update_conflicts=True,
         unique_fields=["bundle", "variant"],
         update_fields=["quantity"],
+    )
+    audit.record(
+        actor=actor,
+        action="bundle.saved",
+        object_type="bundle",
+        object_id=bundle.id,
+        after={"slug": bundle.slug, "items": dict(draft.items), "is_active": bundle.is_active},
+        now=now,
     )
     return bundle
 

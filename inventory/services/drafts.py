@@ -73,6 +73,7 @@ class VariantDraft:
     inventory_policy: str | None = None
     image: str | None = None
     is_active: bool | None = None
+    position: int | None = None
     stock: Mapping[str, int] | None = None
     reorder_level: int | None = None
 

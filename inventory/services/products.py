@@ -371,7 +371,9 @@ def _fill_variant(variant: Variant, draft: VariantDraft, position: int | None) -
             setattr(variant, name, value)
     if draft.options is not None:
         variant.options = dict(draft.options)
-    if position is not None:
+    if draft.position is not None:
+        variant.position = draft.position
+    elif position is not None:
         variant.position = position
 
 
