@@ -119,3 +119,11 @@ def prune_files() -> None:
     jobs.run_job(
         "inventory.prune_files", lambda now: services.prune_files(now=now), now=timezone.now()
     )
+
+
+@shared_task
+def fetch_feeds() -> None:
+    """Fetch the feeds that are due, each minute; each says itself how often it is."""
+    jobs.run_job(
+        "inventory.fetch_feeds", lambda now: services.fetch_due(now=now), now=timezone.now()
+    )

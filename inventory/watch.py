@@ -25,8 +25,18 @@ def stock(now: datetime) -> Iterable[Gauge]:
     yield Gauge("inventory_messages_waiting", {}, found.waiting)
 
 
+@metrics.gauges
+def feeds(now: datetime) -> Iterable[Gauge]:
+    """Yield how old each feed's last good fetch is, and whether it is refused or out of reach."""
+    for feed in selectors.feeds(now=now):
+        labels = {"source": feed.slug}
+        yield Gauge("inventory_feed_age_seconds", labels, feed.age.total_seconds())
+        yield Gauge("inventory_feed_refused", labels, feed.state == "refused")
+        yield Gauge("inventory_feed_unreachable", labels, feed.state == "unreachable")
+
+
 @health.check("stock")
 def looked_after(now: datetime) -> Health:
-    """Overdue holds come back, and counters agree with their books."""
+    """Overdue holds come back, counters agree with their books, and feeds are fetched."""
     problems = selectors.stock_problems(now=now)
     return Health("degraded", "; ".join(problems)) if problems else Health("ok")

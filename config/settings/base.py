@@ -275,6 +275,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "fetch feeds": {
+        "task": "inventory.tasks.fetch_feeds",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "reconcile stock": {
         "task": "inventory.tasks.reconcile_stock",
         "schedule": timedelta(minutes=15),
@@ -574,6 +579,8 @@ DEFAULT_REORDER_LEVEL = number("DEFAULT_REORDER_LEVEL", default=10)  # CFG-50
 DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
 # Who may post to /api/v1/webhooks/inventory/<source>: by the source's short name, several while a key is replaced.
 INVENTORY_WEBHOOK_SECRETS = secrets_by_name("INVENTORY_WEBHOOK_SECRETS")
+# Hosts that feeds may be fetched from although their address is not public.
+FEED_PRIVATE_HOSTS = names("FEED_PRIVATE_HOSTS")
 ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
 ORDER_AUTO_CANCEL_DRAFT = timedelta(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -29,8 +30,9 @@ from config.platform.backoffice import (
 from config.platform.http import actor_of
 from inventory import services
 from inventory.admin.company import CompanyMixin
-from inventory.models import Source, SourceMessage, StockDrift
+from inventory.models import FeedCopy, Source, SourceMessage, StockDrift
 
+FEED_TONES = {"applied": "success", "unchanged": "success", "refused": "danger", "unreachable": "warning"}  # fmt: skip
 RESULT_TONES = {"applied": "success", "refused": "danger", "stale": "warning", "unchanged": ""}
 
 
@@ -38,14 +40,33 @@ RESULT_TONES = {"applied": "success", "refused": "danger", "stale": "warning", "
 class SourceAdmin(CompanyMixin, OfficeAdmin):
     """Who tells us about stock: by messages they sign, by a feed we fetch."""
 
-    list_display = ["name", "slug", "is_active", "may_post", "waiting"]
+    list_display = ["name", "slug", "is_active", "may_post", "waiting", "feed", "feed_good_at"]
     list_select_related = ["warehouse"]
     search_fields = ["name", "slug"]
     ordering = ["name"]
-    readonly_fields = ["may_post"]
+    readonly_fields = [
+        "may_post", "feed", "feed_note", "feed_tried_at", "feed_good_at", "feed_due_at", "last_good_copy",
+    ]  # fmt: skip
+    actions = ["fetch_now"]
     fieldsets = [
         (None, {"fields": ["name", "slug", "warehouse", "is_active"]}),
         (_("Messages"), {"fields": ["may_post"]}),
+        (
+            _("Feed"),
+            {
+                "fields": [
+                    "feed_url",
+                    "feed_format",
+                    "feed_minutes",
+                    "feed",
+                    "feed_note",
+                    "feed_tried_at",
+                    "feed_good_at",
+                    "feed_due_at",
+                    "last_good_copy",
+                ]
+            },
+        ),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Source]:
@@ -59,6 +80,11 @@ class SourceAdmin(CompanyMixin, OfficeAdmin):
         # Secrets and movements name a source by it.
         return [*super().get_readonly_fields(request, obj), *(["slug"] if obj else [])]
 
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "feed_url":
+            kwargs["assume_scheme"] = "https"
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # its messages are history: switch it off instead
 
@@ -71,6 +97,29 @@ class SourceAdmin(CompanyMixin, OfficeAdmin):
     @display(description=_("messages waiting"), ordering="open_messages")
     def waiting(self, source: Any) -> str:
         return figure(source.open_messages)
+
+    @display(description=_("feed"), ordering="feed_state")
+    def feed(self, source: Source) -> str:
+        if not source.feed_url:
+            return NOTHING
+        return status(source.get_feed_state_display(), FEED_TONES.get(source.feed_state, ""))
+
+    @display(description=_("last good copy"))
+    def last_good_copy(self, source: Source) -> str:
+        copy = FeedCopy.objects.filter(source=source).defer("rows").first()
+        if copy is None:
+            return NOTHING
+        return _now("%(rows)d rows, %(zero)d of them 0, fetched %(at)s; %(refused)d refused") % {
+            "rows": copy.row_count,
+            "zero": copy.zero_count,
+            "at": date_format(timezone.localtime(copy.fetched_at), "DATETIME_FORMAT"),
+            "refused": len(copy.refused),
+        }
+
+    @admin.action(description=_("Fetch the feed within a minute"), permissions=["change"])
+    def fetch_now(self, request: HttpRequest, queryset: QuerySet[Source]) -> None:
+        queryset.exclude(feed_url="").update(feed_due_at=timezone.now())
+        messages.success(request, _now("The feeds are due now; a worker fetches them."))
 
 
 @admin.register(SourceMessage)

@@ -83,6 +83,9 @@ from inventory.selectors.timelines import (
     sku_movements as sku_movements,
 )
 from inventory.selectors.watching import (
+    feeds as feeds,
+)
+from inventory.selectors.watching import (
     stock_figures as stock_figures,
 )
 from inventory.selectors.watching import (

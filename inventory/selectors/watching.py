@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from inventory.models import Source
+
 # The sweep runs each minute and sales reclaim what they need: older ones say that it does not run (ALERT-15).
 OVERDUE_AFTER = timedelta(minutes=2)
 
@@ -55,14 +57,41 @@ _PROBLEMS = """
 
 
 def stock_problems(*, now: datetime, company_id: UUID | None = None) -> list[str]:
-    """Return what is wrong with how stock is looked after, for people; nothing where all is well: one statement."""
+    """Return what is wrong with how stock is looked after, for people; nothing where all is well: two statements."""
     mine = "AND company_id = %(company)s" if company_id else ""
     with connection.cursor() as cursor:
         cursor.execute(_PROBLEMS.format(mine=mine), {"company": company_id})
         first_end, drift = cursor.fetchone()
     problems = []
+    for feed in feeds(now=now, company_id=company_id):
+        if feed.is_stale:
+            problems.append(f"the feed {feed.slug} is {feed.state or 'not fetched'}: {feed.note}")
     if first_end is not None and now - first_end > OVERDUE_AFTER:
         problems.append(f"holds are overdue by {int((now - first_end).total_seconds())} s")
     if drift:
         problems.append(f"{drift} counters differ from their books")
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """How a feed is. `age` is that of the last good fetch, or of the source where there was none yet."""
+
+    slug: str
+    state: str
+    note: str
+    age: timedelta
+    is_stale: bool
+
+
+def feeds(*, now: datetime, company_id: UUID | None = None) -> list[FeedState]:
+    """Return the feeds that are fetched; stale is one without a good fetch for three turns: one statement."""
+    sources = Source.objects.filter(is_active=True).exclude(feed_url="").order_by("slug")
+    if company_id:
+        sources = sources.filter(company_id=company_id)
+    found = []
+    for source in sources:
+        age = max(now - (source.feed_good_at or source.created_at), timedelta(0))
+        stale = age > 3 * timedelta(minutes=source.feed_minutes)
+        found.append(FeedState(source.slug, source.feed_state, source.feed_note, age, stale))
+    return found

@@ -47,6 +47,7 @@ from inventory.services.expiry import (
     release_expired,
     release_hold,
 )
+from inventory.services.feeds import breaker_of, fetch_due, pull_named
 from inventory.services.holds import (
     extend,
     move_holds,
@@ -183,6 +184,7 @@ __all__ = [
     "apply_file",
     "ask_by_mail",
     "assign",
+    "breaker_of",
     "change_pictures",
     "claim_offer",
     "confirm",
@@ -197,6 +199,7 @@ __all__ = [
     "drain_messages",
     "drop_file",
     "extend",
+    "fetch_due",
     "find_drifts",
     "free_slug",
     "keep_file",
@@ -208,6 +211,7 @@ __all__ = [
     "progress",
     "prune_files",
     "prune_messages",
+    "pull_named",
     "reacquire",
     "reactivate",
     "read_confirmation",
