@@ -110,7 +110,13 @@ def _report_drifts(now: datetime) -> int:
 @shared_task
 def work_stock_files() -> None:
     """Look at files of counts that staff brought, and apply what they agreed to; a kick comes first as a rule."""
-    services.work_files(kind=ImportRun.Kind.STOCK, worker=services.StockFiles(), now=timezone.now())
+    jobs.run_job(
+        "inventory.work_stock_files",
+        lambda now: services.work_files(
+            kind=ImportRun.Kind.STOCK, worker=services.StockFiles(), now=now
+        ),
+        now=timezone.now(),
+    )
 
 
 @shared_task

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
+from config.platform import jobs
 from inventory import services as inventory
 from inventory.models import ImportRun
 from pricing import services
@@ -13,6 +14,10 @@ from pricing import services
 @shared_task
 def work_product_files() -> None:
     """Look at product files that staff brought, and apply what they agreed to."""
-    inventory.work_files(
-        kind=ImportRun.Kind.PRODUCTS, worker=services.ProductFiles(), now=timezone.now()
+    jobs.run_job(
+        "pricing.work_product_files",
+        lambda now: inventory.work_files(
+            kind=ImportRun.Kind.PRODUCTS, worker=services.ProductFiles(), now=now
+        ),
+        now=timezone.now(),
     )

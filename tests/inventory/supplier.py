@@ -32,7 +32,7 @@ def reply(
 
 def hang(client: socket.socket, supplier: Supplier) -> None:
     """Accept, read and say nothing."""
-    supplier.over.wait(5)
+    supplier.over.wait(30)
 
 
 def drip(client: socket.socket, supplier: Supplier) -> None:
