@@ -198,7 +198,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     def told_state(self, run: ImportRun) -> str:
         return status(run.get_state_display(), TONES[run.state])
 
-    @display(description=_("what"))
+    @display(description=_("outcome"))
     def told_counts(self, run: ImportRun) -> str:
         counts = run.shown.get("counts") or {}
         return ", ".join(

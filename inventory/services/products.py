@@ -380,10 +380,10 @@ def _fill_variant(variant: Variant, draft: VariantDraft, position: int | None) -
 def search_terms(variants: Iterable[Variant]) -> str:
     """Return the words of a product's variants that people search for: SKUs and option values."""
     words: dict[str, None] = {}
-    for variant in variants:
+    # The database keeps the order neither of rows nor of options; without one of ours an import would see a change.
+    for variant in sorted(variants, key=lambda variant: (variant.position, variant.sku)):
         if variant.is_active:
             words[variant.sku] = None
-            # The database does not keep the order of options; without one of ours an import would see a change.
             words.update(dict.fromkeys(str(value) for _, value in sorted(variant.options.items())))
     return " ".join(words)[:20_000]
 

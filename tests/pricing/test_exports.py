@@ -207,6 +207,15 @@ def test_difficult_goods_go_round_without_loss(
     )
 
 
+def test_the_words_to_search_for_do_not_depend_on_the_order_of_rows() -> None:
+    variants = [
+        Variant(sku=sku, position=place, options={"Size": sku.lower(), "Colour": "red"})
+        for place, sku in enumerate("CAB")
+    ]
+
+    assert search_terms(variants) == search_terms(variants[::-1]) == "C red c A a B b"
+
+
 # --- the format --------------------------------------------------------------------------------------
 
 
