@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import ClassVar, Self
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Func, Q
@@ -16,6 +17,28 @@ from config.platform.actor import Actor
 from config.platform.models import LockingQuerySet, new_id
 from inventory.models import Bundle, Company, Product, Variant
 from pricing.models import money_field
+
+# What the environment says holds for a company that has set nothing itself (CFG-14, 52, 58).
+
+
+def start_of_holds() -> str:
+    return "add" if settings.HOLD_START == "cart" else "checkout"
+
+
+def minutes_of_holds() -> int:
+    return int(settings.HOLD_DURATION.total_seconds()) // 60
+
+
+def most_minutes_of_holds() -> int:
+    return max(int(settings.HOLD_MAX_DURATION.total_seconds()) // 60, minutes_of_holds())
+
+
+def units_of_a_customer() -> int:
+    return int(settings.HOLD_MAX_UNITS_PER_CUSTOMER)
+
+
+def units_of_an_address() -> int:
+    return int(settings.HOLD_MAX_UNITS_PER_ADDRESS)
 
 
 class CartPolicy(models.Model):
@@ -64,17 +87,17 @@ class CartPolicy(models.Model):
         _("quantities of a merge"), max_length=9, choices=Merge.choices, default=Merge.SUM
     )
     hold_start = models.CharField(
-        _("holds begin"), max_length=8, choices=HoldStart.choices, default=HoldStart.ADD
+        _("holds begin"), max_length=8, choices=HoldStart.choices, default=start_of_holds
     )
-    hold_minutes = models.PositiveIntegerField(_("minutes a hold lasts"), default=15)
+    hold_minutes = models.PositiveIntegerField(_("minutes a hold lasts"), default=minutes_of_holds)
     hold_max_minutes = models.PositiveIntegerField(
-        _("minutes a hold lasts at most, renewals included"), default=45
+        _("minutes a hold lasts at most, renewals included"), default=most_minutes_of_holds
     )
     max_held_units_per_customer = models.PositiveIntegerField(
-        _("units one customer may hold"), default=1000
+        _("units one customer may hold"), default=units_of_a_customer
     )
     max_held_units_per_address = models.PositiveIntegerField(
-        _("units one address may hold"), default=5000
+        _("units one address may hold"), default=units_of_an_address
     )
 
     class Meta:
