@@ -276,6 +276,26 @@ class ProductRelation(models.Model):
         ]
 
 
+class CoPurchase(models.Model):
+    """In how many orders of late a product was bought together with another; counted where the orders are."""
+
+    product = models.ForeignKey(Product, models.CASCADE, related_name="co_purchases")
+    other = models.ForeignKey(Product, models.CASCADE, related_name="+")
+    count = models.PositiveIntegerField()
+    computed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "product_co_purchases"
+        constraints = [
+            models.UniqueConstraint(fields=["product", "other"], name="co_purchase_once"),
+            models.CheckConstraint(condition=~Q(product=F("other")), name="co_purchase_not_self"),
+        ]
+        indexes = [
+            # a product's page: what was bought with it most often
+            models.Index(fields=["product", "-count"], name="co_purchase_most"),
+        ]
+
+
 class Bundle(models.Model):
     """A named group of variants sold together; its price lives in `pricing`."""
 

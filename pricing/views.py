@@ -264,8 +264,14 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
     }
     if request.htmx and request.htmx.target == "product":  # type: ignore[attr-defined]
         return render(request, "pricing/partials/product.html", context)
-    related = [card_of(other) for other in _related(actor, view)]
-    return render(request, "pricing/product.html", context | {"related": related})
+    together = selectors.bought_together(actor=actor, product_id=view.id, currency=currency)
+    shown = {other.id for other in together}
+    related = [other for other in _related(actor, view) if other.id not in shown]
+    beside = {
+        "together": [card_of(other) for other in together],
+        "related": [card_of(other) for other in related],
+    }
+    return render(request, "pricing/product.html", context | beside)
 
 
 def _waiting_context(actor: Actor, chosen: VariantView) -> dict[str, Any] | None:

@@ -298,6 +298,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(seconds=20),
         "options": {"expires": 20},
     },
+    "count what is bought together": {
+        "task": "orders.tasks.count_co_purchases",
+        "schedule": crontab(hour=2, minute=40),
+    },
     "sweep files of pictures": {
         "task": "inventory.tasks.sweep_files",
         "schedule": crontab(hour=4, minute=10),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from inventory.selectors import Hold
 from inventory.services.catalogue import (
+    CoPurchaseCount,
     RelationDraft,
     create_product,
     delete_category,
     discontinue,
     free_slug,
     reactivate,
+    record_co_purchases,
     relate,
     relate_product,
     save_category,
@@ -147,6 +149,7 @@ __all__ = [
     "BundleDraft",
     "CategoryDraft",
     "Change",
+    "CoPurchaseCount",
     "CountChange",
     "CountFile",
     "CountOutcome",
@@ -220,6 +223,7 @@ __all__ = [
     "receive",
     "receive_delivery",
     "reconcile",
+    "record_co_purchases",
     "refusal",
     "refusal_of",
     "relate",

@@ -20,6 +20,7 @@ from inventory.models import (
     Bundle,
     BundleItem,
     Category,
+    CoPurchase,
     Product,
     ProductRelation,
     Variant,
@@ -370,6 +371,43 @@ def relate_product(
         now=now,
     )
     outbox.publish(ProductUpdated(aggregate_id=product.id, slug=product.slug), actor=actor, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class CoPurchaseCount:
+    """In how many orders `product_id` was bought together with `other_id`."""
+
+    product_id: UUID
+    other_id: UUID
+    count: int
+
+
+@transaction.atomic
+def record_co_purchases(
+    *, company_id: UUID, counts: Sequence[CoPurchaseCount], now: datetime
+) -> int:
+    """
+    Make these what is known of products of a company that are bought together; return how many there are.
+
+    Pairs that are not among them are forgotten. Locks no product.
+    """
+    CoPurchase.objects.bulk_create(
+        [
+            CoPurchase(
+                product_id=pair.product_id,
+                other_id=pair.other_id,
+                count=pair.count,
+                computed_at=now,
+            )
+            for pair in counts
+        ],
+        batch_size=2_000,
+        update_conflicts=True,
+        unique_fields=["product", "other"],
+        update_fields=["count", "computed_at"],
+    )
+    CoPurchase.objects.filter(product__company_id=company_id, computed_at__lt=now).delete()
+    return len(counts)
 
 
 @transaction.atomic

@@ -41,6 +41,7 @@ from orders.services.status import (
     set_payment_status,
 )
 from orders.services.steps import set_status
+from orders.services.together import count_co_purchases
 
 __all__ = [
     "DirectItem",
@@ -54,6 +55,7 @@ __all__ = [
     "cancel_items",
     "confirm",
     "confirm_locked",
+    "count_co_purchases",
     "deliver",
     "demands",
     "edit",

@@ -213,20 +213,20 @@ class RelatedView(PublicRead):
         currency = _currency(request, serializers.CurrencyQuery.read_query(request))
 
         def make() -> Any:
-            views = selectors.related_products(
-                actor=actor, ref=ref, kinds=self.kinds, currency=currency
-            )
+            views = self.found(actor, ref, currency)
             return page(views, request, render=serializers.product_json)
 
         return self.shared(request, make)
 
+    def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
+        return selectors.related_products(actor=actor, ref=ref, kinds=self.kinds, currency=currency)
+
 
 class RecommendationsView(RelatedView):
-    kinds = [
-        ProductRelation.Kind.CROSS_SELL,
-        ProductRelation.Kind.UP_SELL,
-        ProductRelation.Kind.ALTERNATIVE,
-    ]
+    """What staff related in any way, then what is bought with it most often, then others of its category."""
+
+    def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
+        return selectors.recommended_products(actor=actor, ref=ref, currency=currency)
 
 
 class AlternativesView(RelatedView):
