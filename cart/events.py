@@ -153,3 +153,25 @@ class CartConverted(CartChanged):
     name: ClassVar[str] = "cart.converted"
     order_id: str
     next_cart_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WishBack(Event):
+    """aggregate: the wish of a signed-in customer; what it is for was gone, and is there again."""
+
+    name: ClassVar[str] = "wishlist.back_in_stock"
+    aggregate_type: ClassVar[str] = "wish"
+    user_id: str
+    sku: str
+    product: str
+    slug: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WishCheaper(WishBack):
+    """It costs less than when it was wished for, and less than the customer was ever told. Decimal strings."""
+
+    name: ClassVar[str] = "wishlist.price_dropped"
+    currency: str
+    old_amount: str
+    new_amount: str

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from cart import services
 from config.platform.actor import Actor
 from config.platform.auth import on_sign_in
+from config.platform.outbox import Envelope, durable
+from inventory.events import StockChanged
+from pricing.events import PriceUpdated
 
 
 @on_sign_in
@@ -21,3 +25,31 @@ def bring_lists_along(*, actor: Actor, now: datetime) -> dict[str, Any]:
     """What a guest wished for and compared is theirs still."""
     services.merge_lists_at_sign_in(actor=actor)
     return {}
+
+
+@durable(StockChanged, consumer="cart.wishes_in_stock")
+def look_for_wishes(event: StockChanged, envelope: Envelope, now: datetime) -> None:
+    """Who wishes for something learns when it is back."""
+    services.note_stock(
+        actor=_system(envelope),
+        variant_id=event.aggregate_id,
+        is_there=event.available > 0,
+        now=now,
+    )
+
+
+@durable(PriceUpdated, consumer="cart.wishes_price")
+def look_for_cheaper_wishes(event: PriceUpdated, envelope: Envelope, now: datetime) -> None:
+    """Who wishes for something learns when it costs less."""
+    services.note_price(
+        actor=_system(envelope),
+        variant_id=event.aggregate_id,
+        currency=event.currency,
+        amount=Decimal(event.new_amount),
+        now=now,
+    )
+
+
+def _system(envelope: Envelope) -> Actor:
+    assert envelope.company_id is not None
+    return Actor.system(envelope.company_id, source="outbox", request_id=envelope.request_id)

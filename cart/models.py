@@ -483,6 +483,10 @@ class Wish(models.Model):
     variant = models.ForeignKey(Variant, models.CASCADE, related_name="+")
     price_when_added = money_field(null=True)
     currency = models.CharField(max_length=3)
+    is_gone = models.BooleanField(
+        default=False
+    )  # out of stock when last heard of: its return is news
+    told_price = money_field(null=True)  # the lowest price the customer was told of
     added_at = models.DateTimeField()
 
     class Meta:

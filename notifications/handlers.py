@@ -9,12 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
 from cart import selectors as carts
-from cart.events import CartChanged, RecoveryDue
+from cart.events import CartChanged, RecoveryDue, WishBack, WishCheaper
 from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
 from config.platform.actor import Actor
 from config.platform.models import User
@@ -267,5 +268,31 @@ def _tell_about_order(event: OrderEvent, envelope: Envelope, now: datetime, text
         subject=text % {"number": event.number},
         dedupe_key=str(envelope.id),
         url=f"/orders/{event.number}/",
+        now=now,
+    )
+
+
+# --- wishes (INV-45) ------------------------------------------------------------------------------
+
+
+@durable(WishBack, consumer="notifications.wish")
+def tell_of_a_wish(event: WishBack, envelope: Envelope, now: datetime) -> None:
+    """A line in the bell, and on every open page: what was wished for is back, or costs less."""
+    if isinstance(event, WishCheaper):
+        words = _("%(product)s on your wishlist is down from %(before)s to %(now)s.") % {
+            "product": event.product,
+            "before": selectors.money(Decimal(event.old_amount), event.currency),
+            "now": selectors.money(Decimal(event.new_amount), event.currency),
+        }
+    else:
+        words = _("%(product)s on your wishlist is back.") % {"product": event.product}
+    assert envelope.company_id is not None
+    services.tell(
+        actor=Actor.system(envelope.company_id, source="outbox", request_id=envelope.request_id),
+        user_id=UUID(event.user_id),
+        channel=event.name,
+        subject=words,
+        dedupe_key=str(envelope.id),
+        url=f"/products/{event.slug}/?sku={event.sku}",
         now=now,
     )

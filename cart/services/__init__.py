@@ -44,6 +44,8 @@ from cart.services.lists import (
     compare,
     merge_lists_at_sign_in,
     move_wish_to_cart,
+    note_price,
+    note_stock,
     remove_wish,
     stop_comparing,
 )
@@ -105,6 +107,8 @@ __all__ = [
     "move_abandoned_to_next",
     "move_line",
     "move_wish_to_cart",
+    "note_price",
+    "note_stock",
     "open_for_checkout",
     "policy",
     "preview_merge",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from cart.errors import (
     CartMerged,
@@ -18,10 +19,11 @@ from cart.errors import (
     WishlistFull,
     WishNotFound,
 )
+from cart.events import WishBack, WishCheaper
 from cart.models import MOST_COMPARED, CartSession, Comparison, Kept, KeptQuerySet, Wish, Wishlist
 from cart.selectors import CartView
 from cart.services.lines import add_line
-from config.platform import flags
+from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.errors import AuthRequired
 from inventory import selectors as inventory
@@ -82,6 +84,7 @@ def add_wish(
         variant=variant,
         price_when_added=prices.get(variant.id),
         currency=currency,
+        is_gone=not inventory.availability(variant_ids=[variant.id], now=now)[variant.id].in_stock,
         added_at=now,
     )
     return Wished(wish.id, True)
@@ -131,6 +134,73 @@ def move_wish_to_cart(*, actor: Actor, wish_id: UUID, now: datetime, quantity: i
     view = add_line(actor=actor, variant_id=wish.variant_id, quantity=quantity, now=now)
     wish.delete()
     return view
+
+
+@transaction.atomic
+def note_stock(*, actor: Actor, variant_id: UUID, is_there: bool, now: datetime) -> int:
+    """
+    Remember that a variant is gone, or announce to those who wish for it that it is back; return to how many.
+
+    Each return is told once, however often stock is counted in between. Guests are not told: we know no address.
+    """
+    wishes = Wish.objects.filter(
+        variant_id=variant_id, wishlist__company_id=actor.company_id, is_gone=is_there
+    )
+    if not is_there:
+        wishes.update(is_gone=True)
+        return 0
+    return _tell(wishes, actor=actor, now=now, changes={"is_gone": False})
+
+
+@transaction.atomic
+def note_price(
+    *, actor: Actor, variant_id: UUID, currency: str, amount: Decimal, now: datetime
+) -> int:
+    """
+    Announce to those who wish for a variant that it costs less than then, and than they were ever told; return to how many.
+    """
+    wishes = Wish.objects.filter(
+        Q(told_price=None) | Q(told_price__gt=amount),
+        variant_id=variant_id,
+        wishlist__company_id=actor.company_id,
+        currency=currency,
+        price_when_added__gt=amount,
+    )
+    return _tell(wishes, actor=actor, now=now, changes={"told_price": amount})
+
+
+def _tell(wishes: QuerySet[Wish], *, actor: Actor, now: datetime, changes: dict[str, Any]) -> int:
+    found = list(
+        wishes.select_related("wishlist", "variant__product")
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+    )
+    Wish.objects.filter(id__in=[wish.id for wish in found]).update(**changes)
+    events: list[WishBack] = []
+    for wish in found:
+        if wish.wishlist.user_id is None:
+            continue
+        about: dict[str, Any] = {
+            "aggregate_id": wish.id,
+            "user_id": str(wish.wishlist.user_id),
+            "sku": wish.variant.sku,
+            "product": wish.variant.product.name,
+            "slug": wish.variant.product.slug,
+        }
+        if "told_price" in changes:
+            events.append(
+                WishCheaper(
+                    **about,
+                    currency=wish.currency,
+                    old_amount=str(wish.price_when_added),
+                    new_amount=str(changes["told_price"]),
+                )
+            )
+        else:
+            events.append(WishBack(**about))
+    if events:
+        outbox.publish(*events, actor=actor, now=now)
+    return len(events)
 
 
 # --- comparison -----------------------------------------------------------------------------------

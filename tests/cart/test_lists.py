@@ -15,7 +15,10 @@ from cart.models import Cart, CartLine, Comparison, Wish, Wishlist
 from config.platform import flags
 from config.platform.actor import Actor, ActorKind
 from config.platform.models import FeatureFlag
+from inventory import services as inventory
 from inventory.models import Product, Reservation
+from notifications.models import Notification
+from pricing import services as pricing
 from pricing.models import Price
 from tests import factories
 from tests.cart.conftest import make_item
@@ -383,3 +386,65 @@ def test_two_clicks_move_a_wish_once(company, now):
 
     assert sorted(together(2, run)) == ["gone", "moved"]
     assert CartLine.objects.get(cart__in=Cart.objects.filter(user_id=user.pk)).quantity == 1
+
+
+# --- news of wishes -------------------------------------------------------------------------------
+
+
+def bell(user: Any) -> list[str]:
+    found = Notification.objects.filter(user_id=user.pk, type="IN_APP").order_by("id")
+    return list(found.values_list("subject", flat=True))
+
+
+def drain(deliver: Any) -> None:
+    while deliver():
+        pass
+
+
+def test_who_wishes_for_what_is_gone_is_told_once_when_it_is_back(
+    user, user_api, guest, staff, now, deliver
+):
+    variant = make_item("20.00", 0)
+    level = variant.stock_levels.get()
+    for client in (user_api, guest):
+        wish(client, variant)
+
+    for quantity in (5, 3, -8, 2, 2):
+        inventory.adjust(actor=staff, stock_level_id=level.id, quantity=quantity, now=now)
+        drain(deliver)
+
+    told = f"{variant.product.name} on your wishlist is back."
+    assert bell(user) == [told, told]
+    assert not Wish.objects.filter(is_gone=True).exists()
+
+
+def test_who_wishes_for_what_is_there_is_told_nothing_of_deliveries(
+    user, user_api, staff, now, deliver
+):
+    variant = make_item("20.00", 5)
+    wish(user_api, variant)
+
+    inventory.adjust(actor=staff, stock_level_id=variant.stock_levels.get().id, quantity=5, now=now)
+    drain(deliver)
+
+    assert bell(user) == []
+
+
+def test_a_lower_price_is_told_and_each_lower_one_again(user, user_api, staff, now, deliver):
+    variant = make_item("20.00", 5)
+    wish(user_api, variant)
+
+    for amount in ("25.00", "18.00", "19.00", "18.00", "15.00"):
+        pricing.set_price(
+            actor=staff, variant_id=variant.id, currency="USD", amount=Decimal(amount), now=now
+        )
+        pricing.set_price(
+            actor=staff, variant_id=variant.id, currency="EUR", amount=Decimal("1.00"), now=now
+        )
+        drain(deliver)
+
+    name = variant.product.name
+    assert bell(user) == [
+        f"{name} on your wishlist is down from $20.00 to $18.00.",
+        f"{name} on your wishlist is down from $20.00 to $15.00.",
+    ]
