@@ -59,6 +59,7 @@ class StockLevelNotFound(ApplicationError):
     http_status = 404
     title = "No such stock record"
     message = "There is no such stock record."
+    advice = "Look it up in GET /inventory."
 
 
 class CompanyNotFound(ApplicationError):
@@ -66,6 +67,7 @@ class CompanyNotFound(ApplicationError):
     http_status = 404
     title = "No such company"
     message = "There is no such company."
+    advice = "Check X-Company-Id: the id or slug of a company, or leave it out."
 
 
 class StockBelowHolds(ApplicationError):
@@ -124,6 +126,7 @@ class CategoryNotFound(ApplicationError):
     http_status = 404
     title = "No such category"
     message = "There is no such category."
+    advice = "Look the slug up in GET /categories."
 
 
 class CategoryInUse(ApplicationError):
@@ -139,6 +142,7 @@ class WarehouseNotFound(ApplicationError):
     http_status = 404
     title = "No such warehouse"
     message = "There is no such warehouse."
+    advice = "Use the code of a warehouse of this company, or leave it out for the default one."
 
 
 class CountsRefused(ApplicationError):

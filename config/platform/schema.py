@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from typing import Any
@@ -63,6 +64,20 @@ IDEMPOTENCY_KEY = {
 _READ = re.compile(r"\b((?:\w+\.)*\w+)\.(read|load|read_query)\(\s*request\b")
 
 
+@functools.cache
+def _source(run: Any) -> str:
+    """
+    Return the text of a function, as it was when it was first asked for.
+
+    Nothing where the file has changed so much since it was loaded that the function is not found in it: the document
+    then says less, but it is there.
+    """
+    try:
+        return inspect.getsource(run)
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return ""
+
+
 class Schema(AutoSchema):
     """
     Documents a view from its own code: the `Input` it reads, the docstring, the path.
@@ -77,7 +92,7 @@ class Schema(AutoSchema):
     def _inputs(self, *verbs: str) -> list[type[Input]]:
         run = self._handler()
         found = []
-        for name, verb in _READ.findall(inspect.getsource(run)):
+        for name, verb in _READ.findall(_source(run)):
             value: Any = getattr(run, "__globals__", {})
             for part in name.split("."):
                 value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
@@ -90,7 +105,7 @@ class Schema(AutoSchema):
         return found[0] if found else None
 
     def get_response_serializers(self) -> Any:
-        stated = re.findall(r"\bstatus=(20\d)\b", inspect.getsource(self._handler()))
+        stated = re.findall(r"\bstatus=(20\d)\b", _source(self._handler()))
         return {
             int(code): None if code == "204" else OpenApiTypes.OBJECT for code in stated or ["200"]
         }
