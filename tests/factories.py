@@ -32,7 +32,8 @@ def make_user(*, email: str = "", password: str = PASSWORD, **fields: Any) -> Us
 
 
 def make_staff(**fields: Any) -> User:
-    return make_user(**{"is_staff": True, **fields})
+    """Return a member of staff who may do everything; `is_superuser=False` gives one with no rights as yet."""
+    return make_user(**{"is_staff": True, "is_superuser": True, **fields})
 
 
 # --- inventory --------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def _request_of(client: Client) -> Any:
 
 
 def test_staff_without_rights_see_no_row_and_no_figure(company: Company) -> None:
-    client = signed_in(factories.make_staff())
+    client = signed_in(factories.make_staff(is_superuser=False))
     _order(company)
 
     first = client.get(reverse("admin:index"))
@@ -146,7 +146,7 @@ def test_staff_without_rights_see_no_row_and_no_figure(company: Company) -> None
 
 
 def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, now: Any) -> None:
-    viewer = factories.make_staff()
+    viewer = factories.make_staff(is_superuser=False)
     viewer.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client = signed_in(viewer)
     for model, make in MAKERS.items():
@@ -201,7 +201,7 @@ def test_a_payment_s_page_shows_no_secret(office: Client, company: Company) -> N
 
 
 def test_who_may_edit_users_cannot_make_a_superuser_nor_touch_one(company: Company) -> None:
-    clerk = factories.make_staff()
+    clerk = factories.make_staff(is_superuser=False)
     clerk.user_permissions.set(
         Permission.objects.filter(codename__in=["view_user", "change_user", "change_group"])
     )

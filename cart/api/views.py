@@ -571,6 +571,10 @@ class ConfigView(ApiView):
     """The knobs of the company's carts."""
 
     permission_classes = [Staff]
+    rights = {
+        "get": "cart.view_cartpolicy",
+        **dict.fromkeys(("put", "patch"), "cart.change_cartpolicy"),
+    }
 
     def get(self, request: Request) -> Response:
         """Return every knob."""
@@ -601,6 +605,7 @@ class ConfigView(ApiView):
 
 class ConfigToggleView(ApiView):
     permission_classes = [Staff]
+    rights = {"post": "cart.change_cartpolicy"}
 
     def post(self, request: Request, feature: str) -> Response:
         """Turn a switch the other way."""

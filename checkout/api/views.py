@@ -137,6 +137,10 @@ class PaymentViewSet(ApiViewSet):
     limits = {"intent": "payment", "add": "payment"}
     idempotency_required = {"intent", "capture", "refund", "refund_items"}
     staff_only = frozenset({"capture", "refund", "refund_items"})
+    rights = {
+        "capture": "checkout.change_payment",
+        **dict.fromkeys(("refund", "refund_items"), "checkout.add_refund"),
+    }
 
     def get_permissions(self):
         return [Staff()] if self.action in self.staff_only else [Known()]

@@ -41,6 +41,15 @@ class StockViewSet(ApiViewSet):
     """Stock records, for staff (INV-20…22)."""
 
     permission_classes = [Staff]
+    rights = {
+        **dict.fromkeys(("list", "retrieve", "low_stock"), "inventory.view_stocklevel"),
+        "create": "inventory.add_stocklevel",
+        **dict.fromkeys(
+            ("update", "adjust", "receive", "transfer", "receive_delivery", "count", "damage"),
+            "inventory.change_stocklevel",
+        ),
+        "transactions": "inventory.view_stockmovement",
+    }
 
     @extend_schema(responses=serializers.StockRecordOutput(many=True))
     def list(self, request: Request) -> Response:
@@ -221,6 +230,7 @@ class StockViewSet(ApiViewSet):
 @extend_schema(tags=["inventory"])
 class StockAnalyticsView(ApiView):
     permission_classes = [Staff]
+    rights = {"get": "inventory.view_stocklevel"}
 
     @extend_schema(parameters=[serializers.AnalyticsQuery], responses=serializers.AnalyticsOutput)
     def get(self, request: Request) -> Response:

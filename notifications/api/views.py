@@ -107,6 +107,7 @@ class AllNotificationsView(ApiView):
     """`/notifications/admin/all`: every message of the company, newest first."""
 
     permission_classes = [Staff]
+    rights = {"get": "notifications.view_notification"}
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:

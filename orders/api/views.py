@@ -29,6 +29,11 @@ class OrderViewSet(ApiViewSet):
         {"set_status", "ship", "deliver", "edit", "status_history", "edit_history"}
     )
 
+    rights = {
+        **dict.fromkeys(("set_status", "ship", "deliver", "edit"), "orders.change_order"),
+        **dict.fromkeys(("status_history", "edit_history"), "orders.view_order"),
+    }
+
     def get_permissions(self):
         if self.action in {"look_up", "retrieve"}:
             return [Anyone()]
@@ -217,6 +222,7 @@ class ReturnViewSet(ApiViewSet):
     """Decisions about returns, by staff."""
 
     permission_classes = [Staff]
+    rights = dict.fromkeys(("approve", "reject", "receive"), "orders.change_returnrequest")
 
     def approve(self, request: Request, return_id) -> Response:
         """Let the customer send the goods back."""

@@ -40,10 +40,24 @@ _LIST = [
 ]
 
 
+_EDITING = {
+    "post": "inventory.add_product",
+    "patch": "inventory.change_product",
+    "delete": "inventory.change_product",  # it stops being sold; nothing is deleted
+}
+
+
+def _rights(model: str) -> dict[str, str]:
+    """Return what the admin asks of those who see, add, change and delete rows of a model."""
+    verbs = {"get": "view", "post": "add", "patch": "change", "put": "change", "delete": "delete"}
+    return {method: f"pricing.{verb}_{model}" for method, verb in verbs.items()}
+
+
 class PublicRead(ApiView):
     """Reads for everybody and writes for staff. What customers get may be kept by caches, what staff get may not."""
 
     permission_classes = [Anyone]
+    rights = _EDITING
 
     def get_permissions(self) -> list[BasePermission]:
         return [Anyone()] if self.request.method in {"GET", "HEAD"} else [Staff()]
@@ -427,6 +441,8 @@ class StaffView(ApiView):
 
 @extend_schema(tags=["promotions"])
 class PromotionsView(StaffView):
+    rights = _rights("promotion")
+
     @extend_schema(
         operation_id="promotions_list", parameters=_LIST, responses=serializers.PromotionListOutput
     )
@@ -467,6 +483,8 @@ class ActivePromotionsView(PublicRead):
 
 @extend_schema(tags=["promotions"])
 class PromotionView(StaffView):
+    rights = _rights("promotion")
+
     @extend_schema(responses=serializers.PromotionOutput)
     def get(self, request: Request, promotion_id: str) -> Response:
         """Return a promotion. Staff only."""
@@ -495,6 +513,8 @@ class PromotionView(StaffView):
 
 @extend_schema(tags=["taxes"])
 class TaxRatesView(StaffView):
+    rights = _rights("taxrate")
+
     @extend_schema(
         operation_id="tax_rates_list", parameters=_LIST, responses=serializers.TaxRateListOutput
     )
@@ -516,6 +536,8 @@ class TaxRatesView(StaffView):
 
 @extend_schema(tags=["taxes"])
 class TaxRateView(StaffView):
+    rights = _rights("taxrate")
+
     @extend_schema(responses=serializers.TaxRateOutput)
     def get(self, request: Request, tax_rate_id: str) -> Response:
         """Return a tax rate. Staff only."""
@@ -549,6 +571,8 @@ def _changed(request: Request, row: Any, terms: Any, form: type[Input]) -> Any:
 
 @extend_schema(tags=["shipping"])
 class ShippingZonesView(StaffView):
+    rights = _rights("shippingzone")
+
     @extend_schema(
         operation_id="shipping_zones_list", parameters=_LIST, responses=serializers.ZoneListOutput
     )
@@ -569,6 +593,8 @@ class ShippingZonesView(StaffView):
 
 @extend_schema(tags=["shipping"])
 class ShippingZoneView(StaffView):
+    rights = _rights("shippingzone")
+
     @extend_schema(responses=serializers.ZoneOutput)
     def get(self, request: Request, zone_id: str) -> Response:
         """Return a zone. Staff only."""
@@ -595,6 +621,8 @@ class ShippingZoneView(StaffView):
 
 @extend_schema(tags=["shipping"])
 class ShippingRulesView(StaffView):
+    rights = _rights("shippingrule")
+
     @extend_schema(
         operation_id="shipping_rules_list",
         parameters=_LIST,
@@ -633,6 +661,8 @@ def _shipping_rule(actor: Actor, shipping_rule_id: UUID) -> dict[str, Any]:
 
 @extend_schema(tags=["shipping"])
 class ShippingRuleView(StaffView):
+    rights = _rights("shippingrule")
+
     @extend_schema(responses=serializers.ShippingRuleOutput)
     def get(self, request: Request, shipping_rule_id: str) -> Response:
         """Return a way to ship. Staff only."""

@@ -50,7 +50,7 @@ def left_behind(address: tuple[str, Market], company: Company) -> Cart:
 
 
 def sign_in(visit: Tab, **rights: Any) -> Page:
-    staff = make_staff(name="Mara Quill", **rights)
+    staff = make_staff(**{"name": "Mara Quill", "is_superuser": False, **rights})
     page: Page = visit.page
     visit.go("/admin/")
     page.get_by_label("E-mail").fill(staff.email)

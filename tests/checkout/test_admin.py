@@ -192,7 +192,10 @@ def test_staff_ask_the_provider(office, ready):
 
 def test_a_member_of_staff_without_rights_takes_no_step(company, order):
     client = Client()
-    client.force_login(make_staff(), backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(
+        make_staff(is_superuser=False),
+        backend="allauth.account.auth_backends.AuthenticationBackend",
+    )
 
     assert client.post(reverse("admin:orders_order_ship_order", args=[order.pk])).status_code == 403
     assert client.get(reverse("admin:orders_order_changelist")).status_code == 403

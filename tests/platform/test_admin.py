@@ -95,7 +95,7 @@ def test_it_sends_events_again_and_says_who_did(backoffice, superuser):
 def test_it_needs_the_right_to_send_again(client, company):
     from django.contrib.auth.models import Permission
 
-    viewer = make_staff()
+    viewer = make_staff(is_superuser=False)
     viewer.user_permissions.add(Permission.objects.get(codename="view_outboxevent"))
     client.force_login(viewer)
     event = _event()

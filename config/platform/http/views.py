@@ -70,6 +70,7 @@ class ApiMixin:
     What all views of the API share.
 
     `limits` names, by action of a viewset or lower-case method, an entry of `limits.LIMITS`.
+    `rights` names, in the same way, the Django permission that staff need where `Staff` guards the operation.
     `idempotency_required` is True, or the actions or methods that refuse to work without an `Idempotency-Key`.
     `cache_control` is for public answers; all others are `no-store`.
     """
@@ -82,6 +83,7 @@ class ApiMixin:
     metadata_class = None
 
     limits: ClassVar[Mapping[str, str]] = {}
+    rights: ClassVar[Mapping[str, str]] = {}
     general_limit: ClassVar[bool] = True
     idempotency_required: ClassVar[bool | Collection[str]] = False
     cache_control: ClassVar[str] = "no-store"
