@@ -87,6 +87,7 @@ class PictureOutput(serializers.Serializer):
 
 class PicturesView(ApiView):
     permission_classes = [Staff]
+    rights = dict.fromkeys(("post", "patch", "delete"), "inventory.change_product")
     parser_classes = [MultipartParser]
 
     def handle_exception(self, failure: Exception) -> Response:
@@ -126,6 +127,7 @@ class PicturesView(ApiView):
 
 class PictureView(ApiView):
     permission_classes = [Staff]
+    rights = dict.fromkeys(("post", "patch", "delete"), "inventory.change_product")
 
     @extend_schema(tags=["products"], responses=PictureOutput, examples=[EXAMPLE])
     def patch(self, request: Request, ref: str, image_id: UUID) -> Response:

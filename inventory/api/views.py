@@ -44,9 +44,10 @@ class StockViewSet(ApiViewSet):
     rights = {
         **dict.fromkeys(("list", "retrieve", "low_stock"), "inventory.view_stocklevel"),
         "create": "inventory.add_stocklevel",
+        "update": "inventory.change_stocklevel",
         **dict.fromkeys(
-            ("update", "adjust", "receive", "transfer", "receive_delivery", "count", "damage"),
-            "inventory.change_stocklevel",
+            ("adjust", "receive", "transfer", "receive_delivery", "count", "damage"),
+            "inventory.operate_stock",
         ),
         "transactions": "inventory.view_stockmovement",
     }

@@ -199,6 +199,7 @@ class WaitingConfirmView(ApiView):
 @extend_schema(tags=["inventory"])
 class WaitingLineView(ApiView):
     permission_classes = [Staff]
+    rights = {"get": "inventory.view_backinstockrequest"}
 
     @extend_schema(responses=LineOutput(many=True))
     def get(self, request: Request) -> Response:

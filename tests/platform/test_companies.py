@@ -11,6 +11,7 @@ A new route with a name in it fails here until it has a row in `OWN` (what to ca
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ from uuid import uuid4
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.signing import get_cookie_signer
 from django.db import connection, transaction
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from PIL import Image
 
 from cart import services as carts
 from cart import tokens
@@ -33,7 +36,16 @@ from cart.models import CartLine, RecoveryAttempt
 from config.platform.actor import Actor, hash_token
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from config.platform.models import User
-from inventory.models import Bundle, BundleItem, Category, Company, StockLevel, Warehouse
+from inventory.models import (
+    BackInStockRequest,
+    Bundle,
+    BundleItem,
+    Category,
+    Company,
+    ProductImage,
+    StockLevel,
+    Warehouse,
+)
 from inventory.selectors import forget_companies
 from notifications import services as notifications
 from notifications.models import Notification
@@ -70,6 +82,12 @@ EXCEPT = {
     "checkout/part/<slug:name>/": "the name of a section of the caller's own checkout",
     "dev/mail/<uuid:mail_id>/": "the demonstration's mailbox, refused in production",
     "dev/mail/<uuid:mail_id>/html/": "the demonstration's mailbox, refused in production",
+    "api/v1/products/<str:ref>/images": "takes a file, which test_a_picture_stays_in_its_company sends",
+    r"^media/(?P<name>products/[0-9a-f]{2}/[0-9a-f-]{36}-[0-9a-f]{16}(-[0-9]{1,4})?\.webp)\Z": (
+        "a public picture, named by its digest"
+    ),
+    "back-in-stock/<str:token>/": "a signed token that names the one request it was made for",
+    "back-in-stock/confirm/<str:token>/": "a signed token that names the one request it was made for",
     "unsubscribe/<str:token>/": "a signed token that carries its company",
 }
 
@@ -163,6 +181,11 @@ OWN: dict[str, Call] = {
         )
         for tail in ("", "/inventory", "/pricing", "/recommendations", "/alternatives", "/upsells")
     },
+    "api/v1/products/<str:ref>/back-in-stock": Call(PRODUCT, {"ref": "product"}),
+    "api/v1/back-in-stock/<uuid:request_id>": Call(STOCK, {"request_id": "request"}),
+    "api/v1/products/<str:ref>/images/<uuid:image_id>": Call(
+        PRODUCT, {"ref": "product", "image_id": "image"}, {"patch": {"alt": "Another"}}
+    ),
     "products/<str:slug>/": Call(PRODUCT, {"slug": "slug:product"}),
     "category/<str:slug>/": Call({"CATEGORY_NOT_FOUND"}, {"slug": "slug:category"}),
     # rules of prices
@@ -353,6 +376,12 @@ def world(company: Company) -> World:
     bundle = Bundle.objects.create(company=there, slug="their-box", name="Box")
     BundleItem.objects.create(bundle=bundle, variant=variant)
 
+    image = ProductImage.objects.create(product=product, url="demo/doorway-bell.svg", alt="Theirs")
+    gone = factories.make_priced_variant("10.00", company=there, available=0)
+    at_home = Api(**{"X-Company-Id": str(there.id)}).as_user(owner)
+    asked = at_home.post(f"/products/{gone.product.slug}/back-in-stock", {})
+    assert asked.status_code in (200, 201, 202), asked.content
+
     order = orders.place_direct(
         actor=actor,
         items=[DirectItem(variant.sku, 3)],
@@ -407,6 +436,7 @@ def world(company: Company) -> World:
     factories.make_priced_variant("5.00", sku="HERE")
     Warehouse.objects.create(company=company, code="SECOND", name="Second")
     names = {
+        "image": image.id, "request": BackInStockRequest.objects.get().id,
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,
@@ -698,3 +728,19 @@ def test_the_back_office_offers_nothing_of_another_company(
     assert answer.status_code in (200, 403)  # 403: the page offers no such choice
     if answer.status_code == 200:
         assert answer.json()["results"] == []
+
+
+def test_a_picture_stays_in_its_company(world: World) -> None:
+    staff = Api().as_user(factories.make_staff())
+    drawn = io.BytesIO()
+    Image.new("RGB", (80, 80), "teal").save(drawn, "PNG")
+    sent = SimpleUploadedFile("mug.png", drawn.getvalue(), "image/png")
+
+    answer = Client().post(
+        f"/api/v1/products/{world.names['product']}/images",
+        {"image": sent, "alt": "A mug"},
+        headers=staff.headers,
+    )
+
+    assert (answer.status_code, code_of(answer)) == (404, "PRODUCT_NOT_FOUND")
+    assert ProductImage.objects.count() == 1
