@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cart', '0002_lists_of_customers'),
+        ('cart', '0003_holds_as_the_environment_says'),
     ]
 
     operations = [
