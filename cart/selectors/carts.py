@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from cart.errors import CartNotFound
 from cart.models import Cart, CartEvent
-from cart.selectors.state import Head, find_head, find_latest, load_lines
+from cart.selectors.state import Head, find_head, find_latest, load_lines, show_remembered_stock
 from cart.selectors.views import CartView, Judged, basket_of, judge, key_of, present, stored_quote
 from config.platform.actor import Actor
 from pricing import services as pricing
@@ -31,6 +31,8 @@ def view(*, actor: Actor, now: datetime, cart_id: UUID | None = None) -> CartVie
     head = find_head(actor=actor, now=now, cart_id=cart_id)
     lines, _facts = load_lines(head=head, now=now)
     alive = [line for line in lines if line.expires_at is None or line.expires_at > now]
+    if not head.policy.real_time_stock_validation_enabled:
+        show_remembered_stock(alive, now=now)
     judged: list[Judged] = judge(head=head, lines=alive, now=now)
     basket = basket_of(head=head, judged=judged)
     key = key_of(head=head, basket=basket)

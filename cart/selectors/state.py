@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -456,3 +457,13 @@ def load_lines(
         )
     lines.sort(key=lambda line: (line.added_at, line.id))
     return lines, facts
+
+
+def show_remembered_stock(lines: Iterable[Line], *, now: datetime) -> None:
+    """Let lines see stock as it was at most a minute ago; for a page, never for what is decided."""
+    lines = list(lines)
+    units = inventory.remembered_units(
+        variant_ids={line.facts.variant_id for line in lines}, now=now
+    )
+    for line in lines:
+        line.facts = dataclasses.replace(line.facts, free=units[line.facts.variant_id])

@@ -215,7 +215,6 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
     last unit; what a line holds is its own.
     """
     pools: dict[UUID, int] = {}
-    watches_stock = head.policy.real_time_stock_validation_enabled
     judged = []
     for line in lines:
         facts = line.facts
@@ -243,7 +242,7 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
                         _("%(name)s has no price in this currency.") % {"name": facts.name},
                     )
                 )
-            elif needed > pool and not facts.backorder and watches_stock:
+            elif needed > pool and not facts.backorder:
                 shown = min(available, SHOWN_AT_MOST)
                 problems.append(
                     Problem(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.postgres.search import SearchQuery
+from django.core.cache import cache
 from django.db.models import (
     Case,
     Exists,
@@ -475,6 +477,25 @@ def availability(
         )
         for variant_id in ids
     }
+
+
+def remembered_units(*, variant_ids: Iterable[UUID], now: datetime) -> dict[UUID, int]:
+    """
+    Return what may be promised of each variant as it was at most a minute ago (INV-48); one statement for what is not known.
+
+    For showing only: what is held or sold is always decided by the shelf itself.
+    """
+    keys = {f"stock:{variant_id}": variant_id for variant_id in variant_ids}
+    known: dict[str, int] = cache.get_many(keys)
+    unknown = [variant_id for key, variant_id in keys.items() if key not in known]
+    fresh = {
+        f"stock:{variant_id}": there.available
+        for variant_id, there in availability(variant_ids=unknown, now=now).items()
+    }
+    if fresh:
+        life = min(settings.CACHE_LIFETIMES["stock"], timedelta(minutes=1))
+        cache.set_many(fresh, timeout=int(life.total_seconds()))
+    return {variant_id: (known | fresh)[key] for key, variant_id in keys.items()}
 
 
 @dataclass(frozen=True, slots=True)

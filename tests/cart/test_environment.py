@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from cart.models import CartPolicy
 from config.platform.actor import Actor
@@ -88,3 +89,43 @@ def test_what_a_company_set_itself_wins(buyer: Api, settings: Any, company: Any)
 
     row = Reservation.objects.get()
     assert row.expires_at - row.started_at == timedelta(minutes=20)
+
+
+def test_without_real_time_stock_a_page_shows_what_was_there_a_minute_ago_and_a_hold_is_exact(
+    buyer: Api, company: Any, system: Actor, now: datetime
+) -> None:
+    CartPolicy.objects.create(
+        company=company, real_time_stock_validation_enabled=False, hold_start="checkout"
+    )
+    variant = make_priced_variant(available=5)
+    add(buyer, variant, 4)
+
+    def shown() -> tuple[int, list[str]]:
+        [item] = buyer.get("/cart").json()["items"]
+        return item["available"], [problem["code"] for problem in item["problems"]]
+
+    assert shown() == (5, [])
+    inventory.adjust(
+        actor=system,
+        stock_level_id=variant.stock_levels.get().id,
+        quantity=-3,
+        type="DAMAGE",
+        now=now,
+    )
+
+    assert shown() == (5, [])  # remembered
+    assert 0 < cache.client.get_client().ttl(cache.make_key(f"stock:{variant.id}")) <= 60
+    refused = buyer.post("/checkout/initialize")
+    assert (refused.status_code, refused.json()["code"]) == (409, "INVENTORY_HOLD_FAILED")
+    cache.clear()  # the minute is over
+    assert shown() == (2, ["ITEM_OUT_OF_STOCK"])
+
+    CartPolicy.objects.update(real_time_stock_validation_enabled=True)
+    inventory.adjust(
+        actor=system,
+        stock_level_id=variant.stock_levels.get().id,
+        quantity=2,
+        type="PURCHASE",
+        now=now,
+    )
+    assert shown() == (4, [])
