@@ -132,6 +132,9 @@ class CartConsumer(AsyncWebsocketConsumer):
         await self._reply(message["body"])
         await self._send_cart("cart.changed", event="pricing.price.updated")
 
+    async def product_changed(self, message: dict[str, Any]) -> None:
+        await self._send_cart("cart.changed", event=message["event"])
+
     async def order_changed(self, message: dict[str, Any]) -> None:
         await self._reply(message["body"])
 
@@ -167,13 +170,15 @@ class CartConsumer(AsyncWebsocketConsumer):
             return None
 
     async def _follow(self, body: dict[str, Any]) -> None:
-        """Be in the groups of this cart and of the variants in it, and in no others."""
+        """Be in the groups of this cart and of the goods in it, and in no others."""
         lines = [*body["items"], *body["nextPurchaseItems"], *body["savedItems"]]
-        wanted = {push.cart_group(body["id"])} | {
-            push.variant_group(line["variantId"]) for line in lines
-        }
+        wanted = {push.cart_group(body["id"])}
+        wanted |= {push.variant_group(line["variantId"]) for line in lines}
+        wanted |= {push.product_group(line["productId"]) for line in lines}
         for group in [
-            g for g in self.joined if g.startswith(("cart.", "variant.")) and g not in wanted
+            g
+            for g in self.joined
+            if g.startswith(("cart.", "variant.", "product.")) and g not in wanted
         ]:
             await self.channel_layer.group_discard(group, self.channel_name)
             self.joined.discard(group)

@@ -22,7 +22,14 @@ from config.platform.models import User
 from config.platform.outbox import Envelope, durable, live
 from inventory import services as inventory
 from inventory.errors import BackInStockRequestNotFound
-from inventory.events import BackInStockAsked, BackInStockOffered, HoldExpired, StockChanged
+from inventory.events import (
+    BackInStockAsked,
+    BackInStockOffered,
+    HoldExpired,
+    ProductDiscontinuedEvent,
+    ProductUpdated,
+    StockChanged,
+)
 from inventory.models import BackInStockRequest, Variant
 from inventory.selectors import waiting
 from notifications import push, selectors, services
@@ -80,6 +87,13 @@ def push_price(event: PriceUpdated, envelope: Envelope) -> None:
         "to": event.new_amount,
     }
     push.send(push.variant_group(event.aggregate_id), {"type": "price.changed", "body": body})
+
+
+@live(ProductDiscontinuedEvent, ProductUpdated)
+def push_product(event: ProductUpdated | ProductDiscontinuedEvent, envelope: Envelope) -> None:
+    """Have the carts that hold a product read it anew: its name, its picture, whether it is still sold (INV-08)."""
+    group = push.product_group(event.aggregate_id)
+    push.send(group, {"type": "product.changed", "event": event.name})
 
 
 @live(OrderEvent)

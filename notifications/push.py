@@ -37,6 +37,10 @@ def variant_group(variant_id: UUID | str) -> str:
     return f"variant.{variant_id}"
 
 
+def product_group(product_id: UUID | str) -> str:
+    return f"product.{product_id}"
+
+
 def send(group: str, message: dict[str, Any]) -> None:
     """Publish `message` (with its `type`) to every socket in `group`; never raises."""
     with _layer.guard() as closed:

@@ -90,6 +90,35 @@ async def test_a_guest_gets_a_snapshot_then_each_change(company: Company, connec
     assert change["cart"]["totals"]["subtotal"] == "25.00"
 
 
+async def test_a_cart_is_read_anew_when_staff_change_or_withdraw_a_product_in_it(
+    company: Company, connect: Open
+) -> None:
+    actor, token = await sync_to_async(open_guest_cart)(company)
+    variant = await sync_to_async(factories.make_priced_variant)("12.50")
+    await sync_to_async(carts.add_line)(actor=actor, sku=variant.sku, now=timezone.now())
+    socket = await connect("cart.v1", f"session.{token}")
+    await heard(socket, "cart.snapshot")
+    staff = Actor.system(company.pk)
+    product_id, slug = variant.product_id, variant.product.slug
+
+    await sync_to_async(inventory.update_product)(
+        actor=staff,
+        product_id=product_id,
+        draft=inventory.ProductDraft(slug=slug, name="Renamed"),
+        now=timezone.now(),
+    )
+    renamed = await heard(socket, "cart.changed")
+    await sync_to_async(inventory.discontinue)(
+        actor=staff, product_id=product_id, now=timezone.now()
+    )
+    withdrawn = await heard(socket, "cart.changed")
+
+    assert renamed["event"] == "product.updated"
+    assert renamed["cart"]["items"][0]["name"] == "Renamed"
+    assert withdrawn["event"] == "product.discontinued"
+    assert withdrawn["cart"]["items"][0]["problems"][0]["code"] == "PRODUCT_DISCONTINUED"
+
+
 async def test_a_user_hears_on_every_device(company: Company, user: Any, connect: Open) -> None:
     variant = await sync_to_async(factories.make_priced_variant)()
     access = (await sync_to_async(tokens.issue)(user=user, now=timezone.now())).access
