@@ -71,6 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", metavar="OPERATION", help="profile one operation in this process instead"
     )
+    parser.add_argument(
+        "--hot",
+        action="store_true",
+        help="instead: ways to hold a unit of the SKU that everybody wants",
+    )
+    parser.add_argument(
+        "--sweep",
+        action="store_true",
+        help="instead: customers who buy while overdue holds are swept",
+    )
+    parser.add_argument(
+        "--holds", type=int, default=1_000_000, help="how many holds the sweep's shop has (1000000)"
+    )
     return parser
 
 
@@ -111,6 +124,8 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
         status.update("starting the shop")
         with served(environment, log=place / "web.log") as (port, pid), Loader() as loader:
             fill = _filler(loader, port, status)
+            if options.hot or options.sweep:
+                return _stock(options, console, status, loader, port, fill, database, place)
             for operation in operations:
                 _reusable(operation.name, fill)
             scripts: dict[tuple[str, int], Path] = {}
@@ -158,6 +173,55 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
     if options.json:
         options.json.write_text(json.dumps({"run": machine, **results.to_json()}, indent=1) + "\n")
     return 1 if results.wrong else 0
+
+
+def _stock(
+    options: argparse.Namespace,
+    console: Console,
+    status: Any,
+    loader: Any,
+    port: int,
+    fill: Any,
+    database: str,
+    place: Path,
+) -> int:
+    """Measure what is about stock alone; see `tests.bench.hot` and `tests.bench.sweep`."""
+    from tests.bench import hot, replay, sweep
+
+    url = _database_url(database)
+    found: dict[str, Any] = {}
+    fails = False
+    if options.hot:
+        ways = hot.run(
+            database_url=url,
+            binary=replay.pgbench(),
+            clients=max(options.clients),
+            seconds=options.seconds,
+            passes=options.passes,
+            place=place,
+            loader=loader,
+            port=port,
+            fill=fill,
+            tell=status.update,
+        )
+        hot.show(ways, console)
+        found["hot"] = {name: figures.to_json() for name, figures in ways.items()}
+    if options.sweep:
+        swept = sweep.run(
+            holds=options.holds,
+            seconds=options.seconds,
+            loader=loader,
+            port=port,
+            fill=fill,
+            database_url=url,
+            tell=status.update,
+        )
+        sweep.show(swept, console)
+        found["sweep"] = swept.to_json()
+        fails = not swept.is_sound
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 1 if fails else 0
 
 
 def _filler(loader: Any, port: int, status: Any) -> Any:
