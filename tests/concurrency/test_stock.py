@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
 
 from config.platform import invariants
@@ -279,6 +279,55 @@ def test_ten_adjustments_at_once_all_count(company: Company, now: datetime) -> N
     together(10, adjust)
 
     assert StockLevel.objects.get().total == 105
+    assert sound()
+
+
+def test_what_is_promised_beyond_stock_ends_at_the_limit(company: Company, now: datetime) -> None:
+    variant = make_variant(available=4, inventory_policy="continue", backorder_limit=7)
+
+    served = together(12, lambda _: [buy(guest(company), variant, now) for _ in range(3)])
+
+    assert sum(map(sum, served)) == 11
+    level = StockLevel.objects.get()
+    assert (level.available, level.reserved, level.total, level.backordered) == (0, 0, 0, 7)
+    assert sound()
+
+
+def test_without_the_lock_more_is_promised_than_the_limit_allows(
+    company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "_LOCK", books._LOCK.replace("FOR NO KEY UPDATE OF s", ""))
+    variant = make_variant(available=4, inventory_policy="continue", backorder_limit=7)
+
+    def hold(_: int) -> int:
+        held = 0
+        for _ in range(5):
+            with suppress(InsufficientStock, IntegrityError):
+                inventory.reserve(
+                    actor=guest(company),
+                    cart_id=new_id(),
+                    demands=[Demand(new_id(), variant.id, 1)],
+                    expires_at=now + QUARTER,
+                    now=now,
+                )
+                held += 1
+        return held
+
+    assert sum(together(12, hold)) > 11
+    assert not sound()
+
+
+def test_with_holds_switched_off_placement_still_sells_each_unit_once(
+    company: Company, now: datetime, settings: Any
+) -> None:
+    settings.FEATURES = {**settings.FEATURES, "INVENTORY_HOLD_ENABLED": False}
+    variant = make_variant(available=10)
+
+    served = together(10, lambda _: [buy(guest(company), variant, now) for _ in range(3)])
+
+    assert sum(map(sum, served)) == 10
+    level = StockLevel.objects.get()
+    assert (level.available, level.reserved, level.total) == (0, 0, 0)
     assert sound()
 
 
