@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,34 +217,36 @@ def run(
 
     fill("hot", shop.hot_carts(4 * clients, shop.HOT))
     files = scripts(replayed, place) if binary else {}
-    for number in range(1, passes + 1):
-        for name, file in files.items():
-            tell(f"pass {number} of {passes}: {name}")
-            assert binary is not None
-            rate = replay.run(binary, file, clients=clients, seconds=max(1, round(seconds)))[
-                "per_second"
-            ]
-            add(name, Figures([rate]))
-        for count in PROCESSES:
-            if count > clients:
-                continue
-            with holders(count, database_url) as made:
-                made.hold([(clients, others)], seconds=0.2)
+    with ExitStack() as started:
+        crowds = {
+            count: started.enter_context(holders(count, database_url))
+            for count in PROCESSES
+            if count <= max(clients, PROCESSES[0])
+        }
+        for crowd in crowds.values():
+            crowd.hold([(clients, others)], seconds=0.2)  # warms up
+        for number in range(1, passes + 1):
+            at = f"pass {number} of {passes}"
+            for name, file in files.items():
+                tell(f"{at}: {name}")
+                assert binary is not None
+                seen = replay.run(binary, file, clients=clients, seconds=max(1, round(seconds)))
+                add(name, Figures([seen["per_second"]]))
+            for count, crowd in crowds.items():
                 name = f"the service, {count} processes"
-                tell(f"pass {number} of {passes}: {name}")
-                [found] = made.hold([(clients, [hot.id])], seconds=seconds)
+                tell(f"{at}: {name}")
+                [found] = crowd.hold([(clients, [hot.id])], seconds=seconds)
                 add(name, found)
-                if count == PROCESSES[0]:
-                    tell(f"pass {number} of {passes}: other SKUs")
-                    _others(made, hot.id, others, clients, seconds, add)
-        tell(f"pass {number} of {passes}: add to cart over HTTP")
-        answer = loader.send(
-            do="run", flow="again", pool="hot", clients=clients, seconds=seconds, port=port
-        )
-        if answer["wrong"]:
-            raise BenchError(f"Unexpected answers: {answer['wrong']}\n{answer['sample']}")
-        found = answer["kinds"]["again"]
-        add("add to cart over HTTP", Figures([found["per_second"]], [found["p95"]]))
+            tell(f"{at}: other SKUs")
+            _others(crowds[PROCESSES[0]], hot.id, others, clients, seconds, add)
+            tell(f"{at}: add to cart over HTTP")
+            answer = loader.send(
+                do="run", flow="again", pool="hot", clients=clients, seconds=seconds, port=port
+            )
+            if answer["wrong"]:
+                raise BenchError(f"Unexpected answers: {answer['wrong']}\n{answer['sample']}")
+            asked = answer["kinds"]["again"]
+            add("add to cart over HTTP", Figures([asked["per_second"]], [asked["p95"]]))
     return results
 
 

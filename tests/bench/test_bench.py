@@ -127,3 +127,23 @@ def test_the_whole_of_it_measures_a_read(tmp_path: Path) -> None:
     assert found["unexpected"] == {}
     assert {row["name"] for row in found["shop"]} >= {"constant", "read"}
     assert all(row["best"]["per_second"] > 0 for row in found["shop"] + found["pgbench"])
+
+
+@pytest.mark.slow
+def test_stock_under_its_own_loads_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "tests.bench", "--hot", "--sweep", "--holds", "3000"]
+
+    ended = subprocess.run(
+        [*command, "--seconds", "0.4", "--passes", "1", "--clients", "4", "--json", str(file)],
+        cwd=BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(file.read_text())
+    assert all(min(way["rates"]) > 0 for way in found["hot"].values())
+    assert found["sweep"]["released"] > 0
+    assert (found["sweep"]["left"], found["sweep"]["violations"]) == (0, {})
