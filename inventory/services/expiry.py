@@ -16,8 +16,8 @@ from inventory.events import HoldExpired, StockChanged
 from inventory.services.books import CANCELLED, EXPIRED, Books
 from inventory.services.demands import close_all
 
-# A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds:
-# measured with a million holds, larger ones are hardly faster and customers feel them (`docs/performance.md`).
+# A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds;
+# `docs/performance.md` has what customers notice of it.
 BATCH = 500
 SHELVES = 16
 

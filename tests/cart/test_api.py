@@ -440,6 +440,28 @@ def test_a_line_travels_between_the_lists_and_its_hold_with_it(guest):
     assert level.available == 3
 
 
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda guest, line: guest.delete(f"/cart/items/{line}"),
+        lambda guest, line: guest.post(f"/cart/items/{line}/save"),
+        lambda guest, line: guest.post(f"/cart/items/{line}/next-purchase"),
+        lambda guest, line: guest.delete("/cart"),
+    ],
+    ids=["remove", "save", "next purchase", "clear"],
+)
+def test_every_way_out_of_the_active_list_returns_the_units_at_once(guest, leave):
+    variant = make_item(available=5)
+    line = add(guest, variant, quantity=2).json()["items"][0]["id"]
+    held = StockLevel.objects.get(variant=variant).reserved
+
+    answer = leave(guest, line)
+
+    assert answer.status_code < 300, answer.content
+    level = StockLevel.objects.get(variant=variant)
+    assert (held, level.available, level.reserved) == (2, 5, 0)
+
+
 def test_what_comes_back_is_looked_at_again(guest):
     variant = make_item(available=5)
     line = add(guest, variant, quantity=2, list="saved").json()["savedItems"][0]
