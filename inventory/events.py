@@ -10,12 +10,16 @@ from config.platform.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class StockChanged(Event):
-    """aggregate: the variant. `available` is what may be promised over all warehouses."""
+    """
+    aggregate: the variant. `available` is what may be promised over all warehouses, `before` what could be before the
+    change; None where that is not known.
+    """
 
     name: ClassVar[str] = "inventory.stock_changed"
     aggregate_type: ClassVar[str] = "variant"
     sku: str
     available: int
+    before: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from cart import selectors as carts
 from cart.events import CartChanged, RecoveryDue, WishBack, WishCheaper
+from cart.selectors import keepers
 from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
 from config.platform.actor import Actor
 from config.platform.models import User
@@ -26,14 +28,16 @@ from inventory.events import (
     BackInStockAsked,
     BackInStockOffered,
     HoldExpired,
+    LowStock,
     ProductDiscontinuedEvent,
     ProductUpdated,
     StockChanged,
 )
-from inventory.models import BackInStockRequest, Variant
+from inventory.models import BackInStockRequest, Product, Variant
 from inventory.selectors import waiting
 from notifications import push, selectors, services
 from notifications.events import NotificationCreated
+from notifications.models import Digest, Preference
 from orders import selectors as orders
 from orders.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderShipped
 from pricing.events import PriceUpdated
@@ -186,6 +190,71 @@ def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
         dedupe_key=str(envelope.id),
         now=now,
     )
+
+
+@durable(StockChanged, consumer="notifications.stock_of_what_i_keep")
+def tell_keepers(event: StockChanged, envelope: Envelope, now: datetime) -> None:
+    """
+    Tell customers that what they keep is back, or that what they have in the cart and do not hold has sold out.
+
+    Once a day about one thing, however often it comes and goes.
+    """
+    if event.before is None or (event.before > 0) == (event.available > 0):
+        return
+    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    if variant is None or variant.product.status != Product.Status.ACTIVE:
+        return
+    is_back = event.available > 0
+    if is_back:
+        users = keepers.list_keepers_of(variant_ids=[variant.id])  # wishes have news of their own
+        text, channel = _("%(name)s is back in stock."), "stock.back"
+    else:
+        users = keepers.unheld_buyers_of(variant_id=variant.id, now=now)
+        text, channel = _("%(name)s in your cart has sold out."), "stock.gone"
+    services.tell_all(
+        company_id=variant.company_id,
+        user_ids=users,
+        channel=channel,
+        category=Preference.Category.STOCK,
+        subject=text % {"name": variant.product.name},
+        dedupe_key=f"{channel}-{variant.id}-{envelope.occurred_at:%Y%m%d}",
+        url=f"/products/{variant.product.slug}/?sku={quote(variant.sku)}",
+        now=now,
+    )
+
+
+@durable(ProductDiscontinuedEvent, consumer="notifications.product_discontinued")
+def tell_discontinued(event: ProductDiscontinuedEvent, envelope: Envelope, now: datetime) -> None:
+    """Tell whoever keeps a product, or waits for it, that it is no longer sold: once, however often it is edited after."""
+    product = Product.objects.filter(id=event.aggregate_id).first()
+    if product is None:
+        return
+    variant_ids = list(product.variants.values_list("id", flat=True))
+    users = keepers.keepers_of(variant_ids=variant_ids)
+    services.tell_all(
+        company_id=product.company_id,
+        user_ids=users | set(waiting.waiting_users(product_id=product.id)),
+        channel=event.name,
+        category=Preference.Category.STOCK,
+        subject=_("%(name)s is no longer sold. See what is like it.") % {"name": product.name},
+        dedupe_key=f"discontinued-{product.id}",
+        url=f"/products/{product.slug}/",
+        now=now,
+    )
+
+
+@durable(LowStock, consumer="notifications.low_stock")
+def note_low_stock(event: LowStock, envelope: Envelope, now: datetime) -> None:
+    """Put a shelf that runs low on the next digest to those who look after stock (CFG-53)."""
+    assert envelope.company_id is not None
+    if settings.LOW_STOCK_EMAILS:
+        services.note_for_digest(
+            company_id=envelope.company_id,
+            kind=Digest.Kind.LOW_STOCK,
+            object_id=event.aggregate_id,
+            key=envelope.id,
+            now=now,
+        )
 
 
 @durable(BackInStockAsked, consumer="notifications.back_in_stock_confirmation")

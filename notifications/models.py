@@ -129,6 +129,30 @@ class Suppression(models.Model):
         ]
 
 
+class Digest(models.Model):
+    """Something for the next mail that sums up what happened; `id` is the event's, so it is noted once."""
+
+    class Kind(models.TextChoices):
+        LOW_STOCK = "low-stock", _("low stock")
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    company_id = models.UUIDField()
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    object_id = models.UUIDField()
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "digests"
+        indexes = [
+            # the next mail
+            models.Index(fields=["kind", "id"], name="digest_due", condition=Q(sent_at=None)),
+            models.Index(fields=["sent_at"], name="digest_sent"),
+        ]
+
+
 class StoredMail(models.Model):
     """A mail caught by the embedded default instead of leaving the machine; shown at /dev/mail/."""
 

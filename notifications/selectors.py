@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone, translation
 
 from config.platform.actor import Actor
+from inventory import selectors as inventory
 from notifications.errors import NotificationNotFound
 from notifications.models import Notification, Preference, Suppression
 from orders import services as orders
@@ -79,6 +81,24 @@ def moment(at: datetime) -> str:
     locale = translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
     local = timezone.localtime(at)
     return f"{format_time(local, format='short', locale=locale)} {local:%Z}"
+
+
+def low_shelves(*, company_id: UUID, shelf_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Return those of these shelves that are low right now, the emptiest first, in words for a mail: one statement."""
+    levels = inventory.stock_levels(actor=Actor.system(company_id)).filter(
+        id__in=shelf_ids, is_low=True
+    )
+    return [
+        {
+            "sku": level.variant.sku,
+            "name": level.variant.product.name,
+            "warehouse": level.warehouse.name,
+            "available": level.available,
+            "reorder_level": level.reorder_level,
+            "reorder_quantity": level.reorder_quantity,
+        }
+        for level in sorted(levels, key=lambda level: (level.available, level.variant.sku))
+    ]
 
 
 def order_context(order: Order) -> dict[str, Any]:

@@ -15,3 +15,13 @@ def send_messages() -> None:
     run_job(
         "notifications.send_messages", lambda now: services.send_due(now=now), now=timezone.now()
     )
+
+
+@shared_task
+def send_digests() -> None:
+    """Sum up in one mail which shelves have run low since the last (INV-44)."""
+    run_job(
+        "notifications.send_digests",
+        lambda now: services.send_low_stock_digest(now=now),
+        now=timezone.now(),
+    )

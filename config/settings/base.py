@@ -250,6 +250,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
     },
+    "sum up what ran low": {
+        "task": "notifications.tasks.send_digests",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "mark abandoned carts": {
         "task": "cart.tasks.mark_abandoned",
         "schedule": timedelta(minutes=15),

@@ -605,7 +605,12 @@ class Books:
             before = sum(level.before[0] for level in levels)
             if (available > 0) != (before > 0):
                 events.append(
-                    StockChanged(aggregate_id=variant_id, sku=levels[0].sku, available=available)
+                    StockChanged(
+                        aggregate_id=variant_id,
+                        sku=levels[0].sku,
+                        available=available,
+                        before=before,
+                    )
                 )
         return events
 
@@ -616,6 +621,7 @@ class Books:
             aggregate_id=variant_id,
             sku=levels[0].sku,
             available=sum(level.available for level in levels if level.usable),
+            before=sum(level.before[0] for level in levels if level.usable),
         )
 
 

@@ -220,7 +220,7 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
             freed.get(level, 0) for level in levels
         ):  # there was nothing left before
             events.setdefault(company, []).append(
-                StockChanged(aggregate_id=variant_id, sku=sku, available=int(available))
+                StockChanged(aggregate_id=variant_id, sku=sku, available=int(available), before=0)
             )
     for company, announced in events.items():
         outbox.publish(*announced, actor=Actor.system(company), now=now)

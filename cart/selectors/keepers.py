@@ -1,0 +1,47 @@
+"""Whom news about a thing concerns: customers who have it in a cart, on a list or on their wishlist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from cart.models import Cart, CartLine, Wish
+from inventory.models import Reservation
+
+
+def list_keepers_of(*, variant_ids: Collection[UUID]) -> set[UUID]:
+    """Return the accounts that have any of these in an open cart, in any of its lists: one statement."""
+    lines = CartLine.objects.filter(
+        variant_id__in=variant_ids, cart__status__in=Cart.OPEN, cart__user_id__isnull=False
+    )
+    return _known(lines.values_list("cart__user_id", flat=True))
+
+
+def keepers_of(*, variant_ids: Collection[UUID]) -> set[UUID]:
+    """Return the accounts that have any of these in an open cart or on their wishlist: two statements."""
+    wishes = Wish.objects.filter(variant_id__in=variant_ids, wishlist__user_id__isnull=False)
+    return list_keepers_of(variant_ids=variant_ids) | _known(
+        wishes.values_list("wishlist__user_id", flat=True)
+    )
+
+
+def unheld_buyers_of(*, variant_id: UUID, now: datetime) -> set[UUID]:
+    """Return the accounts that have a variant in their active list and hold none of it: one statement."""
+    held = Reservation.objects.filter(
+        line_id=OuterRef("pk"), status=Reservation.Status.ACTIVE, expires_at__gt=now
+    )
+    lines = CartLine.objects.filter(
+        ~Exists(held),
+        variant_id=variant_id,
+        list=CartLine.List.ACTIVE,
+        cart__status__in=Cart.OPEN,
+        cart__user_id__isnull=False,
+    )
+    return _known(lines.values_list("cart__user_id", flat=True))
+
+
+def _known(user_ids: Iterable[UUID | None]) -> set[UUID]:
+    return {user_id for user_id in user_ids if user_id is not None}
