@@ -80,6 +80,7 @@ def seed(*, now: datetime, progress: Progress) -> None:
         progress("tax, shipping and codes")
         seed_rules(company=company, now=now)
         pricing.bump(actor=actor, what="demo", now=now)
+    inventory.learn_words()
     # Payments talk to their provider outside any transaction, so these come after.
     if settings.PAYMENT_TEST_PROVIDER and not Order.objects.filter(company=company).exists():
         progress("orders")

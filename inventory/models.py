@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVectorField
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -125,9 +125,16 @@ class Product(models.Model):
             models.Index(fields=["company", "status", "-created_at"], name="product_newest"),
             models.Index(fields=["category", "status"], name="product_category"),
             GinIndex(fields=["search"], name="product_search"),
+            # parts of words and of SKUs, where whole words find nothing
+            GinIndex(
+                OpClass(F("name"), name="gin_trgm_ops"),
+                OpClass(F("search_terms"), name="gin_trgm_ops"),
+                name="product_parts",
+            ),
         ]
         triggers = [
-            # Words of a name weigh most; SKUs are looked up as they are written, all else by its stem.
+            # Words of a name weigh most; they are found as they are written too, so that what is typed so far finds
+            # them. SKUs are found whole and by their parts, all else by its stem.
             pgtrigger.Trigger(
                 name="keep_search",
                 when=pgtrigger.Before,
@@ -138,14 +145,31 @@ class Product(models.Model):
                 func="""
                     NEW.search :=
                         setweight(to_tsvector('english', unaccent(NEW.name)), 'A')
+                        || setweight(to_tsvector('simple', unaccent(NEW.name)), 'A')
                         || setweight(to_tsvector('simple', unaccent(NEW.search_terms)), 'A')
+                        || setweight(to_tsvector('simple', regexp_replace(
+                               unaccent(NEW.search_terms), '[^[:alnum:]]+', ' ', 'g')), 'A')
                         || setweight(to_tsvector('english', unaccent(
                                NEW.vendor || ' ' || array_to_string(NEW.tags, ' '))), 'B')
                         || setweight(to_tsvector('english', unaccent(
                                left(regexp_replace(NEW.description, '<[^>]*>', ' ', 'g'), 20000))), 'D');
                     RETURN NEW;
                 """,
-            )
+            ),
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="""
+                    IF TG_OP = 'DELETE' THEN
+                        PERFORM note_catalogue_change(OLD.company_id, OLD.id);
+                    ELSIF TG_OP = 'INSERT' OR (OLD.name, OLD.status, OLD.category_id, OLD.created_at)
+                            IS DISTINCT FROM (NEW.name, NEW.status, NEW.category_id, NEW.created_at) THEN
+                        PERFORM note_catalogue_change(NEW.company_id, NEW.id);
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
         ]
 
     def __str__(self) -> str:
@@ -191,6 +215,22 @@ class Variant(models.Model):
                 name="variant_combination_once",
                 violation_error_message=_("Two variants are the same choice."),
             ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="""
+                    IF TG_OP <> 'INSERT' THEN
+                        PERFORM note_catalogue_change(OLD.company_id, OLD.product_id);
+                    END IF;
+                    IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.product_id <> OLD.product_id) THEN
+                        PERFORM note_catalogue_change(NEW.company_id, NEW.product_id);
+                    END IF;
+                    RETURN NULL;
+                """,
+            )
         ]
 
     def __str__(self) -> str:
@@ -350,9 +390,28 @@ class Warehouse(models.Model):
                 fields=["company"], condition=Q(is_default=True), name="warehouse_one_default"
             ),
         ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange("is_active", "is_default"),
+                func="""
+                    PERFORM note_catalogue_change(v.company_id, v.product_id)
+                       FROM inventory s JOIN variants v ON v.id = s.variant_id WHERE s.warehouse_id = NEW.id;
+                    RETURN NULL;
+                """,
+            )
+        ]
 
     def __str__(self) -> str:
         return self.code
+
+
+_NOTE_VARIANT = """
+    PERFORM note_catalogue_change(v.company_id, v.product_id) FROM variants v WHERE v.id = {row}.variant_id;
+    RETURN NULL;
+"""
 
 
 class StockLevel(models.Model):
@@ -418,9 +477,81 @@ class StockLevel(models.Model):
                 condition=Q(is_awaited=True) | Q(backordered__gt=0),
             ),
         ]
+        triggers = [
+            # What is in stock or no longer; a sale that leaves some pays for a comparison.
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "((OLD.available > 0) <> (NEW.available > 0) OR OLD.warehouse_id <> NEW.warehouse_id)"
+                ),
+                func=_NOTE_VARIANT.format(row="NEW"),
+            ),
+            pgtrigger.Trigger(
+                name="note_new",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert,
+                func=_NOTE_VARIANT.format(row="NEW"),
+            ),
+            pgtrigger.Trigger(
+                name="note_gone",
+                when=pgtrigger.After,
+                operation=pgtrigger.Delete,
+                func=_NOTE_VARIANT.format(row="OLD"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.variant} · {self.warehouse}"
+
+
+class CatalogueChange(models.Model):
+    """
+    A note that a product, its variants, prices, or what is in stock of it, changed in a transaction.
+
+    Written by triggers only, through the function `note_catalogue_change`. Whoever keeps a picture of the catalogue
+    reads again what was noted by transactions that its last snapshot did not know to be over.
+    """
+
+    company = models.ForeignKey(
+        Company, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    product = models.ForeignKey(
+        Product, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    xact = models.BigIntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "catalogue_changes"
+        constraints = [
+            # One note a transaction: it never waits for another one's.
+            models.UniqueConstraint(
+                fields=["company", "xact", "product"], name="catalogue_change_once"
+            )
+        ]
+        indexes = [models.Index(fields=["changed_at"], name="catalogue_change_age")]
+
+    def __str__(self) -> str:
+        return f"{self.product_id} in {self.xact}"
+
+
+class SearchWord(models.Model):
+    """A word that products on sale are called by, without accents and in lower case: what a typing error may mean."""
+
+    company = models.ForeignKey(
+        Company, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    word = models.CharField(max_length=40)
+    products = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "search_words"
+        constraints = [models.UniqueConstraint(fields=["company", "word"], name="search_word_once")]
+
+    def __str__(self) -> str:
+        return self.word
 
 
 class Reservation(models.Model):

@@ -133,3 +133,13 @@ def fetch_feeds() -> None:
     jobs.run_job(
         "inventory.fetch_feeds", lambda now: services.fetch_due(now=now), now=timezone.now()
     )
+
+
+@shared_task
+def keep_search() -> None:
+    """Learn the words of the catalogue and forget old notes of changes, every ten minutes."""
+    jobs.run_job("inventory.keep_search", _keep_search, now=timezone.now())
+
+
+def _keep_search(now: datetime) -> int:
+    return services.learn_words() + services.prune_changes(now=now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -43,6 +44,18 @@ class Price(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["currency", "amount"], name="price_amount")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="""
+                    PERFORM note_catalogue_change(v.company_id, v.product_id)
+                       FROM variants v WHERE v.id IN (OLD.variant_id, NEW.variant_id);
+                    RETURN NULL;
+                """,
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"

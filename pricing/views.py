@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
-from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_safe
 
@@ -27,16 +24,24 @@ from inventory import services as stock
 from inventory.pictures import Picture
 from inventory.selectors import waiting
 from pricing import selectors
+from pricing.browsing import (
+    PAGE_SIZE,
+    Asked,
+    chips_of,
+    clear_url,
+    count_words,
+    crumbs_of,
+    facets_of,
+    last_page,
+    pages_of,
+    sorts_of,
+)
 from pricing.context import currency_of
 from pricing.display import card_of, stock_of
-from pricing.money import quantize
-from pricing.selectors import ProductView, Search, VariantView
+from pricing.selectors import Found, ProductView, Search, VariantView
 from pricing.selectors.storefront import featured_products, lowest_prior_price, storefront
-from pricing.templatetags.money import money_text
 
-PAGE_SIZE = 24
 RELATED = 4
-_AMOUNT = re.compile(r"[0-9]{1,9}([.,][0-9]{1,3})?")
 
 
 def _currency(request: HttpRequest) -> str:
@@ -70,7 +75,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def product_list(request: HttpRequest) -> HttpResponse:
-    return _browse(request, heading=_("Everything"), lead="", category="")
+    slug = request.GET.get("category", "")[:120]
+    return _browse(request, heading=_("Everything"), lead="", category=slug)
 
 
 @require_safe
@@ -82,73 +88,62 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    words = request.GET.get("q", "").strip()[:200]
+    words = request.GET.get("q", "").replace("\x00", " ").strip()[:200]
     heading = _("Results for “%(words)s”") % {"words": words} if words else _("Search")
-    return _browse(
-        request,
-        heading=heading,
-        lead="",
-        category=request.GET.get("category", "")[:120],
-        words=words,
-        is_search=True,
-    )
+    category = request.GET.get("category", "")[:120]
+    return _browse(request, heading=heading, lead="", category=category, words=words)
 
 
 def _browse(
-    request: HttpRequest,
-    *,
-    heading: str,
-    lead: str,
-    category: str,
-    words: str = "",
-    is_search: bool = False,
+    request: HttpRequest, *, heading: str, lead: str, category: str, words: str = ""
 ) -> HttpResponse:
-    actor, currency = actor_of(request), _currency(request)
-    wanted = Search(
-        q=words,
-        category=category,
-        min_price=_price(request.GET.get("minPrice", ""), currency),
-        max_price=_price(request.GET.get("maxPrice", ""), currency),
-        in_stock=True if request.GET.get("inStock") == "true" else None,
-        sort=request.GET.get("sort", ""),
-    )
-    rows, order = selectors.search_products(actor=actor, currency=currency, search=wanted)
-    paginator: Paginator[Any] = Paginator(rows.order_by(*order), PAGE_SIZE)
-    page = paginator.get_page(request.GET.get("page"))
-    asked = _asked(request, wanted, currency)
-    products = [
-        card_of(selectors.product_view(row, actor=actor, currency=currency)) for row in page
-    ]
+    actor, currency, now = actor_of(request), _currency(request), timezone.now()
+    asked = Asked.read(request.path, request.GET, currency=currency, words=words, category=category)
+
+    def find(asked: Asked) -> Found:
+        return selectors.search_catalogue(
+            actor=actor,
+            currency=currency,
+            search=asked.search(),
+            now=now,
+            size=PAGE_SIZE,
+            skip=(asked.page - 1) * PAGE_SIZE,
+        )
+
+    found = find(asked)
+    if not found.products and found.total:  # beyond the end: the last page there is
+        asked = replace(asked, page=last_page(found))
+        found = find(asked)
+    products = [card_of(view) for view in found.products]
+    chips = chips_of(asked, found.facets, currency)
     context = {
         "heading": heading,
         "lead": lead,
         "path": request.path,
-        "is_search": is_search,
+        "is_search": request.path == "/search/",
         "can_compare": flags.is_enabled("COMPARISON_ENABLED"),
         "search_words": words,
+        "suggestion": found.suggestion,
+        "suggestion_url": asked.url(words=found.suggestion),
+        "is_corrected": found.is_corrected,
         "current_category": category,
-        "facet_categories": _facet_categories(actor, words=words, is_search=is_search),
-        "everything_url": f"/search/?{urlencode({'q': words})}" if is_search else "/products/",
-        "in_stock": wanted.in_stock,
-        "min_price": asked.get("minPrice", ""),
-        "max_price": asked.get("maxPrice", ""),
-        "chips": _chips(request.path, asked, wanted, currency),
-        "filters_open": bool(asked.keys() & {"minPrice", "maxPrice", "inStock"})
-        and not page.paginator.count,
-        "sort": wanted.sort,
-        "sorts": _sorts(words),
-        "sort_hidden": [(name, value) for name, value in asked.items() if name != "sort"],
+        "crumbs": crumbs_of(asked, found.facets),
+        "facets": facets_of(asked, found.facets, currency),
+        "facet_currency": currency,
+        "chips": chips,
+        "clear_url": clear_url(asked),
+        "sort": found.sort,
+        "sorts": sorts_of(words),
+        "sort_hidden": [
+            (name, value) for name, value in asked.parameters() if name not in {"sort", "page"}
+        ],
         "products": products,
-        "count_words": ngettext("%(n)d thing", "%(n)d things", paginator.count)
-        % {"n": paginator.count},
-        "pages": _pages(request.path, asked, page),
-        "previous_url": _url(request.path, asked, page=page.previous_page_number())
-        if page.has_previous()
-        else "",
-        "next_url": _url(request.path, asked, page=page.next_page_number())
-        if page.has_next()
-        else "",
-        "suggestions": []
+        "count_words": count_words(found.total),
+        "pages": pages_of(asked, found.total),
+        "previous_url": asked.url(page=asked.page - 1) if asked.page > 1 else "",
+        "next_url": asked.url(page=asked.page + 1) if asked.page < last_page(found) else "",
+        "aisles": [] if products else storefront(company_id=actor.company_id).categories,
+        "others": []
         if products
         else [card_of(view) for view in featured_products(actor=actor, currency=currency, limit=3)],
     }
@@ -158,85 +153,6 @@ def _browse(
     )
     response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
     return response
-
-
-def _price(text: str, currency: str) -> Decimal | None:
-    text = text.strip()
-    return quantize(Decimal(text.replace(",", ".")), currency) if _AMOUNT.fullmatch(text) else None
-
-
-def _asked(request: HttpRequest, wanted: Search, currency: str) -> dict[str, str]:
-    """Return the parameters that mean something, as the next link must carry them on."""
-    asked = {
-        "q": wanted.q,
-        "category": wanted.category if "category" in request.GET else "",
-        "minPrice": "" if wanted.min_price is None else f"{wanted.min_price:f}",
-        "maxPrice": "" if wanted.max_price is None else f"{wanted.max_price:f}",
-        "inStock": "true" if wanted.in_stock else "",
-        "sort": wanted.sort if wanted.sort in selectors.SORTS else "",
-    }
-    return {name: value for name, value in asked.items() if value}
-
-
-def _url(path: str, asked: Mapping[str, str], *, without: str = "", page: int = 1) -> str:
-    kept = {name: value for name, value in asked.items() if name != without}
-    if page > 1:
-        kept["page"] = str(page)
-    return f"{path}?{urlencode(kept)}" if kept else path
-
-
-def _chips(
-    path: str, asked: Mapping[str, str], wanted: Search, currency: str
-) -> list[dict[str, str]]:
-    chips = []
-    if wanted.min_price is not None:
-        label = _("from %(amount)s") % {"amount": money_text(wanted.min_price, currency)}
-        chips.append({"label": label, "url": _url(path, asked, without="minPrice")})
-    if wanted.max_price is not None:
-        label = _("up to %(amount)s") % {"amount": money_text(wanted.max_price, currency)}
-        chips.append({"label": label, "url": _url(path, asked, without="maxPrice")})
-    if wanted.in_stock:
-        chips.append({"label": _("in stock"), "url": _url(path, asked, without="inStock")})
-    return chips
-
-
-def _sorts(words: str) -> list[tuple[str, str]]:
-    sorts = [
-        ("newest", _("Newest")),
-        ("price", _("Price, low first")),
-        ("-price", _("Price, high first")),
-        ("name", _("Name")),
-    ]
-    return [("relevance", _("Best match")), *sorts] if words else sorts
-
-
-def _facet_categories(actor: Actor, *, words: str, is_search: bool) -> list[dict[str, str]]:
-    return [
-        {
-            "slug": aisle.slug,
-            "name": aisle.name,
-            "url": f"/search/?{urlencode({'q': words, 'category': aisle.slug})}"
-            if is_search
-            else aisle.url,
-        }
-        for aisle in storefront(company_id=actor.company_id).categories
-    ]
-
-
-def _pages(path: str, asked: Mapping[str, str], page: Page[Any]) -> list[dict[str, Any]]:
-    pages = []
-    for number in page.paginator.get_elided_page_range(page.number, on_each_side=1, on_ends=1):
-        if isinstance(number, int):
-            pages.append(
-                {
-                    "number": number,
-                    "url": _url(path, asked, page=number),
-                    "is_current": number == page.number,
-                }
-            )
-        else:
-            pages.append({"number": "", "url": "", "is_current": False})
-    return pages
 
 
 # --- product ---------------------------------------------------------------------------------------
@@ -310,13 +226,16 @@ def _related(actor: Actor, view: ProductView) -> list[ProductView]:
         limit=RELATED,
     )
     if len(related) < RELATED and view.category is not None:
-        wanted = Search(category=view.category.slug)
-        rows, order = selectors.search_products(actor=actor, currency=view.currency, search=wanted)
-        others = rows.exclude(id__in=[view.id, *(other.id for other in related)]).order_by(*order)
-        related += [
-            selectors.product_view(row, actor=actor, currency=view.currency)
-            for row in others[: RELATED - len(related)]
-        ]
+        aisle = selectors.search_catalogue(
+            actor=actor,
+            currency=view.currency,
+            search=Search(category=view.category.slug),
+            now=timezone.now(),
+            size=2 * RELATED,
+        )
+        known = {view.id, *(other.id for other in related)}
+        related += [other for other in aisle.products if other.id not in known]
+        related = related[:RELATED]
     return related
 
 

@@ -30,6 +30,7 @@ def _fresh_process() -> Iterator[None]:
     """Forget what a process remembers between requests, and empty this worker's Redis."""
     flags.forget()
     pricing.forget()
+    pricing.forget_catalogue()
     for breaker in Breaker.all.values():
         breaker.reset()
     limits.client().flushdb()

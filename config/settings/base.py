@@ -331,6 +331,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "inventory.tasks.prune_files",
         "schedule": timedelta(hours=1),
     },
+    "keep search": {
+        "task": "inventory.tasks.keep_search",
+        "schedule": timedelta(minutes=10),
+        "options": {"expires": 600},
+    },
     "work off webhooks": {
         "task": "checkout.tasks.sweep_inbox",
         "schedule": timedelta(seconds=10),

@@ -102,6 +102,7 @@ from inventory.services.sales import (
     release_order,
     restock,
 )
+from inventory.services.search import learn_words, prune_changes
 from inventory.services.shelves import (
     DeliveryLine,
     adjust,
@@ -206,12 +207,14 @@ __all__ = [
     "find_drifts",
     "free_slug",
     "keep_file",
+    "learn_words",
     "link_token",
     "make_renditions",
     "move_holds",
     "open_source",
     "preview_counts",
     "progress",
+    "prune_changes",
     "prune_files",
     "prune_messages",
     "pull_named",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.http import Input, JsonObject, timestamp
@@ -62,6 +63,54 @@ class SearchQuery(CurrencyQuery):
     status = serializers.ChoiceField(
         choices=Product.Status.choices, required=False, help_text="Staff only."
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        least, most = attrs.get("min_price"), attrs.get("max_price")
+        if least is not None and most is not None and most < least:
+            raise serializers.ValidationError(
+                {"max_price": "This is below minPrice."}, code="invalid"
+            )
+        return attrs
+
+    @classmethod
+    def read_query(cls, request: Request, **context: Any) -> dict[str, Any]:
+        """Return the parameters, with those of the form `option.Colour=Red` as `options`."""
+        given = super().read_query(request, **context)
+        given["options"] = options_of_query(request.query_params.lists())
+        return given
+
+
+OPTION = "option."
+MOST_OPTIONS, MOST_VALUES, LONGEST_OPTION = 10, 30, 200
+
+
+def options_of_query(query: Iterable[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """
+    Return the options asked for: `option.Colour=Red&option.Colour=Blue` is `{"Colour": ["Red", "Blue"]}`.
+
+    :raises ValidationFailed: if they are too many or too long, or one has no name or no value
+    """
+    options: dict[str, list[str]] = {}
+    errors = []
+    for key, values in query:
+        if not key.startswith(OPTION):
+            continue
+        name = key.removeprefix(OPTION).strip()
+        options[name] = list(dict.fromkeys(value.strip() for value in values))
+        if not name or len(name) > LONGEST_OPTION:
+            errors.append(
+                FieldError(key[:250], "invalid", "Name an option, as in option.Colour=Red.")
+            )
+        elif not all(0 < len(value) <= LONGEST_OPTION for value in options[name]):
+            message = f"A value of 1 to {LONGEST_OPTION} characters is needed."
+            errors.append(FieldError(key, "invalid", message))
+        elif len(options[name]) > MOST_VALUES:
+            errors.append(FieldError(key, "max_length", f"At most {MOST_VALUES} values."))
+    if len(options) > MOST_OPTIONS:
+        errors.append(FieldError(OPTION + "*", "max_length", f"At most {MOST_OPTIONS} options."))
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return options
 
 
 class ItemInput(Input):
@@ -316,6 +365,119 @@ class ListOutput(serializers.Serializer):
 
 class ProductListOutput(ListOutput):
     results = ProductOutput(many=True)
+
+
+class CategoryCountOutput(serializers.Serializer):
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    path = serializers.ListField(
+        child=serializers.CharField(), help_text="Slugs from the root down to this category."
+    )
+    count = serializers.IntegerField(help_text="With all categories below it.")
+    selected = serializers.BooleanField()
+
+
+class PriceRangeOutput(serializers.Serializer):
+    min = serializers.CharField(allow_null=True)
+    max = serializers.CharField(allow_null=True)
+    currency = serializers.CharField()
+
+
+class ValueCountOutput(serializers.Serializer):
+    value = serializers.CharField()
+    count = serializers.IntegerField()
+    selected = serializers.BooleanField()
+
+
+class OptionCountsOutput(serializers.Serializer):
+    name = serializers.CharField()
+    values = ValueCountOutput(many=True)
+
+
+class InStockCountOutput(serializers.Serializer):
+    count = serializers.IntegerField()
+
+
+class FacetsOutput(serializers.Serializer):
+    """Numbers of products. Each facet is counted without its own choice, with all the others in force."""
+
+    categories = CategoryCountOutput(many=True)
+    price = PriceRangeOutput()
+    options = OptionCountsOutput(many=True)
+    inStock = InStockCountOutput()
+
+
+class SearchOutput(ProductListOutput):
+    total = serializers.IntegerField()
+    suggestion = serializers.CharField(
+        allow_null=True, help_text="How the words may have been meant, where they found little."
+    )
+    corrected = serializers.BooleanField(
+        help_text="Nothing was found for the words as they are; the results are those of `suggestion`."
+    )
+    facets = FacetsOutput()
+
+
+SEARCH_EXAMPLE: dict[str, Any] = {
+    "results": [],
+    "next": None,
+    "previous": None,
+    "total": 0,
+    "suggestion": "oilskin jacket",
+    "corrected": False,
+    "facets": {
+        "categories": [
+            {"slug": "clothing", "name": "Clothing", "path": ["clothing"], "count": 7, "selected": True},
+            {"slug": "jackets", "name": "Jackets", "path": ["clothing", "jackets"], "count": 4, "selected": False},
+        ],
+        "price": {"min": "18.00", "max": "240.00", "currency": "USD"},
+        "options": [
+            {"name": "Colour", "values": [
+                {"value": "Kelp", "count": 4, "selected": True}, {"value": "Ochre", "count": 2, "selected": False},
+            ]},
+            {"name": "Size", "values": [{"value": "M", "count": 3, "selected": False}]},
+        ],
+        "inStock": {"count": 3},
+    },
+}  # fmt: skip
+
+
+def found_json(found: selectors.Found, currency: str) -> dict[str, Any]:
+    """Return what a search answers beside its page."""
+    facets = found.facets
+    return {
+        "total": found.total,
+        "suggestion": found.suggestion or None,
+        "corrected": found.is_corrected,
+        "facets": {
+            "categories": [
+                {
+                    "slug": c.slug,
+                    "name": c.name,
+                    "path": c.path,
+                    "count": c.count,
+                    "selected": c.is_chosen,
+                }
+                for c in facets.categories
+            ],
+            "price": {
+                "min": _amount(facets.min_price, currency),
+                "max": _amount(facets.max_price, currency),
+                "currency": currency,
+            },
+            "options": [
+                {
+                    "name": option.name,
+                    "values": [
+                        {"value": v.value, "count": v.count, "selected": v.is_chosen}
+                        for v in option.values
+                    ],
+                }
+                for option in facets.options
+            ],
+            "inStock": {"count": facets.in_stock},
+        },
+    }
 
 
 def _amount(amount: Decimal | None, currency: str) -> str | None:

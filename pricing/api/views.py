@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,7 +23,9 @@ from config.platform.http import (
     Input,
     Staff,
     actor_of,
+    asked_page,
     page,
+    page_answer,
     public_response,
 )
 from inventory import selectors as inventory_selectors
@@ -111,7 +113,8 @@ class ProductList(PublicRead):
     """Base of the lists of products."""
 
     def found(self, request: Request, given: dict[str, Any]) -> Response:
-        return self.shared(request, lambda: self._found(request, given))
+        # Not kept: what is in stock decides which products these are and how many, and two statements are few.
+        return self.public(request, self._found(request, given))
 
     def _found(self, request: Request, given: dict[str, Any]) -> dict[str, Any]:
         actor = actor_of(request)
@@ -119,25 +122,52 @@ class ProductList(PublicRead):
         search = selectors.Search(
             **{name: value for name, value in given.items() if name != "currency"}
         )
-        rows, order = selectors.search_products(actor=actor, currency=currency, search=search)
+        asked = asked_page(request)
+        found = selectors.search_catalogue(
+            actor=actor,
+            currency=currency,
+            search=search,
+            now=timezone.now(),
+            size=asked.size,
+            after=asked.after,
+            backwards=asked.backwards,
+        )
+        results = [serializers.product_json(view) for view in found.products]
+        answer = page_answer(request, asked, results, keys=found.keys, has_more=found.has_more)
+        return answer | serializers.found_json(found, currency)
 
-        def render(row: Any) -> dict[str, Any]:
-            return serializers.product_json(
-                selectors.product_view(row, actor=actor, currency=currency)
+
+_SEARCH = [
+    serializers.SearchQuery,
+    OpenApiParameter(
+        "option.{name}",
+        OpenApiTypes.STR,
+        many=True,
+        description="Values of an option, of which any one will do; repeat it for several. Several options must all "
+        "fit, on one and the same variant. Neither names nor values depend on case or accents.",
+        examples=[
+            OpenApiExample(
+                "Red or blue", value=["Red", "Blue"], parameter_only=("option.Colour", "query")
             )
-
-        return page(rows, request, order=order, render=render)
+        ],
+    ),
+    *_LIST,
+]
+_FOUND: dict[str, Any] = {
+    "parameters": _SEARCH,
+    "responses": serializers.SearchOutput,
+    "examples": [OpenApiExample("Facets", value=serializers.SEARCH_EXAMPLE, response_only=True)],
+}
 
 
 @extend_schema(tags=["products"])
 class ProductsView(ProductList):
     @extend_schema(
         operation_id="products_list",
-        parameters=[serializers.SearchQuery, *_LIST],
-        responses=serializers.ProductListOutput,
+        **_FOUND,
     )
     def get(self, request: Request) -> Response:
-        """List the products on sale, newest first."""
+        """List the products on sale, newest first, with facets: the same as a search without words."""
         return self.found(request, serializers.SearchQuery.read_query(request))
 
     @extend_schema(request=serializers.ProductInput, responses={201: serializers.ProductOutput})
@@ -154,11 +184,15 @@ class ProductsView(ProductList):
 class ProductSearchView(ProductList):
     @extend_schema(
         operation_id="products_search",
-        parameters=[serializers.SearchQuery, *_LIST],
-        responses=serializers.ProductListOutput,
+        **_FOUND,
     )
     def get(self, request: Request) -> Response:
-        """Search by words, category, price and stock."""
+        """
+        Search by words, category, price, options and stock.
+
+        `facets` say how many products each further choice would leave. Words that find nothing are tried as parts of
+        words, and then as words that look alike: `corrected` tells when that was done.
+        """
         return self.found(request, serializers.SearchQuery.read_query(request))
 
 

@@ -1,13 +1,12 @@
 """What pricing can tell."""
 
+from pricing.facets import SORTS
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
 from pricing.selectors.catalogue import (
-    SORTS,
     BundleItemView,
     BundleView,
     CategoryView,
     ProductView,
-    Search,
     VariantView,
     bought_together,
     bundles,
@@ -17,9 +16,9 @@ from pricing.selectors.catalogue import (
     priced_products,
     product_detail,
     product_view,
+    products_shown,
     recommended_products,
     related_products,
-    search_products,
     shown_currency,
 )
 from pricing.selectors.promotions import (
@@ -36,15 +35,30 @@ from pricing.selectors.promotions import (
     tax_rates,
 )
 from pricing.selectors.rules import forget, promotions_in_play, revision, revision_expression, rules
+from pricing.selectors.search import (
+    CategoryCount,
+    Facets,
+    Found,
+    OptionCounts,
+    Search,
+    ValueCount,
+    forget_catalogue,
+    search_catalogue,
+)
 
 __all__ = [
     "SORTS",
     "BundleItemView",
     "BundleView",
+    "CategoryCount",
     "CategoryView",
+    "Facets",
+    "Found",
     "Offer",
+    "OptionCounts",
     "ProductView",
     "Search",
+    "ValueCount",
     "VariantView",
     "Wanted",
     "advertised_promotions",
@@ -58,12 +72,14 @@ __all__ = [
     "find_shipping_zone",
     "find_tax_rate",
     "forget",
+    "forget_catalogue",
     "home_currency",
     "line_of",
     "offers",
     "priced_products",
     "product_detail",
     "product_view",
+    "products_shown",
     "promotion_terms",
     "promotions",
     "promotions_in_play",
@@ -73,7 +89,7 @@ __all__ = [
     "revision",
     "revision_expression",
     "rules",
-    "search_products",
+    "search_catalogue",
     "shipping_rules",
     "shipping_zones",
     "shown_currency",

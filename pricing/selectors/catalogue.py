@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,43 +10,28 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchRank
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
-    Exists,
     F,
     FilteredRelation,
-    IntegerField,
-    Min,
+    Model,
     OuterRef,
     Prefetch,
     Q,
     QuerySet,
     Subquery,
-    Value,
+    TextField,
 )
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, JSONObject
 
 from config.platform.actor import Actor
 from inventory import selectors as inventory
-from inventory.errors import CategoryNotFound, ProductNotFound
-from inventory.models import Company, CoPurchase, Product, ProductRelation, Variant
+from inventory.errors import ProductNotFound
+from inventory.models import Company, CoPurchase, Product, ProductImage, ProductRelation, Variant
 from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
 from pricing.models import BundlePrice, Price
 from pricing.money import EXPONENTS
-
-RELEVANCE, NEWEST, PRICE, PRICE_DOWN, NAME = "relevance", "newest", "price", "-price", "name"
-SORTS = (RELEVANCE, NEWEST, PRICE, PRICE_DOWN, NAME)
-_ORDER: Mapping[str, tuple[str, ...]] = {
-    RELEVANCE: ("-rank", "id"),
-    NEWEST: ("-created_at", "-id"),
-    PRICE: ("price_from", "id"),
-    PRICE_DOWN: ("-price_from", "id"),
-    NAME: ("name", "id"),
-}
-_WORD = re.compile(r"\w+")
-_MOST_WORDS = 8
-
 
 # --- prices ---------------------------------------------------------------------------------------
 
@@ -168,27 +151,18 @@ class ProductView:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """What a customer looks for. An empty field asks for nothing; `category` is a slug."""
-
-    q: str = ""
-    category: str = ""
-    min_price: Decimal | None = None
-    max_price: Decimal | None = None
-    in_stock: bool | None = None
-    sort: str = ""
-    status: str = ""  # staff only
-
-
 def priced_products(*, actor: Actor, currency: str) -> QuerySet[Product]:
     """Return every product this caller may see, with what `product_view` needs: three statements for any number."""
-    products = Product.objects.filter(company_id=actor.company_id)
-    if not actor.sees_everything:
-        products = products.exclude(status=Product.Status.DRAFT)
-    return products.select_related("category").prefetch_related(
-        "images", Prefetch("variants", queryset=_variants(actor, currency))
+    return (
+        _visible(actor)
+        .select_related("category")
+        .prefetch_related("images", Prefetch("variants", queryset=_variants(actor, currency)))
     )
+
+
+def _visible(actor: Actor) -> QuerySet[Product]:
+    products: QuerySet[Product] = Product.objects.filter(company_id=actor.company_id)
+    return products if actor.sees_everything else products.exclude(status=Product.Status.DRAFT)
 
 
 def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
@@ -282,102 +256,53 @@ def _named(ref: str) -> Q | None:
 # --- lists ------------------------------------------------------------------------------------------
 
 
-def search_products(
-    *, actor: Actor, currency: str, search: Search
-) -> tuple[QuerySet[Product], Sequence[str]]:
-    """
-    Return the products that match, and the order to page through them by.
-
-    Words match by stem and by beginning, SKUs as written; where nothing does, parts of names and SKUs are tried.
-    Lists hold what is sold; staff may ask for another status. An unknown category holds nothing.
-    """
-    products = priced_products(actor=actor, currency=currency)
-    if actor.sees_everything and search.status:
-        products = products.filter(status=search.status)
-    else:
-        products = products.filter(status=Product.Status.ACTIVE)
-    products = _in_category(products, actor, search.category)
-    products = _in_price_range(products, currency, search)
-    if search.in_stock is not None:
-        has_stock = Exists(
-            Variant.objects.filter(product=OuterRef("pk"), is_active=True)
-            .alias(available=inventory.available_expression("pk"))
-            .filter(Q(available__gt=0) | Q(inventory_policy=Variant.Policy.CONTINUE))
-        )
-        products = products.filter(has_stock if search.in_stock else ~has_stock)
-    sort = search.sort if search.sort in SORTS else RELEVANCE
-    text = search.q.replace("\x00", " ").strip()
-    if text:
-        products = _matching(products, text)
-    elif sort == RELEVANCE:
-        sort = NEWEST
-    if sort in {PRICE, PRICE_DOWN}:
-        cheapest = (
-            Price.objects.filter(
-                variant__product=OuterRef("pk"), variant__is_active=True, currency=currency
-            )
-            .order_by()
-            .values("variant__product")
-            .annotate(least=Min("amount"))
-            .values("least")
-        )
-        products = products.annotate(price_from=Subquery(cheapest)).filter(price_from__isnull=False)
-    return products, _ORDER[sort]
-
-
-def _in_category(products: QuerySet[Product], actor: Actor, slug: str) -> QuerySet[Product]:
-    if not slug:
-        return products
-    try:
-        category = inventory.find_category(actor=actor, slug=slug)
-    except CategoryNotFound:
-        return products.none()
-    branch = inventory.category_branch(company_id=actor.company_id, category_id=category.id)
-    return products.filter(category__in=branch)
-
-
-def _in_price_range(
-    products: QuerySet[Product], currency: str, search: Search
-) -> QuerySet[Product]:
-    if search.min_price is None and search.max_price is None:
-        return products
-    prices = Price.objects.filter(
-        variant__product=OuterRef("pk"), variant__is_active=True, currency=currency
+def products_shown(*, actor: Actor, currency: str, ids: Sequence[UUID]) -> list[ProductView]:
+    """Return these products, in this order and as far as the caller may see them: one statement."""
+    products = _visible(actor).filter(id__in=ids).select_related("category")
+    pictures = ProductImage.objects.filter(product=OuterRef("pk"))
+    variants = _variants(actor, currency).filter(product=OuterRef("pk"))
+    extra = {name: Cast(name, TextField()) for name in ("price", "compare_at")}
+    rows = products.annotate(
+        image_rows=ArraySubquery(
+            pictures.order_by("position", "id").values(row=JSONObject(**_columns(ProductImage)))
+        ),
+        variant_rows=ArraySubquery(
+            variants.values(row=JSONObject(**_columns(Variant), **extra, available="available"))
+        ),
     )
-    if search.min_price is not None:
-        prices = prices.filter(amount__gte=search.min_price)
-    if search.max_price is not None:
-        prices = prices.filter(amount__lte=search.max_price)
-    return products.filter(Exists(prices))
+    found = {}
+    for row in rows:
+        _fill(row, "images", [_made(ProductImage, sent) for sent in row.image_rows])
+        _fill(row, "variants", [_priced_variant(sent) for sent in row.variant_rows])
+        found[row.id] = product_view(row, actor=actor, currency=currency)
+    return [found[id] for id in ids if id in found]
 
 
-def _matching(products: QuerySet[Product], text: str) -> QuerySet[Product]:
-    query = _text_query(text)
-    if query is not None:
-        # A whole number: a float would not survive the way into a cursor and back.
-        rank = Cast(SearchRank(F("search"), query) * 1_000_000, IntegerField())
-        found = products.filter(search=query).annotate(rank=rank)
-        if found.exists():
-            return found
-    part = text[:100]
-    like = Exists(
-        Variant.objects.filter(product=OuterRef("pk"), is_active=True, sku__icontains=part)
+def _columns(model: type[Model]) -> dict[str, str]:
+    return {field.attname: field.attname for field in model._meta.concrete_fields}
+
+
+def _made(model: type[Model], sent: Mapping[str, Any]) -> Any:
+    fields = model._meta.concrete_fields
+    return model.from_db(
+        None, [f.attname for f in fields], [f.to_python(sent[f.attname]) for f in fields]
     )
-    return products.filter(Q(name__icontains=part) | like).annotate(rank=Value(0, IntegerField()))
 
 
-def _text_query(text: str) -> SearchQuery | None:
-    """Return the query for all words of a text, each taken as a beginning: `brass lan` finds brass lanterns."""
-    plain = "".join(
-        c for c in unicodedata.normalize("NFKD", text[:200]) if not unicodedata.combining(c)
-    )
-    words = _WORD.findall(plain)[:_MOST_WORDS]
-    if not words:
-        return None
-    raw = " & ".join(f"{word}:*" for word in words)
-    return SearchQuery(raw, config="english", search_type="raw") | SearchQuery(
-        raw, config="simple", search_type="raw"
-    )
+def _priced_variant(sent: Mapping[str, Any]) -> Any:
+    variant = _made(Variant, sent)
+    for name in ("price", "compare_at"):
+        setattr(variant, name, None if sent[name] is None else Decimal(sent[name]))
+    variant.available = sent["available"]
+    return variant
+
+
+def _fill(product: Product, name: str, rows: list[Any]) -> None:
+    """Let `product.<name>.all()` answer these rows, as after a prefetch."""
+    queryset = getattr(product, name).all()
+    queryset._result_cache = rows
+    queryset._prefetch_done = True
+    product.__dict__.setdefault("_prefetched_objects_cache", {})[name] = queryset
 
 
 def related_products(

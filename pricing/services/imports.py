@@ -92,6 +92,7 @@ def import_products(
             if on_progress:
                 on_progress(done + at, size, writer.products)
         done += sheet.size
+    inventory.learn_words()
     if on_progress:
         on_progress(size, size, writer.products)
     report.counts["stock_movements"] = StockMovement.objects.filter(

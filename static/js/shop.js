@@ -134,11 +134,34 @@
     }
     for (const element of $$("[data-no-script]")) element.hidden = true;
   };
-  document.addEventListener("htmx:afterSwap", prepare);
+  /* Folds that are open stay open when they are swapped in again. */
+  const open = new Set();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    open.clear();
+    for (const fold of $$("details[id][open]", event.detail.target)) open.add(fold.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    open.clear();
+    prepare();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-closes]");
+    if (!button) return;
+    event.preventDefault(); // what was chosen is there already
+    const fold = document.getElementById(button.dataset.closes);
+    fold.removeAttribute("open");
+    fold.querySelector("summary").focus();
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     const target = event.detail.target;
     const bad = target && target.querySelector && target.querySelector("[aria-invalid='true']");
     if (bad) return bad.focus();
+    if (target && target.id === "browse") {
+      const count = document.getElementById("result-count");
+      say(count.textContent);
+      if (document.activeElement === document.body) count.focus({ preventScroll: true });
+    }
     if (target && target.id === "checkout") {
       const field = target.querySelector(".part--open input:not([type=hidden]), .part--open select, .part--open button");
       if (field) field.focus({ preventScroll: true });
@@ -155,5 +178,6 @@
   };
   document.addEventListener("htmx:responseError", sorry);
   document.addEventListener("htmx:sendError", sorry);
+  root.classList.add("scripted");
   prepare();
 })();

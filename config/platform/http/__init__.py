@@ -11,7 +11,7 @@ from config.platform.http.context import (
 )
 from config.platform.http.inputs import Input, JsonObject, Output, single_line
 from config.platform.http.middleware import RequestMiddleware
-from config.platform.http.paging import page
+from config.platform.http.paging import AskedPage, asked_page, page, page_answer
 from config.platform.http.problems import camel, problem
 from config.platform.http.rendering import timestamp
 from config.platform.http.views import (
@@ -29,6 +29,7 @@ __all__ = [
     "ApiAuthentication",
     "ApiView",
     "ApiViewSet",
+    "AskedPage",
     "Input",
     "JsonObject",
     "Known",
@@ -37,6 +38,7 @@ __all__ = [
     "SignedIn",
     "Staff",
     "actor_of",
+    "asked_page",
     "camel",
     "drop_guest_cookie",
     "etag_matches",
@@ -46,6 +48,7 @@ __all__ = [
     "if_match",
     "is_api",
     "page",
+    "page_answer",
     "problem",
     "public_response",
     "retry_on_conflict",

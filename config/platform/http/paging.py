@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -38,21 +39,59 @@ def page(
 
     :raises ValidationFailed: if `limit` or `cursor` in the query string is not one of ours
     """
-    query = request.GET
-    size = _limit(query.get("limit"), limit)
-    cursor = _read(query.get("cursor"))
-    backwards = bool(cursor and cursor["d"] == "p")
+    asked = asked_page(request, limit=limit)
     if isinstance(rows, QuerySet):
-        found, more = _slice(rows, order, cursor, backwards, size)
+        found, more = _slice(rows, order, asked)
         keys = [_key(row, order) for row in (found[:1] + found[-1:])]
     else:
-        found, more, keys = _slice_list(rows, cursor, backwards, size)
-    has_next = bool(found) and (bool(cursor) if backwards else more)
-    has_previous = bool(found) and (more if backwards else cursor is not None)
+        found, more, keys = _slice_list(rows, asked)
+    return page_answer(
+        request,
+        asked,
+        [render(row) for row in found] if render else found,
+        keys=(keys[0], keys[-1]) if found else None,
+        has_more=more,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPage:
+    """Which page is wanted: up to `size` rows after the one with the key `after`, or before it."""
+
+    size: int
+    after: list[Any] | None
+    backwards: bool
+
+
+def asked_page(request: HttpRequest | Request, *, limit: int = DEFAULT_LIMIT) -> AskedPage:
+    """
+    Return which page the query string asks for, for lists that are not made by a queryset.
+
+    :raises ValidationFailed: if `limit` or `cursor` is not one of ours
+    """
+    cursor = _read(request.GET.get("cursor"))
+    return AskedPage(
+        size=_limit(request.GET.get("limit"), limit),
+        after=cursor["k"] if cursor else None,
+        backwards=bool(cursor and cursor["d"] == "p"),
+    )
+
+
+def page_answer(
+    request: HttpRequest | Request,
+    asked: AskedPage,
+    results: Sequence[Any],
+    *,
+    keys: tuple[Sequence[Any], Sequence[Any]] | None,
+    has_more: bool,
+) -> dict[str, Any]:
+    """Return `{"results", "next", "previous"}`; `keys` are those of the first and the last row, None if there is none."""
+    following = asked.after is not None if asked.backwards else has_more
+    preceding = has_more if asked.backwards else asked.after is not None
     return {
-        "results": [render(row) for row in found] if render else found,
-        "next": _url(request, "n", keys[-1]) if has_next else None,
-        "previous": _url(request, "p", keys[0]) if has_previous else None,
+        "results": results,
+        "next": _url(request, "n", list(keys[1])) if keys and following else None,
+        "previous": _url(request, "p", list(keys[0])) if keys and preceding else None,
     }
 
 
@@ -92,18 +131,13 @@ def _url(request: HttpRequest | Request, direction: str, key: list[Any]) -> str:
     return request.build_absolute_uri(f"{request.path}?{urlencode([*query, ('cursor', cursor)])}")
 
 
-def _slice(
-    rows: QuerySet[Any],
-    order: Sequence[str],
-    cursor: dict[str, Any] | None,
-    backwards: bool,
-    size: int,
-) -> tuple[list[Any], bool]:
-    if cursor:
-        if len(cursor["k"]) != len(order):
+def _slice(rows: QuerySet[Any], order: Sequence[str], asked: AskedPage) -> tuple[list[Any], bool]:
+    backwards, size = asked.backwards, asked.size
+    if asked.after is not None:
+        if len(asked.after) != len(order):
             raise _refused("cursor", "This cursor belongs to another list.")
         after, equal = Q(), Q()
-        for name, value in zip(order, cursor["k"], strict=True):
+        for name, value in zip(order, asked.after, strict=True):
             field, descending = name.lstrip("-"), name.startswith("-")
             sign = "lt" if descending != backwards else "gt"
             after |= equal & Q(**{f"{field}__{sign}": value})
@@ -123,12 +157,11 @@ def _slice(
     return (found[::-1] if backwards else found), more
 
 
-def _slice_list(
-    rows: Sequence[Any], cursor: dict[str, Any] | None, backwards: bool, size: int
-) -> tuple[list[Any], bool, list[list[Any]]]:
+def _slice_list(rows: Sequence[Any], asked: AskedPage) -> tuple[list[Any], bool, list[list[Any]]]:
+    backwards, size = asked.backwards, asked.size
     at = 0
-    if cursor:
-        at = cursor["k"][0] if len(cursor["k"]) == 1 else -1
+    if asked.after is not None:
+        at = asked.after[0] if len(asked.after) == 1 else -1
         if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= 10_000_000:
             raise _refused("cursor", "This cursor belongs to another list.")
     start = max(at - size, 0) if backwards else at

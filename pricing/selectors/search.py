@@ -1,0 +1,585 @@
+"""
+Search over the catalogue: what fits, how many each facet would leave, and one page of it. Two statements.
+
+The first one matches words, and brings the process's picture of the catalogue (`pricing.facets`) up to its own
+snapshot: products noted in `catalogue_changes` since the last one are read again, and so are, for this search only,
+those whose last units are under a hold that has run out. The second one reads the products of the page.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import threading
+import time
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from config.platform import flags
+from config.platform.actor import Actor
+from config.platform.errors import FieldError, ValidationFailed
+from inventory.models import Product
+from pricing.facets import (
+    ANYWHERE,
+    AT_HOME,
+    NEWEST,
+    PRICE,
+    PRICE_DOWN,
+    RELEVANCE,
+    SORTS,
+    Index,
+    Key,
+    Offer,
+    Row,
+    Wanted,
+    fold,
+)
+from pricing.selectors.catalogue import ProductView, products_shown
+
+MOST_WORDS = 8
+_WORD = re.compile(r"\w+")
+_LEAST_PART = 3  # shorter parts of words are in too many of them, and no index finds them
+_THOUSANDTHS = 1_000
+
+# A picture that was not used for so long is read anew. Notes of changes are kept for longer (inventory, `prune_changes`).
+_KEPT_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """
+    What a customer looks for. An empty field asks for nothing; `category` is a slug, and covers those below it.
+
+    Of an option any one of its values will do; of several options each one must fit, on one and the same variant, which
+    must have the price and the stock that are asked for, too. `in_stock=False` asks for what is sold out.
+    """
+
+    q: str = ""
+    category: str = ""
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    in_stock: bool | None = None
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sort: str = ""
+    status: str = ""  # staff only
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCount:
+    """`path` are the slugs from the root down to this one; `count` covers all below it."""
+
+    slug: str
+    name: str
+    path: tuple[str, ...]
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCount:
+    value: str
+    count: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OptionCounts:
+    name: str
+    values: Sequence[ValueCount]
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What could be chosen next. Each facet is counted as if nothing were chosen of it, with all the others in force."""
+
+    categories: Sequence[CategoryCount]
+    options: Sequence[OptionCounts]
+    min_price: Decimal | None
+    max_price: Decimal | None
+    in_stock: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    One page of what was found. `keys` are those of its first and last product, to go on from.
+
+    `suggestion` is how the words may have been meant; `is_corrected` says that this is what was looked for, because
+    nothing was found for them as they were.
+    """
+
+    products: Sequence[ProductView]
+    total: int
+    facets: Facets
+    sort: str
+    suggestion: str = ""
+    is_corrected: bool = False
+    keys: tuple[Sequence[Any], Sequence[Any]] | None = None
+    has_more: bool = False
+
+
+def search_catalogue(
+    *,
+    actor: Actor,
+    currency: str,
+    search: Search,
+    now: datetime,
+    size: int = 20,
+    after: Sequence[Any] | None = None,
+    backwards: bool = False,
+    skip: int = 0,
+) -> Found:
+    """
+    Return a page of the products that match, with facets: two statements, whatever the size.
+
+    Words match by stem and by beginning, SKUs whole and by their parts; where none does, inside of names and SKUs; where
+    that finds nothing either, words that look alike. `after` is a key of an earlier page, `skip` leaves some out.
+    Lists hold what is sold; staff may ask for another status. An unknown category holds nothing.
+
+    :raises ValidationFailed: if `after` is not a key of a list in this order
+    """
+    words = _words(search.q)
+    text = search.q.replace("\x00", " ").strip()
+    sort = search.sort if search.sort in SORTS else RELEVANCE
+    if sort == RELEVANCE and not text:
+        sort = NEWEST
+    key = None if after is None else _key_of(after, sort)
+    status = search.status if actor.sees_everything and search.status else Product.Status.ACTIVE
+    picture, matched = _read(
+        company_id=actor.company_id, words=words, text=text, status=status, now=now
+    )
+    tree = picture.categories
+    branch = tree.branch(search.category) if search.category else None
+    wanted = Wanted(
+        currency=currency,
+        status=status,
+        categories=branch,
+        options={
+            fold(name): frozenset(map(fold, values))
+            for name, values in search.options.items()
+            if values
+        },
+        lowest=_thousandths(search.min_price, ROUND_CEILING),
+        highest=_thousandths(search.max_price, ROUND_FLOOR),
+        in_stock=search.in_stock,
+        stock=ANYWHERE if flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES") else AT_HOME,
+        hits=matched.hits if text else None,
+        needs_price=sort in (PRICE, PRICE_DOWN),
+    )
+    finding = picture.index.find(wanted)
+    page = finding.page(sort, size=size + 1, after=key, backwards=backwards, skip=skip)
+    has_more, page = len(page) > size, page[:size]
+    if backwards:
+        page.reverse()
+    views = products_shown(
+        actor=actor, currency=currency, ids=[UUID(bytes=row_id) for _, row_id in page]
+    )
+    counts = finding.counts()
+    facets = Facets(
+        categories=tree.counts(counts.categories, chosen=search.category),
+        options=_option_counts(picture.index, counts.options, search.options),
+        min_price=_amount(counts.lowest),
+        max_price=_amount(counts.highest),
+        in_stock=counts.in_stock,
+    )
+    return Found(
+        products=views,
+        total=counts.total,
+        facets=facets,
+        sort=sort,
+        suggestion=matched.suggestion,
+        is_corrected=matched.is_corrected,
+        keys=(_sent(sort, page[0][0]), _sent(sort, page[-1][0])) if page else None,
+        has_more=has_more,
+    )
+
+
+# --- keys of pages --------------------------------------------------------------------------------
+
+
+def _sent(sort: str, key: Key) -> list[Any]:
+    return [sort, key[0], key[1].hex()]
+
+
+def _key_of(sent: Sequence[Any], sort: str) -> Key:
+    kind = str if sort == "name" else int
+    if len(sent) == 3 and sent[0] == sort and type(sent[1]) is kind and isinstance(sent[2], str):
+        try:
+            return sent[1], bytes.fromhex(sent[2])
+        except ValueError:
+            pass
+    message = "This cursor belongs to another list."
+    raise ValidationFailed(errors=[FieldError("cursor", "invalid", message)])
+
+
+def _thousandths(amount: Decimal | None, rounding: str) -> int | None:
+    if amount is None:
+        return None
+    return int((amount * _THOUSANDTHS).to_integral_value(rounding=rounding))
+
+
+def _amount(thousandths: int | None) -> Decimal | None:
+    return None if thousandths is None else Decimal(thousandths) / _THOUSANDTHS
+
+
+# --- facets ---------------------------------------------------------------------------------------
+
+_SIZES = ("xxs", "xs", "s", "m", "l", "xl", "xxl", "2xl", "xxxl", "3xl", "4xl", "5xl")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+
+
+def _natural(value: str) -> tuple[Any, ...]:
+    """Return what sorts sizes by size, measures by their number and all else by the alphabet."""
+    plain = fold(value)
+    if plain in _SIZES:
+        return 0, _SIZES.index(plain), plain
+    number = _NUMBER.match(plain)
+    if number:
+        return 1, float(number[0].replace(",", ".")), plain
+    return 2, 0, plain
+
+
+def _option_counts(
+    index: Index,
+    counts: Mapping[str, Mapping[str, int]],
+    chosen: Mapping[str, Sequence[str]],
+) -> list[OptionCounts]:
+    """Return the options of what was found, those of most products first; what is chosen stays even if it leaves none."""
+    picked: dict[str, dict[str, str]] = {}
+    written = {}
+    for name, values in chosen.items():
+        written[fold(name)] = name
+        picked.setdefault(fold(name), {}).update({fold(value): value for value in values})
+    spelling = index.spelling
+    found = []
+    for key in {*counts, *picked}:
+        name, spelled = spelling.get(key, (written.get(key, key), {}))
+        numbers = {**dict.fromkeys(picked.get(key, ()), 0), **counts.get(key, {})}
+        entries = [
+            ValueCount(spelled.get(kind) or picked[key][kind], number, kind in picked.get(key, ()))
+            for kind, number in numbers.items()
+        ]
+        entries.sort(key=lambda entry: _natural(entry.value))
+        found.append(OptionCounts(name, entries))
+    found.sort(key=lambda option: (-sum(entry.count for entry in option.values), option.name))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Category:
+    id: str
+    parent: str
+    slug: str
+    name: str
+    is_active: bool
+
+
+class _Tree:
+    """The company's categories in the order of staff, as one snapshot has them."""
+
+    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
+        self.all = {row[0]: _Category(*row) for row in rows}
+        self.by_slug = {category.slug: category for category in self.all.values()}
+        self.below: dict[str, list[str]] = {}
+        for category in self.all.values():
+            self.below.setdefault(category.parent, []).append(category.id)
+
+    def branch(self, slug: str) -> frozenset[str]:
+        """Return a category and all below it; nothing if there is no active one of that slug."""
+        category = self.by_slug.get(slug)
+        if category is None or not category.is_active:
+            return frozenset()
+        found: set[str] = set()
+        waiting = [category.id]
+        while waiting:
+            current = waiting.pop()
+            if current not in found:
+                found.add(current)
+                waiting.extend(self.below.get(current, ()))
+        return frozenset(found)
+
+    def counts(self, own: Mapping[str, int], *, chosen: str) -> list[CategoryCount]:
+        """Return the active categories that hold something, and the chosen one, each before those below it."""
+        found: list[CategoryCount] = []
+        self._descend("", (), own, chosen, found)
+        return found
+
+    def _descend(
+        self,
+        parent: str,
+        path: tuple[str, ...],
+        own: Mapping[str, int],
+        chosen: str,
+        found: list[CategoryCount],
+    ) -> int:
+        total = 0
+        for category_id in self.below.get(parent, ()):
+            category = self.all[category_id]
+            here = (*path, category.slug)
+            place = len(found)
+            count = own.get(category_id, 0) + self._descend(category_id, here, own, chosen, found)
+            is_chosen = category.slug == chosen
+            if category.is_active and (count or is_chosen):
+                entry = CategoryCount(category.slug, category.name, here, count, is_chosen)
+                found.insert(place, entry)
+            total += count
+        return total
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _words(text: str) -> list[str]:
+    """Return the first words of a text, without accents and in lower case."""
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", text[:200]) if not unicodedata.combining(c)
+    )
+    return [word.lower() for word in _WORD.findall(plain) if word.strip("_")][:MOST_WORDS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    hits: Mapping[bytes, int] = field(default_factory=dict)
+    suggestion: str = ""
+    is_corrected: bool = False
+
+
+_HIT = struct.Struct(">16si")
+
+
+def _matched(found: bytes | None, alike: bytes | None, suggestion: str | None) -> _Matched:
+    """Return the products that words found; those of words that look alike, if there are no others."""
+    hits, others = (dict(_HIT.iter_unpack(packed or b"")) for packed in (found, alike))
+    if not suggestion or len(others) <= len(hits):
+        return _Matched(hits)
+    return _Matched(hits or others, suggestion, not hits)
+
+
+# Ranks are whole numbers: a float would not survive the way into a cursor and back.
+_PACKED = "string_agg(uuid_send(id) || int4send(rank), ''::bytea ORDER BY rank DESC, id)"
+_RANKED = """
+    SELECT p.id, (ts_rank(p.search, asked.query) * 1000000)::int AS rank
+      FROM products p, (SELECT {query} AS query) asked
+     WHERE p.company_id = %(company)s AND p.status = %(status)s AND p.search @@ asked.query
+"""
+_QUERY = "to_tsquery('english', {words}) || to_tsquery('simple', {words})"
+_MATCH = """
+    found AS MATERIALIZED ({found}),
+    parts AS MATERIALIZED (
+        SELECT p.id, 0 AS rank FROM products p
+         WHERE p.company_id = %(company)s AND p.status = %(status)s AND %(part)s <> ''
+           AND (p.name ILIKE %(part)s OR p.search_terms ILIKE %(part)s) AND NOT EXISTS (SELECT FROM found)
+    ),
+    -- Found less than three, something else may have been meant.
+    guess AS MATERIALIZED (
+        SELECT string_agg(coalesce(alike.word, asked.word), ' ' ORDER BY asked.place) AS words,
+               string_agg('''' || coalesce(alike.word, asked.word) || ''':*', ' & ' ORDER BY asked.place) AS query
+          FROM unnest(%(words)s::text[]) WITH ORDINALITY AS asked (word, place)
+          LEFT JOIN LATERAL (
+               SELECT s.word
+                 FROM search_words s, levenshtein(s.word, left(asked.word, 40)) AS apart
+                WHERE s.company_id = %(company)s
+                  AND (s.word LIKE asked.word || '%%'
+                       OR apart <= CASE WHEN length(asked.word) < 5 THEN 1 ELSE 2 END
+                       -- two letters changed places
+                       OR apart = 2 AND translate(s.word, asked.word, '') || translate(asked.word, s.word, '') = ''
+                       OR similarity(s.word, asked.word) > 0.5)
+                ORDER BY s.word LIKE asked.word || '%%' DESC, apart, similarity(s.word, asked.word) DESC,
+                         s.products DESC, s.word
+                LIMIT 1
+          ) alike ON true
+         WHERE (SELECT count(*) FROM (SELECT FROM found UNION ALL SELECT FROM parts LIMIT 3) few) < 3
+    ),
+    alike AS MATERIALIZED (
+        {alike}
+           AND (SELECT words FROM guess) <> %(plain)s
+    ),
+"""
+_MATCH = _MATCH.format(
+    found=_RANKED.format(query=_QUERY.format(words="%(asked)s")),
+    alike=_RANKED.format(query=_QUERY.format(words="(SELECT query FROM guess)")),
+)
+_NO_MATCH = """
+    found AS (SELECT NULL::uuid AS id, 0 AS rank WHERE false), parts AS (SELECT * FROM found),
+    alike AS (SELECT * FROM found), guess AS (SELECT ''::text AS words),
+"""
+
+# --- the picture ----------------------------------------------------------------------------------
+
+# A product as `pricing.facets` knows it; an offer is [options, prices, stock, stock with holds that ran out].
+# Bits of stock: 1 in the default warehouse, 2 in any active one.
+_ROWS = """
+    SELECT json_agg(json_build_array(
+               p.id, p.name, p.status, coalesce(p.category_id::text, ''),
+               (extract(epoch FROM p.created_at) * 1000000)::bigint, coalesce(offered.all, '[]')))
+      FROM products p
+      LEFT JOIN LATERAL (
+           SELECT json_agg(json_build_array(
+                      v.options, coalesce(priced.all, '{{}}'), CASE WHEN v.inventory_policy = 'continue' THEN 3 ELSE coalesce(stocked.bits, 0) END,
+                      CASE WHEN v.inventory_policy = 'continue' THEN 3 ELSE coalesce(stocked.soon, 0) END)
+                  ORDER BY v.position, v.id) AS all
+             FROM variants v
+             LEFT JOIN LATERAL (
+                  SELECT json_object_agg(c.currency, (c.amount * 1000)::bigint) AS all
+                    FROM prices c WHERE c.variant_id = v.id
+             ) priced ON true
+             LEFT JOIN LATERAL (
+                  SELECT bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0) AS bits,
+                         bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0 OR EXISTS (
+                             SELECT FROM stock_reservations r
+                              WHERE r.stock_level_id = s.id AND r.status = 'ACTIVE' AND r.expires_at <= %(now)s
+                                AND r.quantity > 0)) AS soon
+                    FROM inventory s JOIN warehouses w ON w.id = s.warehouse_id AND w.is_active
+                   WHERE s.variant_id = v.id
+             ) stocked ON true
+            WHERE v.product_id = p.id AND v.is_active
+      ) offered ON true
+     WHERE {which}
+"""
+_SINCE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
+    SELECT product_id FROM catalogue_changes WHERE company_id = %(company)s AND xact >= %(since)s))"""
+_OVERDUE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
+    SELECT v.product_id
+      FROM stock_reservations r JOIN inventory s ON s.id = r.stock_level_id JOIN variants v ON v.id = s.variant_id
+     WHERE r.status = 'ACTIVE' AND r.expires_at <= %(now)s AND r.quantity > 0
+       AND s.available = 0 AND s.company_id = %(company)s))"""
+_STATEMENT = """
+    WITH {match}
+    hits AS (SELECT * FROM found UNION ALL SELECT * FROM parts)
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+           ({changed}),
+           ARRAY({ids}),
+           ({overdue}),
+           (SELECT json_agg(json_build_array(c.id, coalesce(c.parent_id::text, ''), c.slug, c.name, c.is_active)
+                            ORDER BY c.position, c.name, c.id) FROM categories c WHERE c.company_id = %(company)s),
+           (SELECT {packed} FROM hits), (SELECT {packed} FROM alike), (SELECT words FROM guess)
+"""
+_IDS = (
+    "SELECT product_id FROM catalogue_changes WHERE company_id = %(company)s AND xact >= %(since)s"
+)
+
+
+def _sql(*, is_text: bool, is_anew: bool) -> str:
+    return _STATEMENT.format(
+        match=_MATCH if is_text else _NO_MATCH,
+        changed=_ROWS.format(which="p.company_id = %(company)s" if is_anew else _SINCE),
+        ids="SELECT NULL::uuid WHERE false" if is_anew else _IDS,
+        overdue=_ROWS.format(which=_OVERDUE),
+        packed=_PACKED,
+    )
+
+
+_SQL = {
+    (text, anew): _sql(is_text=text, is_anew=anew)
+    for text in (True, False)
+    for anew in (True, False)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a process knows of a catalogue, and the oldest transaction that may not have been over by then."""
+
+    index: Index
+    since: int
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    index: Index
+    categories: _Tree
+
+
+_known: dict[UUID, _Known] = {}
+_publishing = threading.Lock()
+_reading_anew = threading.Lock()
+
+
+def forget_catalogue() -> None:
+    """Read the whole catalogue at the next search."""
+    _known.clear()
+
+
+def _read(
+    *, company_id: UUID, words: Sequence[str], text: str, status: str, now: datetime
+) -> tuple[_Picture, _Matched]:
+    part = "" if len(text) < _LEAST_PART else f"%{_escaped(text[:100])}%"
+    parameters = {
+        "company": company_id,
+        "now": now,
+        "status": status,
+        "words": list(words),
+        "plain": " ".join(words),
+        "asked": " & ".join(f"'{word}':*" for word in words),
+        "part": part,
+    }
+    known = _usable(company_id)
+    if known is not None:
+        return _answered(company_id, known, parameters, is_text=bool(text))
+    with _reading_anew:  # one thread reads it all, the others wait and go on from there
+        return _answered(company_id, _usable(company_id), parameters, is_text=bool(text))
+
+
+def _usable(company_id: UUID) -> _Known | None:
+    known = _known.get(company_id)
+    if known is None or known.index.is_worn or time.monotonic() - known.read_at > _KEPT_SECONDS:
+        return None
+    return known
+
+
+def _answered(
+    company_id: UUID, known: _Known | None, parameters: dict[str, Any], *, is_text: bool
+) -> tuple[_Picture, _Matched]:
+    before = _known.get(company_id)
+    sql = _SQL[is_text, known is None]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters | {"since": known.since if known else 0})
+        since, changed, ids, overdue, categories, found, alike, guess = cursor.fetchone()
+    if known is None:
+        index = Index.of(_rows(changed))
+    elif ids:
+        index = known.index.updated(_rows(changed), {changed_id.bytes for changed_id in ids})
+    else:
+        index = known.index
+    # What an open transaction sees may be rolled back, and what another thread read meanwhile may be newer.
+    if not connection.in_atomic_block:
+        with _publishing:
+            if _known.get(company_id) is before:
+                _known[company_id] = _Known(index, since, time.monotonic())
+    if overdue:
+        rows = _rows(overdue, is_overdue=True)
+        index = index.updated(rows, {row.id for row in rows})
+    return _Picture(index, _Tree(categories or ())), _matched(found, alike, guess)
+
+
+def _rows(sent: Iterable[Sequence[Any]] | None, *, is_overdue: bool = False) -> list[Row]:
+    return [
+        Row(
+            UUID(row_id).bytes,
+            name,
+            status,
+            category,
+            created,
+            [
+                Offer(
+                    {str(k): str(v) for k, v in options.items()},
+                    prices,
+                    soon if is_overdue else stock,
+                )
+                for options, prices, stock, soon in offers
+            ],
+        )
+        for row_id, name, status, category, created, offers in sent or ()
+    ]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
