@@ -84,6 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--holds", type=int, default=1_000_000, help="how many holds the sweep's shop has (1000000)"
     )
+    parser.add_argument(
+        "--search",
+        type=int,
+        nargs="?",
+        const=100_000,
+        metavar="VARIANTS",
+        help="measure search over so many variants instead (100000)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=100, help="searches of each kind, with --search (100)"
+    )
     return parser
 
 
@@ -101,6 +112,17 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
     from tests.bench.serve import BenchError, Loader
     from tests.bench.serve import shop as served
 
+    if options.search:
+        from tests.bench import search
+
+        with console.status("database") as status, shop.database():
+            return search.run(
+                variants=options.search,
+                rounds=options.rounds,
+                now=timezone.now(),
+                console=console,
+                status=status,
+            )
     names = [options.profile] if options.profile else options.only
     if unknown := [name for name in names if name not in OPERATIONS]:
         raise BenchError(
