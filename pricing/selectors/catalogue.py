@@ -272,8 +272,8 @@ def products_shown(*, actor: Actor, currency: str, ids: Sequence[UUID]) -> list[
     )
     found = {}
     for row in rows:
-        _fill(row, "images", [_made(ProductImage, sent) for sent in row.image_rows])
-        _fill(row, "variants", [_priced_variant(sent) for sent in row.variant_rows])
+        _fill(row, "images", ProductImage, [_made(ProductImage, sent) for sent in row.image_rows])
+        _fill(row, "variants", Variant, [_priced_variant(sent) for sent in row.variant_rows])
         found[row.id] = product_view(row, actor=actor, currency=currency)
     return [found[id] for id in ids if id in found]
 
@@ -297,11 +297,10 @@ def _priced_variant(sent: Mapping[str, Any]) -> Any:
     return variant
 
 
-def _fill(product: Product, name: str, rows: list[Any]) -> None:
+def _fill(product: Product, name: str, model: type[Model], rows: list[Any]) -> None:
     """Let `product.<name>.all()` answer these rows, as after a prefetch."""
-    queryset = getattr(product, name).all()
+    queryset: QuerySet[Any] = QuerySet(model)
     queryset._result_cache = rows
-    queryset._prefetch_done = True
     product.__dict__.setdefault("_prefetched_objects_cache", {})[name] = queryset
 
 
