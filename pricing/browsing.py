@@ -172,7 +172,13 @@ def _values(name: str, values: Sequence[Any]) -> tuple[list[dict[str, Any]], int
 
 
 def _bare(amount: Decimal | None, currency: str) -> str:
-    return "" if amount is None else f"{quantize(amount, currency).normalize():f}"
+    if amount is None:
+        return ""
+    return (
+        f"{amount:.0f}"
+        if amount == amount.to_integral_value()
+        else f"{quantize(amount, currency):f}"
+    )
 
 
 def _categories(asked: Asked, counts: Iterable[CategoryCount]) -> list[dict[str, Any]]:

@@ -153,6 +153,8 @@ def _browse(
         request, "pricing/partials/browse.html" if is_part else "pricing/product_list.html", context
     )
     response.headers["Vary"] = "HX-Request, HX-Target, Cookie"
+    if is_part:  # the form sends its empty fields too; the address need not show them
+        response.headers["HX-Push-Url"] = asked.url(page=asked.page)
     return response
 
 

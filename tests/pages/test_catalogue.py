@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from inventory.models import Product
+from inventory import services as inventory
+from inventory.models import Category, Product
 from pricing.models import PriceChange
 from tests import factories
 from tests.pages.conftest import Market, Visitor, text_of
@@ -64,6 +66,51 @@ def test_the_script_gets_only_the_part_that_changed(visitor: Visitor) -> None:
 
     assert b"<html" not in part.content
     assert "3 things" in text_of(part)
+    assert part["HX-Push-Url"] == "/products/?inStock=true"
+
+
+def test_facets_are_fields_and_choices_are_chips_that_go_away(visitor: Visitor) -> None:
+    page = visitor.get("/products/?option.Colour=Kelp&option.Colour=Ink&sort=name&minPrice=")
+    content = page.content.decode()
+
+    assert "1 thing" in text_of(page)
+    assert len(re.findall(r'name="option.Colour" value="[^"]+" checked', content)) == 2
+    assert 'href="/products/?option.Colour=Ink&amp;sort=name"' in content  # without Kelp
+    assert 'href="/products/?sort=name"' in content  # clear all
+    ids = re.findall(r'\sid="([^"]+)"', content)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_list_that_nothing_fits_leads_on(visitor: Visitor) -> None:
+    page = visitor.get("/search/?q=lamp&option.Colour=Purple")
+    said, content = text_of(page), page.content.decode()
+
+    assert "Nothing fits all of that" in said
+    assert 'class="button" href="/search/?q=lamp"' in content
+    assert 'href="/category/galley/"' in content
+    assert 'value="Purple" checked' in content  # it can be taken away where it was chosen, too
+
+
+def test_a_typing_error_is_put_right_and_said(visitor: Visitor) -> None:
+    inventory.learn_words()
+
+    said = text_of(visitor.get("/search/?q=habrour"))
+
+    assert "Nothing for “habrour”. Showing harbour instead." in said
+    assert "Harbour Mug" in said
+
+
+def test_below_a_category_the_way_back_is_shown(visitor: Visitor, market: Market) -> None:
+    mugs = Category.objects.create(
+        company=market.company, name="Mugs", slug="mugs", parent=market.galley
+    )
+    Product.objects.filter(id=market.mug.id).update(category=mugs)
+
+    content = visitor.get("/category/mugs/?inStock=true").content.decode()
+
+    assert '<li><a href="/category/galley/">Kitchen &amp; Galley</a></li>' in content
+    assert 'href="/category/galley/?inStock=true"' in content  # what is chosen comes along
+    assert "1 thing" in text_of(visitor.get("/category/galley/"))
 
 
 def test_category_shows_its_own(visitor: Visitor) -> None:
