@@ -432,7 +432,7 @@ _ROWS = """
              ) priced ON true
              LEFT JOIN LATERAL (
                   SELECT bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0) AS bits,
-                         bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0 OR EXISTS (
+                         bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0 OR NOT s.is_awaited AND EXISTS (
                              SELECT FROM stock_reservations r
                               WHERE r.stock_level_id = s.id AND r.status = 'ACTIVE' AND r.expires_at <= %(now)s
                                 AND r.quantity > 0)) AS soon
@@ -445,11 +445,12 @@ _ROWS = """
 """
 _SINCE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
     SELECT product_id FROM catalogue_changes WHERE company_id = %(company)s AND xact >= %(since)s))"""
+# Where somebody waits, units under a hold that ran out are theirs.
 _OVERDUE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
     SELECT v.product_id
       FROM stock_reservations r JOIN inventory s ON s.id = r.stock_level_id JOIN variants v ON v.id = s.variant_id
      WHERE r.status = 'ACTIVE' AND r.expires_at <= %(now)s AND r.quantity > 0
-       AND s.available = 0 AND s.company_id = %(company)s))"""
+       AND s.available = 0 AND NOT s.is_awaited AND s.company_id = %(company)s))"""
 _STATEMENT = """
     WITH {match}
     hits AS (SELECT * FROM found UNION ALL SELECT * FROM parts)

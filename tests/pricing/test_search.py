@@ -414,6 +414,10 @@ def test_a_hold_that_ran_out_is_stock_before_it_is_swept(now: datetime) -> None:
 
     level.reservations.update(expires_at=now - timedelta(minutes=1))
     assert stocked(public) == (1, 1)
+    StockLevel.objects.filter(id=level.id).update(is_awaited=True)  # it is for who waits
+    assert stocked(public) == (1, 0)
+    StockLevel.objects.filter(id=level.id).update(is_awaited=False)
+    assert stocked(public) == (1, 1)
     # Renewed: what was so for a moment has left no trace.
     level.reservations.filter(id=hold.id).update(expires_at=now + timedelta(hours=1))
     assert stocked(public) == (1, 0)
