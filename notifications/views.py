@@ -59,6 +59,4 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
             services.read_unsubscribe_token(token)
     except UnsubscribeTokenInvalid as refusal:
         raise Http404 from refusal
-    response = render(request, "notifications/unsubscribe.html", {"done": request.method == "POST"})
-    response["Referrer-Policy"] = "no-referrer"
-    return response
+    return render(request, "notifications/unsubscribe.html", {"done": request.method == "POST"})

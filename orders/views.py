@@ -156,9 +156,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "can_cancel": is_own and found.status in CANCELLABLE,
         "form_key": form_key(),
     }
-    response = render(request, "orders/detail.html", context)
-    response.headers["Referrer-Policy"] = "no-referrer" if token else "same-origin"
-    return response
+    return render(request, "orders/detail.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -502,24 +502,15 @@ def recover(request: HttpRequest, token: str) -> HttpResponse:
             _("It may have been cut short. Try the one in the mail again."),
         )
     else:
-        return _no_referrer(
-            render(
-                request,
-                "cart/recover.html",
-                {
-                    "currency": preview.currency,
-                    "lines": [_recovered(line) for line in preview.lines],
-                },
-            )
+        return render(
+            request,
+            "cart/recover.html",
+            {
+                "currency": preview.currency,
+                "lines": [_recovered(line) for line in preview.lines],
+            },
         )
-    return _no_referrer(
-        render(request, "cart/recover.html", {"title": title, "text": text}, status=410)
-    )
-
-
-def _no_referrer(response: HttpResponse) -> HttpResponse:
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+    return render(request, "cart/recover.html", {"title": title, "text": text}, status=410)
 
 
 _PREVIEW_PROBLEMS = {

@@ -432,7 +432,8 @@ SESSION_COOKIE_AGE = 30 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = names("CSRF_TRUSTED_ORIGINS", default=[STOREFRONT_URL])
 X_FRAME_OPTIONS = "DENY"
-# Recovery and unsubscribe links carry their token in the path: other sites must not learn it (SEC-30).
+# Recovery and unsubscribe links carry their token in the path: other sites must not learn it (SEC-30). Not stricter:
+# under "no-referrer" a browser posts a page's forms with "Origin: null", which the CSRF check refuses.
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

@@ -134,7 +134,7 @@ def test_opening_an_unsubscribe_link_changes_nothing_and_posting_does(
     after_asking = Suppression.objects.count()
     done = client.post(f"/unsubscribe/{token}/")
 
-    assert (asked.status_code, asked["Referrer-Policy"], after_asking) == (200, "no-referrer", 0)
+    assert (asked.status_code, asked["Referrer-Policy"], after_asking) == (200, "same-origin", 0)
     assert done.status_code == 200
     assert Suppression.objects.get().address == "kim@example.com"
 

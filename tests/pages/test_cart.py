@@ -267,7 +267,7 @@ def test_a_link_that_does_not_fit_is_a_friendly_page(visitor: Visitor, token: st
 
     assert page.status_code == 410
     assert "Look around" in text_of(page)
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
 
 
 def test_forms_need_their_csrf_token(market: Market) -> None:

@@ -38,7 +38,7 @@ def test_a_look_changes_nothing_and_tells_nobody_who_it_was(visitor: Visitor, li
     assert "Harbour Mug" in said
     assert "Manila Rope" in said
     assert "@" not in said
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert "hf_session" not in visitor.client.cookies
     assert Cart.objects.count() == 1
 
