@@ -7,3 +7,5 @@ import os
 os.environ["DB_POOL"] = "on"
 
 from config.settings.test import *
+
+TRUSTED_PROXIES = 1  # who races says from where it comes
