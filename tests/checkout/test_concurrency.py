@@ -10,11 +10,12 @@ from django.db import IntegrityError, transaction
 
 from cart.models import Cart
 from checkout import services as checkout
-from checkout.gateway import TestGateway, sign
+from checkout.gateway import TestGateway
 from checkout.models import Checkout, Payment, Refund, TestCharge, TestChargeRefund, WebhookInbox
 from checkout.services import placing
 from config.platform.errors import ApplicationError
 from config.platform.models import OutboxEvent
+from config.platform.signatures import sign
 from inventory.models import StockMovement
 from orders import services as orders
 from orders.models import Order, RefundRequest
