@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import importlib.util
 import inspect
 import re
 from typing import Any
@@ -12,6 +14,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import is_list_serializer
 from drf_spectacular.types import OpenApiTypes
 
+from config.platform.examples import Examples
 from config.platform.http.inputs import Input
 from config.platform.http.problems import CONTENT_TYPE, camel
 
@@ -118,6 +121,14 @@ class Schema(AutoSchema):
         path = self.path.removeprefix("/api/v1/")
         words = re.sub(r"\{(\w+)\}", r"by_\1", path).replace("-", "_").replace("/", "_")
         return f"{self.method.lower()}_{words}"
+
+    def get_examples(self) -> list[Any]:
+        """Return what `examples.py` beside the view's module has for this operation."""
+        name = f"{type(self.view).__module__.rpartition('.')[0]}.examples"
+        if importlib.util.find_spec(name) is None:
+            return []
+        found: Examples = importlib.import_module(name).EXAMPLES
+        return found.get(self.get_operation_id(), [])
 
     def get_tags(self) -> list[str]:
         return [self.path.removeprefix("/api/v1/").split("/")[0]]

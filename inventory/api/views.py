@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,6 +20,7 @@ from config.platform.http import (
     Staff,
     actor_of,
     page,
+    page_of,
     public_response,
 )
 from inventory import selectors, services
@@ -30,10 +31,6 @@ from inventory.services import DeliveryLine, HoldLimits, ShelfCount, ShelfUnits
 
 def _record(level: Any) -> Any:
     return serializers.StockRecordOutput(level).data
-
-
-def _sent(body: dict[str, Any]) -> OpenApiExample:
-    return OpenApiExample("request", value=body, request_only=True)
 
 
 @extend_schema(tags=["inventory"])
@@ -52,7 +49,7 @@ class StockViewSet(ApiViewSet):
         "transactions": "inventory.view_stockmovement",
     }
 
-    @extend_schema(responses=serializers.StockRecordOutput(many=True))
+    @extend_schema(responses=page_of(serializers.StockRecordOutput))
     def list(self, request: Request) -> Response:
         """List the stock records, `?limit=` at a time."""
         levels = selectors.stock_levels(actor=actor_of(request))
@@ -108,7 +105,6 @@ class StockViewSet(ApiViewSet):
     @extend_schema(
         request=serializers.ReceiptInput,
         responses=serializers.StockRecordOutput,
-        examples=[_sent({"quantity": 24, "reference": "PO-2026-118"})],
     )
     def receive(self, request: Request, stock_level_id: UUID) -> Response:
         """Put units that were bought on the shelf; what is owed is filled first."""
@@ -123,15 +119,6 @@ class StockViewSet(ApiViewSet):
     @extend_schema(
         request=serializers.DeliveryInput,
         responses=serializers.DeliveryOutput,
-        examples=[
-            _sent(
-                {
-                    "warehouse": "MAIN",
-                    "reference": "PO-2026-118",
-                    "lines": [{"sku": "MUG-BONE", "quantity": 24}, {"sku": "CAP", "quantity": 6}],
-                }
-            )
-        ],
     )
     def receive_delivery(self, request: Request) -> Response:
         """Put a whole delivery on the shelves, every line or none; an unknown SKU is named by its line."""
@@ -145,7 +132,6 @@ class StockViewSet(ApiViewSet):
     @extend_schema(
         request=serializers.TransferInput,
         responses=serializers.TransferOutput,
-        examples=[_sent({"quantity": 6, "warehouse": "EAST", "reference": "VAN-7"})],
     )
     def transfer(self, request: Request, stock_level_id: UUID) -> Response:
         """Move free units to another warehouse; more than are free: 409 `STOCK_BELOW_HOLDS`."""
@@ -169,7 +155,6 @@ class StockViewSet(ApiViewSet):
     @extend_schema(
         request=serializers.CountInput,
         responses=serializers.StockRecordOutput,
-        examples=[_sent({"quantity": 37, "seen": 42, "notes": "spring count"})],
     )
     def count(self, request: Request, stock_level_id: UUID) -> Response:
         """
@@ -188,7 +173,6 @@ class StockViewSet(ApiViewSet):
     @extend_schema(
         request=serializers.DamageInput,
         responses=serializers.StockRecordOutput,
-        examples=[_sent({"quantity": 2, "notes": "fell off the pallet"})],
     )
     def damage(self, request: Request, stock_level_id: UUID) -> Response:
         """
@@ -208,7 +192,7 @@ class StockViewSet(ApiViewSet):
             _record(selectors.find_stock_level(actor=actor, stock_level_id=stock_level_id))
         )
 
-    @extend_schema(responses=serializers.MovementOutput(many=True))
+    @extend_schema(responses=page_of(serializers.MovementOutput))
     def transactions(self, request: Request, stock_level_id: UUID) -> Response:
         """List what changed the shelf, newest first."""
         rows = selectors.movements(actor=actor_of(request), stock_level_id=stock_level_id)
@@ -221,7 +205,7 @@ class StockViewSet(ApiViewSet):
             )
         )
 
-    @extend_schema(responses=serializers.StockRecordOutput(many=True))
+    @extend_schema(responses=page_of(serializers.StockRecordOutput))
     def low_stock(self, request: Request) -> Response:
         """List the records at or below their reorder level."""
         levels = selectors.low_stock(actor=actor_of(request))
@@ -247,7 +231,7 @@ class StockAnalyticsView(ApiView):
 class ProductStockRecordsView(ApiView):
     permission_classes = [SignedIn]
 
-    @extend_schema(responses=serializers.StockRecordOutput(many=True))
+    @extend_schema(responses=page_of(serializers.StockRecordOutput))
     def get(self, request: Request, product_id: UUID) -> Response:
         """List the stock records of a product's variants; customers see at most ten units and no holds."""
         actor = actor_of(request)
@@ -374,7 +358,7 @@ class ProductStockView(ApiView):
 class CategoriesView(ApiView):
     permission_classes = [Anyone]
 
-    @extend_schema(responses=serializers.CategoryOutput(many=True))
+    @extend_schema(responses=page_of(serializers.CategoryOutput))
     def get(self, request: Request) -> Response:
         """List the categories in the order staff gave them; `parent` is a slug."""
         found = list(selectors.categories(actor=actor_of(request)))

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,25 +21,11 @@ from config.platform.http import (
     Staff,
     actor_of,
     page,
+    page_of,
 )
 from inventory import selectors, services
 from inventory.models import BackInStockRequest
 from inventory.selectors import waiting
-
-_EXAMPLE = {
-    "id": "01970000-0000-7000-8000-000000000001",
-    "status": "WAITING",
-    "productId": "01970000-0000-7000-8000-000000000002",
-    "variantId": "01970000-0000-7000-8000-000000000003",
-    "sku": "MUG-BLUE",
-    "name": "Enamel mug",
-    "quantity": 1,
-    "ahead": 2,
-    "offeredQuantity": 0,
-    "offerExpiresAt": None,
-    "secondsLeft": 0,
-    "requestedAt": "2026-11-21T09:00:00Z",
-}
 
 
 class BackInStockInput(Input):
@@ -107,23 +93,6 @@ class ProductWaitingView(ApiView):
     @extend_schema(
         request=BackInStockInput,
         responses={201: BackInStockOutput, 202: AskedOutput},
-        examples=[
-            OpenApiExample(
-                "Two of a variant", {"sku": "MUG-BLUE", "quantity": 2}, request_only=True
-            ),
-            OpenApiExample(
-                "A guest", {"sku": "MUG-BLUE", "email": "ann@example.com"}, request_only=True
-            ),
-            OpenApiExample(
-                "A place in the line", _EXAMPLE, response_only=True, status_codes=["201"]
-            ),
-            OpenApiExample(
-                "The address was asked",
-                {"status": "CONFIRMATION_SENT"},
-                response_only=True,
-                status_codes=["202"],
-            ),
-        ],
     )
     def post(self, request: Request, ref: str) -> Response:
         """Take a place in the line for a variant that is gone; guests are asked by mail whether the address is theirs."""
@@ -163,7 +132,7 @@ class ProductWaitingView(ApiView):
 class WaitingView(ApiView):
     permission_classes = [SignedIn]
 
-    @extend_schema(responses=BackInStockOutput(many=True))
+    @extend_schema(responses=page_of(BackInStockOutput))
     def get(self, request: Request) -> Response:
         """List what the caller waits for, newest first; `ahead` counts those who come first."""
         found = waiting.my_back_in_stock_requests(actor=actor_of(request), now=timezone.now())
@@ -201,7 +170,7 @@ class WaitingLineView(ApiView):
     permission_classes = [Staff]
     rights = {"get": "inventory.view_backinstockrequest"}
 
-    @extend_schema(responses=LineOutput(many=True))
+    @extend_schema(responses=page_of(LineOutput))
     def get(self, request: Request) -> Response:
         """List who waits, variant by variant in the order in which they are served; `?sku=` for one."""
         rows = waiting.back_in_stock_line(actor=actor_of(request))

@@ -166,6 +166,19 @@ class InventoryWebhookView(ApiView):
                 response_only=True,
                 status_codes=["200"],
             ),
+            OpenApiExample(
+                "Kept, and worked off soon",
+                {
+                    "id": "erp-2026-000123",
+                    "status": "pending",
+                    "replayed": False,
+                    "applied": 0,
+                    "refused": 0,
+                    "results": [],
+                },
+                response_only=True,
+                status_codes=["202"],
+            ),
         ],
     )
     def post(self, request: Request, source: str) -> Response:

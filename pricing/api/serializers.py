@@ -418,30 +418,6 @@ class SearchOutput(ProductListOutput):
     facets = FacetsOutput()
 
 
-SEARCH_EXAMPLE: dict[str, Any] = {
-    "results": [],
-    "next": None,
-    "previous": None,
-    "total": 0,
-    "suggestion": "oilskin jacket",
-    "corrected": False,
-    "facets": {
-        "categories": [
-            {"slug": "clothing", "name": "Clothing", "path": ["clothing"], "count": 7, "selected": True},
-            {"slug": "jackets", "name": "Jackets", "path": ["clothing", "jackets"], "count": 4, "selected": False},
-        ],
-        "price": {"min": "18.00", "max": "240.00", "currency": "USD"},
-        "options": [
-            {"name": "Colour", "values": [
-                {"value": "Kelp", "count": 4, "selected": True}, {"value": "Ochre", "count": 2, "selected": False},
-            ]},
-            {"name": "Size", "values": [{"value": "M", "count": 3, "selected": False}]},
-        ],
-        "inStock": {"count": 3},
-    },
-}  # fmt: skip
-
-
 def found_json(found: selectors.Found, currency: str) -> dict[str, Any]:
     """Return what a search answers beside its page."""
     facets = found.facets

@@ -156,7 +156,6 @@ _SEARCH = [
 _FOUND: dict[str, Any] = {
     "parameters": _SEARCH,
     "responses": serializers.SearchOutput,
-    "examples": [OpenApiExample("Facets", value=serializers.SEARCH_EXAMPLE, response_only=True)],
 }
 
 

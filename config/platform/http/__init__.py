@@ -9,7 +9,7 @@ from config.platform.http.context import (
     is_api,
     set_guest_cookie,
 )
-from config.platform.http.inputs import Input, JsonObject, Output, single_line
+from config.platform.http.inputs import Input, JsonObject, Output, page_of, single_line
 from config.platform.http.middleware import RequestMiddleware
 from config.platform.http.paging import AskedPage, asked_page, page, page_answer
 from config.platform.http.problems import camel, problem
@@ -49,6 +49,7 @@ __all__ = [
     "is_api",
     "page",
     "page_answer",
+    "page_of",
     "problem",
     "public_response",
     "retry_on_conflict",

@@ -7,6 +7,7 @@ are JSON integers, texts are JSON strings, unknown fields are refused.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -201,3 +202,16 @@ class Output(serializers.Serializer):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         return {camel(key): value for key, value in super().to_representation(instance).items()}
+
+
+@functools.cache
+def page_of(shape: type[Output]) -> type[Output]:
+    """Return the shape of a list of `shape`, page by page."""
+    name = f"{shape.__name__.removesuffix('Output')}PageOutput"
+    fields: dict[str, Any] = {
+        "__module__": shape.__module__,
+        "results": shape(many=True),
+        "next": serializers.CharField(allow_null=True),
+        "previous": serializers.CharField(allow_null=True),
+    }
+    return type(name, (Output,), fields)

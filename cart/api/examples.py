@@ -1,0 +1,145 @@
+"""What the lists that a customer keeps are asked and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.platform.examples import Examples, answered, listed, sent
+
+_WISH: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41d001",
+    "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c002",
+    "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+    "sku": "LANTERN-BRASS",
+    "name": "Brass lantern",
+    "slug": "brass-lantern",
+    "url": "/products/brass-lantern/",
+    "imageUrl": "/media/products/02/lantern.webp",
+    "options": {},
+    "currency": "USD",
+    "unitPrice": "64.00",
+    "priceWhenAdded": "72.00",
+    "priceChanged": True,
+    "available": 4,
+    "inStock": True,
+    "canBuy": True,
+    "addedAt": "2026-11-18T19:04:00Z",
+}
+_COMPARED: dict[str, Any] = {
+    "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c001",
+    "name": "Oilskin jacket",
+    "slug": "oilskin-jacket",
+    "url": "/products/oilskin-jacket/",
+    "imageUrl": "/media/products/01/jacket-ochre.webp",
+    "vendor": "Quay & Sons",
+    "status": "active",
+    "currency": "USD",
+    "priceFrom": "149.00",
+    "priceTo": "159.00",
+    "inStock": True,
+    "options": {"Colour": ["Ochre", "Kelp"], "Size": ["M", "L"]},
+    "weightsGrams": [1250, 1310],
+}
+_COMPARISON: dict[str, Any] = {
+    **listed(
+        _COMPARED,
+        {
+            **_COMPARED,
+            "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c003",
+            "name": "Deck smock",
+            "slug": "deck-smock",
+            "url": "/products/deck-smock/",
+            "imageUrl": None,
+            "priceFrom": "89.00",
+            "priceTo": "89.00",
+            "options": {"Size": ["S", "M", "L"]},
+            "weightsGrams": [640],
+        },
+    ),
+    "most": 4,
+}
+_CART: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41d101",
+    "status": "ACTIVE",
+    "version": 3,
+    "currency": "USD",
+    "owner": "guest",
+    "items": [
+        {
+            "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41d102",
+            "list": "active",
+            "productId": _WISH["productId"],
+            "variantId": _WISH["variantId"],
+            "sku": "LANTERN-BRASS",
+            "name": "Brass lantern",
+            "slug": "brass-lantern",
+            "options": {},
+            "imageUrl": "/media/products/02/lantern.webp",
+            "url": "/products/brass-lantern/",
+            "quantity": 1,
+            "priceWhenAdded": "64.00",
+            "unitPrice": "64.00",
+            "priceChanged": False,
+            "lineSubtotal": "64.00",
+            "lineDiscount": "0.00",
+            "lineTax": "0.00",
+            "lineTotal": "64.00",
+            "note": "",
+            "customization": {},
+            "metadata": {},
+            "bundleId": None,
+            "groupId": None,
+            "expiresAt": None,
+            "addedAt": "2026-11-21T09:30:00Z",
+            "hold": {
+                "state": "held",
+                "quantity": 1,
+                "expiresAt": "2026-11-21T09:45:00Z",
+                "secondsLeft": 900,
+            },
+            "available": 4,
+            "problems": [],
+        }
+    ],
+    "nextPurchaseItems": [],
+    "savedItems": [],
+    "discounts": [],
+    "totals": {
+        "itemCount": 1,
+        "lineCount": 1,
+        "problemCount": 0,
+        "subtotal": "64.00",
+        "discountTotal": "0.00",
+        "shippingTotal": "0.00",
+        "shippingDiscount": "0.00",
+        "shippingTax": "0.00",
+        "taxTotal": "0.00",
+        "grandTotal": "64.00",
+        "pricesIncludeTax": False,
+        "estimated": True,
+    },
+    "quoteId": "b0c9d3f1a6e24c58",
+    "warnings": [],
+    "nextPurchaseActivated": False,
+    "message": None,
+    "metadata": {},
+    "holdExpiresAt": "2026-11-21T09:45:00Z",
+    "expiresAt": "2026-11-28T09:30:00Z",
+    "createdAt": "2026-11-21T09:12:00Z",
+    "updatedAt": "2026-11-21T09:30:00Z",
+}
+
+EXAMPLES: Examples = {
+    "get_wishlist": [answered(listed(_WISH))],
+    "post_wishlist_items": [
+        sent({"sku": "LANTERN-BRASS", "currency": "USD"}),
+        answered(_WISH, "Wished for", status=201),
+        answered(_WISH, "Wished for before", status=200),
+    ],
+    "post_wishlist_items_by_item_id_move_to_cart": [sent({"quantity": 1}), answered(_CART)],
+    "get_compare": [answered(_COMPARISON)],
+    "post_compare": [
+        sent({"product": "oilskin-jacket"}),
+        answered(_COMPARISON, status=201),
+    ],
+}

@@ -1,0 +1,286 @@
+"""What the catalogue is asked and answers, in goods that a shop by the sea would sell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.platform.examples import Examples, answered, listed, sent
+
+_VARIANT: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c011",
+    "sku": "JKT-OCHRE-M",
+    "options": {"Colour": "Ochre", "Size": "M"},
+    "imageUrl": "/media/products/01/jacket-ochre.webp",
+    "price": "149.00",
+    "compareAtPrice": "180.00",
+    "available": 10,
+    "inStock": True,
+    "backorder": False,
+}
+_JACKET: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c001",
+    "slug": "oilskin-jacket",
+    "url": "/products/oilskin-jacket/",
+    "name": "Oilskin jacket",
+    "description": "<p>Waxed cotton, taped seams, a hood that stays up in wind.</p>",
+    "status": "active",
+    "vendor": "Quay & Sons",
+    "tags": ["waterproof", "autumn"],
+    "category": {"slug": "jackets", "name": "Jackets"},
+    "images": [
+        {
+            "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c021",
+            "url": "/media/products/01/jacket-ochre.webp",
+            "alt": "An ochre oilskin jacket on a hook",
+            "width": 1600,
+            "height": 1200,
+            "srcset": [
+                {"url": "/media/products/01/jacket-ochre-320.webp", "width": 320},
+                {"url": "/media/products/01/jacket-ochre.webp", "width": 1600},
+            ],
+        }
+    ],
+    "options": ["Colour", "Size"],
+    "priceFrom": "149.00",
+    "currency": "USD",
+    "inStock": True,
+    "variants": [
+        _VARIANT,
+        {
+            **_VARIANT,
+            "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c013",
+            "sku": "JKT-KELP-M",
+            "options": {"Colour": "Kelp", "Size": "M"},
+            "imageUrl": None,
+            "compareAtPrice": None,
+            "available": 0,
+            "inStock": False,
+        },
+    ],
+}
+_LANTERN: dict[str, Any] = {
+    **_JACKET,
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c002",
+    "slug": "brass-lantern",
+    "url": "/products/brass-lantern/",
+    "name": "Brass lantern",
+    "description": "<p>Burns eighteen hours on one filling.</p>",
+    "vendor": "Lighthouse Works",
+    "tags": [],
+    "category": {"slug": "deck", "name": "On deck"},
+    "images": [],
+    "options": [],
+    "priceFrom": "64.00",
+    "variants": [
+        {
+            **_VARIANT,
+            "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+            "sku": "LANTERN-BRASS",
+            "options": {},
+            "imageUrl": None,
+            "price": "64.00",
+            "compareAtPrice": None,
+            "available": 4,
+        }
+    ],
+}
+_FOUND: dict[str, Any] = {
+    **listed(
+        _JACKET,
+        following="https://shop.example/api/v1/products/search?q=oilskinn&limit=1&cursor=eyJkI",
+    ),
+    "total": 4,
+    "suggestion": "oilskin",
+    "corrected": True,
+    "facets": {
+        "categories": [
+            {"slug": "clothing", "name": "Clothing", "path": ["clothing"], "count": 7, "selected": True},
+            {"slug": "jackets", "name": "Jackets", "path": ["clothing", "jackets"], "count": 4, "selected": False},
+        ],
+        "price": {"min": "18.00", "max": "240.00", "currency": "USD"},
+        "options": [
+            {"name": "Colour", "values": [
+                {"value": "Kelp", "count": 4, "selected": True}, {"value": "Ochre", "count": 2, "selected": False},
+            ]},
+            {"name": "Size", "values": [{"value": "M", "count": 3, "selected": False}]},
+        ],
+        "inStock": {"count": 3},
+    },
+}  # fmt: skip
+_OFFER: dict[str, Any] = {
+    "valid": True,
+    "sku": "JKT-OCHRE-M",
+    "variantId": _VARIANT["id"],
+    "problems": [],
+    "available": 10,
+    "unitPrice": "149.00",
+    "currency": "USD",
+}
+_SHORT: dict[str, Any] = {
+    **_OFFER,
+    "valid": False,
+    "sku": "LANTERN-BRASS",
+    "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+    "problems": [
+        {
+            "code": "ITEM_OUT_OF_STOCK",
+            "message": "Only 4 left of LANTERN-BRASS.",
+            "extra": {"sku": "LANTERN-BRASS", "requested": 6, "available": 4},
+        }
+    ],
+    "available": 4,
+    "unitPrice": "64.00",
+}
+_NEW: dict[str, Any] = {
+    "name": "Oilskin jacket",
+    "slug": "oilskin-jacket",
+    "description": "<p>Waxed cotton, taped seams, a hood that stays up in wind.</p>",
+    "vendor": "Quay & Sons",
+    "category": "jackets",
+    "tags": ["waterproof", "autumn"],
+    "options": ["Colour", "Size"],
+    "variants": [
+        {
+            "sku": "JKT-OCHRE-M",
+            "options": {"Colour": "Ochre", "Size": "M"},
+            "prices": {"USD": "149.00", "EUR": "139.00"},
+            "quantity": 42,
+            "inventoryPolicy": "deny",
+            "weightGrams": 1250,
+        },
+        {
+            "sku": "JKT-KELP-M",
+            "options": {"Colour": "Kelp", "Size": "M"},
+            "prices": {"USD": "149.00", "EUR": "139.00"},
+        },
+    ],
+}
+
+EXAMPLES: Examples = {
+    "products_list": [answered({**_FOUND, "suggestion": None, "corrected": False})],
+    "products_search": [answered(_FOUND)],
+    "post_products": [sent(_NEW), answered(_JACKET, status=201)],
+    "get_products_by_ref": [answered(_JACKET)],
+    "patch_products_by_ref": [
+        sent({"tags": ["waterproof", "winter"], "status": "active"}),
+        answered({**_JACKET, "tags": ["waterproof", "winter"]}),
+    ],
+    "get_products_by_ref_pricing": [
+        answered(
+            {
+                "productId": _JACKET["id"],
+                "currency": "USD",
+                "priceFrom": "149.00",
+                "variants": [
+                    {
+                        "variantId": variant["id"],
+                        "sku": variant["sku"],
+                        "price": variant["price"],
+                        "compareAtPrice": variant["compareAtPrice"],
+                    }
+                    for variant in _JACKET["variants"]
+                ],
+                "promotions": [
+                    {
+                        "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c701",
+                        "name": "Storm week",
+                        "code": "SAVE10",
+                        "kind": "PERCENTAGE",
+                        "scope": "CART",
+                        "value": "10",
+                        "currency": None,
+                        "minimumOrder": None,
+                        "endsAt": "2026-11-30T23:59:59Z",
+                    }
+                ],
+                "quantityBreaks": [],
+            }
+        )
+    ],
+    "get_products_by_ref_recommendations": [answered(listed(_LANTERN))],
+    "get_products_by_ref_alternatives": [answered(listed(_LANTERN))],
+    "get_products_by_ref_upsells": [answered(listed(_LANTERN))],
+    "bundles_list": [
+        answered(
+            listed(
+                {
+                    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c801",
+                    "slug": "night-watch",
+                    "name": "Night watch",
+                    "description": "A jacket and a light to wear it by.",
+                    "imageUrl": None,
+                    "currency": "USD",
+                    "price": "189.00",
+                    "partsPrice": "213.00",
+                    "items": [
+                        {
+                            "variantId": _VARIANT["id"],
+                            "productId": _JACKET["id"],
+                            "sku": "JKT-OCHRE-M",
+                            "name": "Oilskin jacket",
+                            "options": {"Colour": "Ochre", "Size": "M"},
+                            "quantity": 1,
+                            "price": "149.00",
+                        },
+                        {
+                            "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+                            "productId": _LANTERN["id"],
+                            "sku": "LANTERN-BRASS",
+                            "name": "Brass lantern",
+                            "options": {},
+                            "quantity": 1,
+                            "price": "64.00",
+                        },
+                    ],
+                }
+            )
+        )
+    ],
+    "post_products_validate": [
+        sent({"sku": "JKT-OCHRE-M", "quantity": 2}),
+        answered(_OFFER, "It may go into a cart"),
+        answered(_SHORT, "It may not"),
+    ],
+    "post_products_validate_bulk": [
+        sent(
+            {
+                "currency": "USD",
+                "items": [
+                    {"sku": "JKT-OCHRE-M", "quantity": 2},
+                    {"sku": "LANTERN-BRASS", "quantity": 6},
+                ],
+            }
+        ),
+        answered({"valid": False, "results": [_OFFER, _SHORT]}),
+    ],
+    "post_products_pricing_calculate_cart_value": [
+        sent({"currency": "USD", "items": [{"sku": "JKT-OCHRE-M", "quantity": 2}]}),
+        answered(
+            {
+                "currency": "USD",
+                "quoteId": "b0c9d3f1a6e24c58",
+                "items": [
+                    {
+                        "sku": "JKT-OCHRE-M",
+                        "quantity": 2,
+                        "unitPrice": "149.00",
+                        "lineSubtotal": "298.00",
+                        "lineDiscount": "29.80",
+                        "lineTotal": "268.20",
+                    }
+                ],
+                "totals": {
+                    "subtotal": "298.00",
+                    "discountTotal": "29.80",
+                    "shippingTotal": "0.00",
+                    "shippingDiscount": "0.00",
+                    "shippingTax": "0.00",
+                    "taxTotal": "0.00",
+                    "grandTotal": "268.20",
+                    "pricesIncludeTax": False,
+                    "estimated": True,
+                },
+            }
+        ),
+    ],
+}
