@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from hypothesis import settings as hypothesis
 
 from config.platform import flags, limits, relay, tokens
 from config.platform.actor import Actor, ActorKind, hash_token
@@ -23,6 +24,9 @@ from config.platform.models import User
 from inventory.models import Company
 from pricing import selectors as pricing
 from tests import factories
+
+# `--hypothesis-profile=thorough`: tests that know it try many more cases, and new ones each time.
+hypothesis.register_profile("thorough", max_examples=2_000, deadline=None)
 
 
 @pytest.fixture(autouse=True)
