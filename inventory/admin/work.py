@@ -7,7 +7,7 @@ applying will do. A form that is sent twice is applied once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,18 +68,28 @@ class PaperForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
 
-    def __init__(self, *args: Any, company_id: UUID, needs_reason: bool = False, **rest: Any):
+    def __init__(
+        self,
+        *args: Any,
+        company_id: UUID,
+        needs_reason: bool = False,
+        leaving: Collection[UUID] = (),
+        **rest: Any,
+    ):
         super().__init__(*args, **rest)
         self.fields["notes"].required = needs_reason
         self.order_fields([*(name for name in self.fields if name not in _PAPER), *_PAPER])
         place = self.fields.get("warehouse")
         if isinstance(place, forms.ChoiceField):
+            warehouses = Warehouse.objects.filter(company_id=company_id).order_by(
+                "-is_default", "priority", "code"
+            )
             place.choices = [
-                (warehouse.code, f"{warehouse.code} · {warehouse.name}")
-                for warehouse in Warehouse.objects.filter(company_id=company_id).order_by(
-                    "-is_default", "priority", "code"
-                )
+                (warehouse.code, f"{warehouse.code} · {warehouse.name}") for warehouse in warehouses
             ]
+            # What leaves a warehouse goes to another one, unless there is none.
+            elsewhere = [warehouse.code for warehouse in warehouses if warehouse.pk not in leaving]
+            place.initial = elsewhere[0] if elsewhere else None
 
 
 _PAPER = ("reference", "notes")
@@ -275,7 +285,10 @@ def _work(request: HttpRequest, admin: Any, verb: Verb) -> HttpResponse:
         seen = _number(request.POST.get(f"seen-{row.level.pk}", ""))
         row.seen = row.level.total if seen is None else seen
     form = verb.form(
-        request.POST or None, company_id=actor.company_id, needs_reason=verb.needs_reason
+        request.POST or None,
+        company_id=actor.company_id,
+        needs_reason=verb.needs_reason,
+        leaving={level.warehouse_id for level in levels},
     )
     back = reverse("admin:inventory_stocklevel_changelist")
     step, refused, others = request.POST.get("step", ""), "", []

@@ -441,7 +441,7 @@ def test_the_lists_can_be_taken_away(office: Client) -> None:
 
 
 def with_permissions(*names: str) -> Client:
-    user = make_staff()
+    user = make_staff(is_superuser=False)
     for name in names:
         app, codename = name.split(".")
         user.user_permissions.add(
@@ -461,7 +461,7 @@ def test_only_who_may_work_at_shelves_brings_counts(office: Client) -> None:
     for client in (
         reader,
         with_permissions("inventory.view_stocklevel"),
-        signed_in(make_staff()),
+        signed_in(make_staff(is_superuser=False)),
         Client(),
     ):
         assert bring(client, "counts", "SKU,Counted\nMUG,1\n").status_code in (302, 403)

@@ -44,7 +44,7 @@ def signed_in(user: User) -> Client:
 
 def clerk(*rights: str) -> Client:
     """Return somebody of the staff who may do exactly this: `view_stocklevel`, `operate_stock` …"""
-    user = make_staff()
+    user = make_staff(is_superuser=False)
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     return signed_in(user)
 
@@ -219,6 +219,14 @@ def test_damage_shows_that_it_gives_up_holds(
 
     counter.post(page("damage"), {**body, "step": "apply"})
     assert Reservation.objects.get().status == "CANCELLED"
+
+
+def test_a_transfer_suggests_another_warehouse_than_the_one_it_leaves(
+    counter: Client, mug: StockLevel
+) -> None:
+    shown = counter.get(page("transfer", mug)).content.decode()
+
+    assert re.search(r'<option value="EAST"\s+selected', shown)
 
 
 def test_a_transfer_shows_the_shelf_it_goes_to(counter: Client, mug: StockLevel) -> None:
