@@ -47,7 +47,6 @@ from inventory.services.drafts import (
 from inventory.services.expiry import (
     release_all,
     release_expired,
-    release_hold,
 )
 from inventory.services.feeds import breaker_of, fetch_due, pull_named
 from inventory.services.holds import (
@@ -236,7 +235,6 @@ __all__ = [
     "release_cart",
     "release_directly",
     "release_expired",
-    "release_hold",
     "release_holds",
     "release_order",
     "remove_pictures",

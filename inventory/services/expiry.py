@@ -14,7 +14,6 @@ from config.platform.actor import Actor
 from config.platform.events import Event
 from inventory.events import HoldExpired, StockChanged
 from inventory.services.books import CANCELLED, EXPIRED, Books
-from inventory.services.demands import close_all
 
 # A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds;
 # `docs/performance.md` has what customers notice of it.
@@ -227,11 +226,3 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
     closed = sum(row[4] for row in rows)
     metrics.count("inventory_holds_expired_total", closed, by="sweep")
     return int(closed)
-
-
-@transaction.atomic
-def release_hold(*, actor: Actor, reservation_id: UUID, now: datetime) -> int:
-    """Return one hold's units to the shelf at once, whoever it was kept for; for staff."""
-    return close_all(
-        "r.status = 'ACTIVE' AND r.id = %(hold)s", actor=actor, now=now, hold=reservation_id
-    )

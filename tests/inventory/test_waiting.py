@@ -259,9 +259,9 @@ WAYS: dict[str, Callable[[dict[str, Any]], None]] = {
         expires_at=w["now"] + QUARTER,
         now=w["now"],
     ),
-    "staff": lambda w: inventory.release_hold(
+    "staff": lambda w: inventory.release_holds(
         actor=w["staff"],
-        reservation_id=Reservation.objects.get(line_id=w["line"]).id,
+        reservation_ids=[Reservation.objects.get(line_id=w["line"]).id],
         now=w["now"],
     ),
     "sweep": lambda w: inventory.release_expired(now=w["now"] + QUARTER),
@@ -394,7 +394,7 @@ def test_one_offer_may_lie_in_two_warehouses(
     assert statuses(request) == [("OFFERED", 2)]
     one = Reservation.objects.filter(line_id=request.id).first()
     assert one is not None
-    inventory.release_hold(actor=staff, reservation_id=one.id, now=now)
+    inventory.release_holds(actor=staff, reservation_ids=[one.id], now=now)
 
     assert statuses(request) == [("OFFERED", 1)]
     assert sorted(figures(variant)) == [(0, 1, 1, 0), (1, 0, 1, 0)]
