@@ -194,7 +194,13 @@ def confirm_locked(
     )
     prefetch_related_objects([order], "lines")  # read once, here and for whoever shows the order
     with outbox.together():
-        inventory.confirm(actor=actor, order_id=order.id, demands=demands(order), now=now)
+        inventory.confirm(
+            actor=actor,
+            order_id=order.id,
+            demands=demands(order),
+            reference=order.number,
+            now=now,
+        )
         outbox.publish(*events, OrderConfirmed(**about(order)), actor=actor, now=now)
 
 

@@ -132,7 +132,9 @@ def test_it_sells_what_it_held_when_it_is_confirmed(paid, variant, system, now):
 
     orders.confirm(actor=system, order_id=paid.id, now=now)
 
-    assert StockMovement.objects.filter(type="SALE").count() == 2
+    sales = StockMovement.objects.filter(type="SALE")
+    assert sales.count() == 2
+    assert {sale.reference for sale in sales} == {paid.number}
     assert history(paid) == [("", "draft"), ("draft", "confirmed")]
 
 
