@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -30,7 +30,7 @@ from config.platform.http import (
 )
 from inventory import selectors as inventory_selectors
 from inventory import services as inventory
-from inventory.models import Product, ProductRelation, Variant
+from inventory.models import Product, Variant
 from pricing import engine, selectors, services
 from pricing.api import serializers
 from pricing.errors import DiscountExpired, DiscountInvalid, DiscountLimitReached
@@ -245,9 +245,7 @@ class ProductPricingView(PublicRead):
 
 
 class RelatedView(PublicRead):
-    """Base of what is shown beside a product; the kinds in the order of their weight."""
-
-    kinds: ClassVar[Sequence[str]] = ()
+    """Base of what is shown beside a product."""
 
     @extend_schema(
         tags=["products"],
@@ -266,7 +264,7 @@ class RelatedView(PublicRead):
         return self.shared(request, make)
 
     def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
-        return selectors.related_products(actor=actor, ref=ref, kinds=self.kinds, currency=currency)
+        raise NotImplementedError
 
 
 class RecommendationsView(RelatedView):
@@ -277,11 +275,21 @@ class RecommendationsView(RelatedView):
 
 
 class AlternativesView(RelatedView):
-    kinds = [ProductRelation.Kind.ALTERNATIVE]
+    """What staff named instead of it, then what of its category is in stock, the nearest in price first."""
+
+    def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
+        return selectors.alternative_products(
+            actor=actor, ref=ref, currency=currency, now=timezone.now()
+        )
 
 
 class UpsellsView(RelatedView):
-    kinds = [ProductRelation.Kind.UP_SELL, ProductRelation.Kind.CROSS_SELL]
+    """What staff named to go up to or along with it, then the next dearer of its category in stock."""
+
+    def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
+        return selectors.upsell_products(
+            actor=actor, ref=ref, currency=currency, now=timezone.now()
+        )
 
 
 @extend_schema(tags=["products"])

@@ -2,13 +2,19 @@
 
 from pricing.facets import SORTS
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
+from pricing.selectors.beside import (
+    alternative_products,
+    bought_together,
+    recommended_products,
+    related_products,
+    upsell_products,
+)
 from pricing.selectors.catalogue import (
     BundleItemView,
     BundleView,
     CategoryView,
     ProductView,
     VariantView,
-    bought_together,
     bundles,
     current_price_expression,
     current_prices,
@@ -17,8 +23,6 @@ from pricing.selectors.catalogue import (
     product_detail,
     product_view,
     products_shown,
-    recommended_products,
-    related_products,
     shown_currency,
 )
 from pricing.selectors.promotions import (
@@ -62,6 +66,7 @@ __all__ = [
     "VariantView",
     "Wanted",
     "advertised_promotions",
+    "alternative_products",
     "basket_of",
     "bought_together",
     "bundles",
@@ -94,4 +99,5 @@ __all__ = [
     "shipping_zones",
     "shown_currency",
     "tax_rates",
+    "upsell_products",
 ]

@@ -27,7 +27,7 @@ from django.db.models.functions import Cast, JSONObject
 from config.platform.actor import Actor
 from inventory import selectors as inventory
 from inventory.errors import ProductNotFound
-from inventory.models import Company, CoPurchase, Product, ProductImage, ProductRelation, Variant
+from inventory.models import Company, Product, ProductImage, Variant
 from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
 from pricing.models import BundlePrice, Price
@@ -302,73 +302,6 @@ def _fill(product: Product, name: str, model: type[Model], rows: list[Any]) -> N
     queryset: QuerySet[Any] = QuerySet(model)
     queryset._result_cache = rows
     product.__dict__.setdefault("_prefetched_objects_cache", {})[name] = queryset
-
-
-def related_products(
-    *, actor: Actor, ref: str, kinds: Sequence[str], currency: str, limit: int = 12
-) -> list[ProductView]:
-    """
-    Return the products that staff related to this one in these ways, the weightiest first; only what is sold.
-
-    :raises ProductNotFound: if there is no such product for this caller
-    """
-    product = inventory.find_product(actor=actor, ref=ref)
-    relations = ProductRelation.objects.filter(product=product, kind__in=kinds).order_by(
-        "-weight", "id"
-    )
-    ids = list(dict.fromkeys(relations.values_list("related_id", flat=True)))
-    return _sold(actor, ids, currency)[:limit]
-
-
-def recommended_products(
-    *, actor: Actor, ref: str, currency: str, limit: int = 12
-) -> list[ProductView]:
-    """
-    Return what goes with a product: what staff related to it in any way, then what is bought with it most often.
-
-    Where both together are fewer than `limit`, others of its category follow, the newest first. Only what is sold.
-
-    :raises ProductNotFound: if there is no such product for this caller
-    """
-    product = inventory.find_product(actor=actor, ref=ref)
-    related = ProductRelation.objects.filter(product=product).order_by("-weight", "id")
-    together = CoPurchase.objects.filter(product=product).order_by("-count", "id")
-    ids = [
-        *related.values_list("related_id", flat=True),
-        *together.values_list("other_id", flat=True),
-    ]
-    found = _sold(actor, list(dict.fromkeys(ids)), currency)[:limit]
-    if len(found) < limit and product.category_id is not None:
-        others = (
-            priced_products(actor=actor, currency=currency)
-            .filter(category=product.category_id, status=Product.Status.ACTIVE)
-            .exclude(id__in=[product.id, *(view.id for view in found)])
-            .order_by("-created_at", "-id")[: limit - len(found)]
-        )
-        found += [product_view(row, actor=actor, currency=currency) for row in others]
-    return found
-
-
-def bought_together(
-    *, actor: Actor, product_id: UUID, currency: str, least: int = 3, limit: int = 4
-) -> list[ProductView]:
-    """Return what was bought together with a product in at least `least` orders of late and is in stock."""
-    together = CoPurchase.objects.filter(
-        product=product_id, product__company_id=actor.company_id, count__gte=least
-    ).order_by("-count", "id")
-    ids = list(together.values_list("other_id", flat=True))
-    return [view for view in _sold(actor, ids, currency) if view.in_stock][:limit] if ids else []
-
-
-def _sold(actor: Actor, ids: Sequence[UUID], currency: str) -> list[ProductView]:
-    """Return those of these products that are sold, in the order given."""
-    rows = {
-        row.id: row
-        for row in priced_products(actor=actor, currency=currency).filter(
-            id__in=ids, status=Product.Status.ACTIVE
-        )
-    }
-    return [product_view(rows[id], actor=actor, currency=currency) for id in ids if id in rows]
 
 
 # --- bundles ----------------------------------------------------------------------------------------

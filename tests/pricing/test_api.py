@@ -358,6 +358,35 @@ def test_related_products_come_by_kind_and_weight_and_only_what_is_sold(public: 
     assert public.get("/products/nothing/alternatives").status_code == 404
 
 
+def test_what_staff_named_is_followed_by_what_the_category_has_in_stock(public: Api) -> None:
+    company = factories.default_company()
+    kitchen = Category.objects.create(company=company, slug="kitchen", name="Kitchen")
+    cups = Category.objects.create(company=company, slug="cups", name="Cups", parent=kitchen)
+    elsewhere = Category.objects.create(company=company, slug="light", name="Light")
+
+    mug = make_product("Mug", "20.00", category=kitchen, available=0)
+    make_product("Cheap", "5.00", category=kitchen)
+    make_product("Near", "18.00", category=cups)
+    make_product("Dear", "21.00", category=kitchen)
+    make_product("Dearest", "90.00", category=cups)
+    make_product("Same", "20.00", category=kitchen)
+    make_product("Sold out", "19.00", category=kitchen, available=0)
+    make_product("Lamp", "20.00", category=elsewhere)
+    kinds = ProductRelation.Kind
+    for kind in (kinds.ALTERNATIVE, kinds.UP_SELL):
+        named = make_product(f"Named {kind.label}", "70.00", category=elsewhere, available=0)
+        ProductRelation.objects.create(product=mug, related=named, kind=kind)
+
+    path = f"/products/{mug.slug}"
+
+    first, *rest = names(public.get(f"{path}/alternatives"))
+    assert first == f"Named {kinds.ALTERNATIVE.label}"
+    assert rest == ["Same", "Dear", "Near", "Cheap", "Dearest"]
+    first, *rest = names(public.get(f"{path}/upsells"))
+    assert first == f"Named {kinds.UP_SELL.label}"
+    assert rest == ["Dear", "Dearest"]
+
+
 def test_the_pricing_of_a_product_lists_what_customers_are_told(public: Api, now: datetime) -> None:
     product = make_product()
     factories.make_promotion("SAVE10", is_advertised=True)
