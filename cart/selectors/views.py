@@ -247,9 +247,7 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
                 problems.append(
                     Problem(
                         OUT_OF_STOCK,
-                        _("Only %(left)d left of %(name)s.") % {"left": shown, "name": facts.name}
-                        if shown
-                        else _("%(name)s is out of stock.") % {"name": facts.name},
+                        _short(facts.name, line.quantity, available),
                         {"sku": facts.sku, "requested": line.quantity, "available": shown},
                     )
                 )
@@ -260,11 +258,20 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
                 line,
                 price,
                 _hold_view(line, now),
-                min(shown, max(SHOWN_AT_MOST, line.quantity)),
+                min(shown, SHOWN_AT_MOST),
                 problems,
             )
         )
     return judged
+
+
+def _short(name: str, wanted: int, left: int) -> str:
+    """Say how much is left, or beyond what customers may know only that it is less than they want."""
+    if left <= 0:
+        return _("%(name)s is out of stock.") % {"name": name}
+    if left > SHOWN_AT_MOST:
+        return _("There are fewer than %(wanted)d of %(name)s.") % {"wanted": wanted, "name": name}
+    return _("Only %(left)d left of %(name)s.") % {"left": left, "name": name}
 
 
 def place_of(destination: dict[str, str]) -> Place | None:

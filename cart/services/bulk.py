@@ -21,7 +21,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
 from inventory.errors import InsufficientStock
 from inventory.selectors import SHOWN_AT_MOST
-from inventory.services import Shortage
+from inventory.services import Shortage, shortage_text
 
 MOST_ROWS = 100
 
@@ -227,7 +227,7 @@ def _undo(change: Change, line: Line, amount: int) -> None:
 def _out_of_stock(shortage: Shortage) -> InsufficientStock:
     left = min(max(shortage.available, 0), SHOWN_AT_MOST)
     return InsufficientStock(
-        f"Only {left} left of {shortage.sku}." if left else f"{shortage.sku} is out of stock.",
+        shortage_text(shortage),
         extra={"sku": shortage.sku, "requested": shortage.requested, "available": left},
     )
 

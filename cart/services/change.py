@@ -40,7 +40,7 @@ from config.platform.prepared import prepared_cursor
 from inventory import services as inventory
 from inventory.errors import HoldFailed, InsufficientStock
 from inventory.selectors import SHOWN_AT_MOST
-from inventory.services import Demand, HoldLimits, Shortage
+from inventory.services import Demand, HoldLimits, Shortage, shortage_text
 from pricing import services as pricing
 from pricing.engine import Quote
 from pricing.money import format_amount
@@ -318,10 +318,7 @@ class Change:
         error: type[ApplicationError] = HoldFailed if at_checkout or lost else InsufficientStock
         first = short[0]
         left = [min(max(item.available, 0), SHOWN_AT_MOST) for item in short]
-        texts = [
-            f"Only {units} left of {item.sku}." if units else f"{item.sku} is out of stock."
-            for units, item in zip(left, short, strict=True)
-        ]
+        texts = [shortage_text(item) for item in short]
         several = at_checkout or len(short) > 1
         return error(
             texts[0]

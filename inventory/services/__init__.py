@@ -34,6 +34,7 @@ from inventory.services.demands import (
     HoldLimits,
     Shortage,
     refusal,
+    shortage_text,
 )
 from inventory.services.drafts import (
     KEPT_COLUMNS,
@@ -247,6 +248,7 @@ __all__ = [
     "save_category",
     "serve_waiting",
     "shelves_to_count",
+    "shortage_text",
     "stop_waiting",
     "stop_waiting_by_link",
     "sweep_files",

@@ -82,14 +82,14 @@ def refusal(
     first = short[0]
     place = {line_id: index for index, line_id in enumerate(lines)}
     return error(
-        _only(first)
+        shortage_text(first)
         if len(short) == 1
         else f"{len(short)} items are not there in the quantity you want.",
         errors=[
             FieldError(
                 field=f"items.{place[shortage.line_id]}.quantity" if len(lines) > 1 else "quantity",
                 code=error.code,
-                message=_only(shortage),
+                message=shortage_text(shortage),
             )
             for shortage in short
         ],
@@ -110,7 +110,8 @@ def refusal(
     )
 
 
-def _only(shortage: Shortage) -> str:
+def shortage_text(shortage: Shortage) -> str:
+    """Return in words how much is left, or beyond what customers may know only that it is less than they want."""
     if shortage.available <= 0:
         return f"{shortage.sku} is out of stock."
     if shortage.available > selectors.SHOWN_AT_MOST:

@@ -46,7 +46,9 @@ STATUS = {
     "PAYMENT_REQUIRED": 402, "NO_SHIPPING_ZONE": 409,
     # Beyond the contract, in its spirit: what only staff meet, and a product without a price in the cart's currency.
     "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
-    "WISHLIST_FULL": 409, "COMPARISON_FULL": 409,
+    "WISHLIST_FULL": 409, "COMPARISON_FULL": 409, "WAREHOUSE_NOT_FOUND": 404, "STOCK_CHANGED": 409,
+    "STOCK_RECORD_EXISTS": 409, "SLUG_TAKEN": 409, "PICTURE_NOT_FOUND": 404, "CATEGORY_NOT_FOUND": 404,
+    "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}
@@ -109,7 +111,11 @@ def check_shape(body: Any, what: str = "") -> None:
         here = f"{what}: {path}.{key} = {value!r}"
         assert CAMEL.match(key), f"{here}: not camelCase"
         assert not isinstance(value, float), f"{here}: a float"
-        if key in MONEY and value is not None:
+        if key == "price" and isinstance(value, dict):  # a range, as facets have it
+            assert set(value) == {"min", "max", "currency"}, here
+            for end in filter(None, (value["min"], value["max"])):
+                assert AMOUNT[0 if value["currency"] in NO_DECIMALS else 2].match(end), here
+        elif key in MONEY and value is not None:
             assert isinstance(value, str), f"{here}: money must be a string"
             if currency:
                 assert AMOUNT[0 if currency in NO_DECIMALS else 2].match(value), (
