@@ -639,8 +639,15 @@ class Reservation(models.Model):
             # ceilings
             models.Index(fields=["holder"], name="hold_holder", condition=Q(status="ACTIVE")),
             models.Index(fields=["address"], name="hold_address", condition=Q(status="ACTIVE")),
-            models.Index(fields=["order_id"], name="hold_order"),
-            models.Index(fields=["order_line_id"], name="hold_order_line"),
+            # partial, as most holds never come to an order: each change of a hold would write them
+            models.Index(
+                fields=["order_id"], name="hold_order", condition=Q(order_id__isnull=False)
+            ),
+            models.Index(
+                fields=["order_line_id"],
+                name="hold_order_line",
+                condition=Q(order_line_id__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

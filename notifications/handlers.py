@@ -21,7 +21,7 @@ from cart.selectors import keepers
 from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
 from config.platform.actor import Actor
 from config.platform.models import User
-from config.platform.outbox import Envelope, durable, live
+from config.platform.outbox import Envelope, around_live, durable, live
 from inventory import services as inventory
 from inventory.errors import BackInStockRequestNotFound
 from inventory.events import (
@@ -46,6 +46,8 @@ SHOWN_AT_MOST = 10  # customers never learn an exact stock figure above this
 
 
 # --- live: open pages -----------------------------------------------------------------------------
+
+around_live(push.together)
 
 
 @live(CartChanged)

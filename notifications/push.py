@@ -9,6 +9,9 @@ is down costs nothing but the push, and is left alone for a second before the ne
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +22,8 @@ from django.conf import settings
 from config.platform.breaker import Breaker
 
 _layer = Breaker("channel layer", rest=1.0)
+_Message = tuple[str, dict[str, Any]]
+_gathered: ContextVar[list[_Message] | None] = ContextVar("gathered pushes", default=None)
 
 
 def cart_group(cart_id: UUID | str) -> str:
@@ -43,11 +48,36 @@ def product_group(product_id: UUID | str) -> str:
 
 def send(group: str, message: dict[str, Any]) -> None:
     """Publish `message` (with its `type`) to every socket in `group`; never raises."""
+    gathered = _gathered.get()
+    if gathered is None:
+        _publish([(group, message)])
+    else:
+        gathered.append((group, message))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Send all that is sent within as one round trip, at the end of the block: a sweep tells hundreds of carts."""
+    own: list[_Message] = []
+    token = _gathered.set(own)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+        if own:
+            _publish(own)
+
+
+def _publish(messages: Sequence[_Message]) -> None:
     with _layer.guard() as closed:
         if closed:
             layer: Any = get_channel_layer()
             config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
-            _client().publish(f"{config['prefix']}__group__{group}", layer.serialize(message))
+            with _client().pipeline(transaction=False) as pipeline:
+                for group, message in messages:
+                    channel = f"{config['prefix']}__group__{group}"
+                    pipeline.publish(channel, layer.serialize(message))
+                pipeline.execute()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import functools
 import json
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -64,6 +64,7 @@ class Consumer:
 
 
 _live: list[tuple[tuple[type[Event], ...], Live]] = []
+_around: list[Callable[[], AbstractContextManager[None]]] = []
 _durable: dict[str, Consumer] = {}
 
 
@@ -80,6 +81,12 @@ def live(*events: type[Event]) -> Callable[[L], L]:
         return run
 
     return register
+
+
+def around_live(enter: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have `enter()` surround the live subscribers of each commit, so that what they send can leave together."""
+    if enter not in _around:
+        _around.append(enter)
 
 
 def durable(*events: type[Event], consumer: str) -> Callable[[D], D]:
@@ -208,14 +215,19 @@ def _text(value: object) -> str:
 
 
 def _after_commit(announced: list[tuple[Event, Envelope]], waiting: bool) -> None:
-    for event, envelope in announced:
-        for run in _live_for(type(event)):  # type: ignore[arg-type]
-            try:
-                run(event, envelope)
-            except Exception:
-                logger.exception(
-                    "a live subscriber failed", event_name=event.name, subscriber=run.__qualname__
-                )
+    with ExitStack() as surroundings:
+        for enter in _around:
+            surroundings.enter_context(enter())
+        for event, envelope in announced:
+            for run in _live_for(type(event)):  # type: ignore[arg-type]
+                try:
+                    run(event, envelope)
+                except Exception:
+                    logger.exception(
+                        "a live subscriber failed",
+                        event_name=event.name,
+                        subscriber=run.__qualname__,
+                    )
     if waiting:
         kick(RELAY_TASK)
 
