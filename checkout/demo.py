@@ -24,7 +24,7 @@ from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.models import User
 from inventory import selectors as catalogue
 from inventory import services as inventory
-from inventory.models import Bundle, Company, Product
+from inventory.models import Bundle, Company, Product, StockLevel
 from orders import services as orders
 from orders.models import Order
 from pricing import services as pricing
@@ -34,6 +34,7 @@ DATA = Path(__file__).resolve().parent.parent / "inventory" / "demo" / "catalogu
 STAFF = ("admin@example.com", "admin", "Mara Quill")
 CUSTOMER = ("customer@example.com", "customer", "Kim Sandoval")
 Progress = Callable[[str], None]
+OPENED = timedelta(days=45)
 
 HOME = {
     "name": "Kim Sandoval",
@@ -76,7 +77,7 @@ def seed(*, now: datetime, progress: Progress) -> None:
         _name(company)
         staff, customer = _people()
         progress("catalogue, pictures and stock")
-        _catalogue(actor, now)
+        _catalogue(actor, now, opened=now - OPENED)
         progress("tax, shipping and codes")
         seed_rules(company=company, now=now)
         pricing.bump(actor=actor, what="demo", now=now)
@@ -85,6 +86,9 @@ def seed(*, now: datetime, progress: Progress) -> None:
     if settings.PAYMENT_TEST_PROVIDER and not Order.objects.filter(company=company).exists():
         progress("orders")
         _orders(company, staff, customer, now)
+        progress("work at the shelves")
+        _shelf_work(company, staff, now)
+        orders.count_co_purchases(company_id=company.id, now=now)
         progress("carts left behind")
         _abandoned_carts(company, now)
 
@@ -116,7 +120,8 @@ def _people() -> tuple[User | None, User | None]:
 # --- catalogue ------------------------------------------------------------------------------------
 
 
-def _catalogue(actor: Actor, now: datetime) -> None:
+def _catalogue(actor: Actor, now: datetime, *, opened: datetime) -> None:
+    """Write the catalogue; what is new lay on its shelves on the day the shop opened, before the first order."""
     data = _data()
     for place in data["warehouses"]:
         inventory.upsert_warehouse(
@@ -146,7 +151,10 @@ def _catalogue(actor: Actor, now: datetime) -> None:
     drafts = [
         _draft(product, with_stock=product["slug"] not in known) for product in data["products"]
     ]
-    written = inventory.upsert_products(actor=actor, drafts=drafts, now=now, reference="demo")
+    at = now if known else opened
+    written = inventory.upsert_products(
+        actor=actor, drafts=drafts, now=at, reference="opening stock"
+    )
     variant_ids: dict[str, UUID] = {}
     for result in written:
         if isinstance(result, Exception):
@@ -293,14 +301,18 @@ def _purchases() -> list[Purchase]:
         Purchase(21, {"KH-GAN-INK-M": 1}, BERLIN, "jonas@example.com", currency="EUR"),
         Purchase(18, {"KH-SAR-OIL": 6, "KH-SAR-LEM": 6}, salem, "ada@example.com"),
         Purchase(16, {"KH-TCK-BRS": 1}, astoria, "noor@example.com"),
+        Purchase(15, {"KH-MUG-INK": 4, "KH-TEA-250": 1, "KH-TWL-SIG": 1}, portland, tom),
         Purchase(14, {"KH-SKL-26": 1, "KH-SLT-200": 1}, portland, tom),
         Purchase(12, {"KH-OIL-KLP-M": 1}, BERLIN, "jonas@example.com", currency="EUR"),
         Purchase(9, {"KH-CAP-SIG": 2, "KH-SOK-OAT-M": 2}, HOME, kim),
         Purchase(8, {"KH-CHP-FLT": 1, "KH-DIV-1": 1}, salem, "ada@example.com"),
+        Purchase(7, {"KH-SAR-LEM": 3, "KH-SLT-80": 2, "KH-MUG-KLP": 1}, portland, tom),
         Purchase(6, {"KH-SAR-OIL": 3, "KH-SLT-80": 1}, LEITH, "isla@example.com", "shipped", "EUR"),
         Purchase(5, {"KH-CSH-RST": 2}, astoria, "noor@example.com"),
         Purchase(3, {"KH-CDL-2": 1, "KH-TWL-KLP": 2}, HOME, kim, "shipped"),
+        Purchase(3, {"KH-MUG-BON": 2, "KH-TEA-100": 1}, salem, "ada@example.com", "shipped"),
         Purchase(2, {"KH-KET-KLP": 1, "KH-TEA-250": 1}, portland, tom, "shipped"),
+        Purchase(2, {"KH-SAR-PAP": 4, "KH-SLT-80": 1}, astoria, "noor@example.com", "shipped"),
         Purchase(1, {"KH-BSC-24": 2}, salem, "ada@example.com", "cancelled"),
         Purchase(1, {"KH-BOT-41": 1}, astoria, "noor@example.com", "confirmed"),
         Purchase(0, {"KH-MUG-BON": 4}, portland, tom, "confirmed"),
@@ -337,6 +349,49 @@ def _orders(company: Company, staff: User | None, customer: User | None, now: da
                 now=at + timedelta(hours=2),
             )
     checkout.execute_refunds(now=now)
+
+
+def _shelf_work(company: Company, staff: User | None, now: datetime) -> None:
+    """Leave what people did at the shelves of late: a delivery, a move, a count and what was broken."""
+    hands = Actor.system(company.id, source="demo")
+    if staff is not None:
+        hands = replace(hands, kind=ActorKind.STAFF, user_id=staff.pk, email=staff.email)
+    shelves = {
+        (level.variant.sku, level.warehouse.code): level.pk
+        for level in StockLevel.objects.filter(company=company).select_related(
+            "variant", "warehouse"
+        )
+    }
+
+    def units(sku: str, place: str, quantity: int) -> inventory.ShelfUnits:
+        return inventory.ShelfUnits(shelves[sku, place], quantity)
+
+    inventory.receive_delivery(
+        actor=hands,
+        lines=[inventory.DeliveryLine("KH-SAR-OIL", 48), inventory.DeliveryLine("KH-TEA-100", 24)],
+        warehouse="HARBOUR",
+        reference="PO-2041",
+        now=now - timedelta(days=11),
+    )
+    inventory.transfer(
+        actor=hands,
+        lines=[units("KH-MUG-KLP", "NORTH", 12)],
+        warehouse="HARBOUR",
+        reference="T-118",
+        now=now - timedelta(days=6),
+    )
+    inventory.write_off(
+        actor=hands,
+        lines=[units("KH-BWL-FOM-S", "HARBOUR", 2)],
+        notes="Broken on the way to the shelf",
+        now=now - timedelta(days=4),
+    )
+    inventory.count_shelves(
+        actor=hands,
+        counts=[inventory.ShelfCount(shelves["KH-CLT-100", "NORTH"], 43)],
+        reference="Count of week 47",
+        now=now - timedelta(days=2),
+    )
 
 
 def _buy(actor: Actor, purchase: Purchase, now: datetime) -> UUID:

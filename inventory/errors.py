@@ -77,7 +77,7 @@ class StockBelowHolds(ApplicationError):
     http_status = 409
     title = "These units are promised"
     message = "Fewer units are free than you want to take away."
-    advice = "Release the holds first, or wait until they run out."
+    advice = "Take no more than is free, or release the holds first."
 
 
 class StockMoved(ApplicationError):
