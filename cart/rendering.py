@@ -119,6 +119,7 @@ def render_cart(view: CartView) -> dict[str, Any]:
             for discount in view.quote.discounts
         ],
         "totals": render_totals(view),
+        "taxRelief": view.quote.relief_json(),
         "quoteId": view.quote_id,
         "warnings": [render_warning(warning) for warning in view.warnings],
         "nextPurchaseActivated": view.next_purchase_activated,

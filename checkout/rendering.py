@@ -94,6 +94,7 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
             for discount in quote.discounts
         ],
         "totals": render_totals(view),
+        "taxRelief": quote.relief_json(),
         "quoteId": quote.id,
         "requirements": [
             {"code": requirement.code, "field": requirement.field}

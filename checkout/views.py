@@ -27,6 +27,7 @@ from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key, once
 from orders.models import Order
+from pricing import selectors as pricing
 from pricing.display import (
     countries_of,
     country_name,
@@ -34,11 +35,14 @@ from pricing.display import (
     delivery_options_of,
     discounts_of,
     is_tax_place,
+    not_applied_of,
     options_text,
+    relief_of,
     steps_of,
     totals_of,
 )
 from pricing.selectors.storefront import option_orders
+from pricing.services import enter_vat_number, remove_vat_number
 from pricing.templatetags.money import money_text
 
 ADDRESS = ("name", "line1", "line2", "city", "state", "postal_code", "country", "phone")
@@ -104,7 +108,7 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     actor, now = actor_of(request), timezone.now()
     form = {
         field: request.POST.get(field, "").strip()
-        for field in ("email", "shipping_option", *ADDRESS)
+        for field in ("email", "shipping_option", "vat_number", *ADDRESS)
     }
     changes: dict[str, Any] = {}
     if name == "contact":
@@ -116,11 +120,15 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     try:
         count(request, "checkout")
         found = _open(actor, now)
+        if name == "vat" and form["vat_number"]:
+            enter_vat_number(actor=actor, number=form["vat_number"], now=now)
+        elif name == "vat":
+            remove_vat_number(actor=actor, now=now)
         view = checkouts.update(actor=actor, checkout_id=found.id, changes=changes, now=now)
     except ValidationFailed as refusal:
         errors = {_field(error.field): str(error.message) for error in refusal.errors}
         view = selectors.view_of(found, now=now)
-        return _show(request, view, edit=name, form=form, errors=errors)
+        return _show(request, view, edit=name, form=None if name == "vat" else form, errors=errors)
     except (CheckoutNotFound, CheckoutExpired) as gone:
         return _leave(request, gone)
     except ApplicationError as refusal:
@@ -145,7 +153,11 @@ def _leave(request: HttpRequest, gone: ApplicationError) -> HttpResponse:
 
 def _field(path: str) -> str:
     name = path.rsplit(".", 1)[-1]
-    return {"postalCode": "postal_code", "shippingOption": "shipping_option"}.get(name, name)
+    return {
+        "postalCode": "postal_code",
+        "shippingOption": "shipping_option",
+        "vatNumber": "vat_number",
+    }.get(name, name)
 
 
 def _missing(view: CheckoutView, name: str) -> dict[str, str]:
@@ -232,6 +244,9 @@ def _context(
             has_destination=is_tax_place(address.get("country", ""), address.get("state", "")),
         ),
         "discounts": discounts_of(quote),
+        "relief_text": relief_of(quote),
+        "not_applied": not_applied_of(quote),
+        "vat": _vat(request),
         "steps": steps_of(quote, names={line.id: line.name for line in cart.items}),
         "hold_seconds": max(0, int((hold - now).total_seconds())) if hold else 0,
         "hold_total": int(settings.HOLD_DURATION.total_seconds()),
@@ -244,6 +259,19 @@ def _context(
         "quote_id": quote.id,
         "form_key": form_key(),
         "ready": opened == "payment" and not view.requirements,
+    }
+
+
+def _vat(request: HttpRequest) -> dict[str, Any] | None:
+    """Return what the field of the VAT number shows; nothing for guests, and where the shop is not in the EU."""
+    actor = actor_of(request)
+    if actor.user_id is None or not pricing.takes_vat_numbers(company_id=actor.company_id):
+        return None
+    known = pricing.find_vat_number(actor=actor)
+    typed = request.POST.get("vat_number", "").strip()[:40]
+    return {
+        "number": typed or (known.number if known else ""),
+        "is_waiting": known is not None and known.status == known.Status.PENDING,
     }
 
 

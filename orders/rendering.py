@@ -11,6 +11,7 @@ from django.conf import settings
 from config.platform.actor import hash_token
 from orders.models import Order, OrderEdit, OrderLine, ReturnRequest, Shipment, StatusChange
 from orders.services.placing import access_token
+from pricing.engine import Quote
 from pricing.money import format_amount
 
 
@@ -100,6 +101,9 @@ def render_order(order: Order, *, staff: bool = False) -> dict[str, Any]:
         "email": order.email,
         "items": [render_line(line, order.currency) for line in order.lines.all()],
         "totals": render_totals(order),
+        "taxRelief": Quote.from_json(order.quote).relief_json()
+        if "relief" in order.quote
+        else None,
         "quoteId": order.quote_id,
         "refundedTotal": format_amount(order.refunded_total, order.currency),
         "shippingAddress": order.shipping_address or None,

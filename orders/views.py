@@ -27,7 +27,7 @@ from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.models import Order, OrderLine, Shipment
 from orders.rendering import tracking_url
-from pricing.display import country_name, days_text, discounts_of, options_text
+from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
 from pricing.engine import Quote
 from pricing.selectors.storefront import option_orders
 from pricing.templatetags.money import moment, money_text
@@ -141,6 +141,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "currency": found.currency,
         "totals": _totals(found),
         "discounts": discounts_of(quote) if quote else [],
+        "relief_text": relief_of(quote) if quote else "",
+        "steps": _steps(found, quote) if quote else [],
         "refunded_total": found.refunded_total,
         "address": [
             text
@@ -189,6 +191,14 @@ def _is_own(actor: Actor, found: Order) -> bool:
     except OrderNotFound:
         return False
     return True
+
+
+def _steps(found: Order, quote: Quote) -> list[dict[str, Any]]:
+    """Return how the total came about at placement, from what the order keeps of it."""
+    names = {line.sku: line.name for line in found.lines.all()}
+    return steps_of(
+        quote, names={line.id: names[line.sku] for line in quote.lines if line.sku in names}
+    )
 
 
 def _line(line: OrderLine, order: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Model, QuerySet
+from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Lower
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
@@ -20,7 +20,11 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from config.platform.backoffice import (
     NOTHING,
@@ -48,11 +52,12 @@ from pricing.models import (
     PromotionUse,
     ShippingRule,
     ShippingZone,
+    TaxExemption,
     TaxRate,
 )
 from pricing.money import EXPONENTS, format_amount, quantize
 from pricing.templatetags.money import money_text
-from pricing.terms import PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
+from pricing.terms import ExemptionTerms, PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
 
 SHOWN_USES = 50
 
@@ -588,6 +593,77 @@ class TaxRateAdmin(MoneyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: TaxRate) -> None:
         services.delete_tax_rate(actor=actor_of(request), tax_rate_id=obj.pk, now=timezone.now())
+
+
+class ExemptionForm(MoneyForm):
+    customer = forms.EmailField(
+        label=_("Customer"),
+        widget=UnfoldAdminTextInputWidget,
+        help_text=_("The e-mail address of the account."),
+    )
+
+    class Meta:
+        model = TaxExemption
+        fields = [name for name in _names(ExemptionTerms) if name != "user_id"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding and "customer" in self.fields:
+            user = User.objects.filter(pk=self.instance.user_id).first()
+            self.initial["customer"] = user.email if user else ""
+        if "country" in self.fields:
+            self.fields["country"].help_text = _(
+                "Two letters, or * for everywhere. A VAT number brings its own."
+            )
+            self.fields["country"].required = False
+
+    def clean_customer(self) -> UUID:
+        user = User.objects.by_email(self.cleaned_data["customer"])
+        if user is None:
+            raise forms.ValidationError(_("There is no such account."))
+        return UUID(str(user.pk))
+
+
+@admin.register(TaxExemption)
+class TaxExemptionAdmin(MoneyAdmin):
+    form = ExemptionForm
+    people = ["decided_by"]
+    list_display = ["number", "kind", "customer_name", "country", "state", "state_of", "valid_to", "by"]  # fmt: skip
+    list_filter = ["status", "kind", "country"]
+    search_fields = ["number"]
+    search_help_text = _("number")
+    ordering = ["-created_at"]
+    by = person("decided_by", _("decided by"))
+    fieldsets = [
+        (None, {"fields": ["customer", "kind", "number", "country", "state"]}),
+        (_("When"), {"fields": ["valid_from", "valid_to"]}),
+        (_("Decision"), {"fields": ["status", "note"]}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        mails = User.objects.filter(pk=OuterRef("user_id")).values("email")
+        return super().get_queryset(request).annotate(customer_mail=Subquery(mails))
+
+    @display(description=_("customer"))
+    def customer_name(self, row: Any) -> str:
+        return row.customer_mail or NOTHING
+
+    @display(description=_("now"), ordering="status")
+    def state_of(self, row: TaxExemption) -> str:
+        tones = {"PENDING": "warning", "APPROVED": "success", "REJECTED": "danger"}
+        return status(row.get_status_display(), tones[row.status])
+
+    def serve(
+        self, request: HttpRequest, obj: TaxExemption, given: dict[str, Any], change: bool
+    ) -> Model:
+        terms = ExemptionTerms(user_id=given.pop("customer"), **given)
+        actor, now = actor_of(request), timezone.now()
+        if change:
+            return services.change_exemption(actor=actor, exemption_id=obj.pk, terms=terms, now=now)
+        return services.grant_exemption(actor=actor, terms=terms, now=now)
+
+    def delete_model(self, request: HttpRequest, obj: TaxExemption) -> None:
+        services.remove_exemption(actor=actor_of(request), exemption_id=obj.pk, now=timezone.now())
 
 
 class ShippingRuleInline(ReadOnlyInline):

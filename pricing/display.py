@@ -11,7 +11,8 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pricing.engine import Quote
+from pricing.engine import EXEMPT, REVERSE_CHARGE, TAX_RELIEF, Discount, Quote
+from pricing.engine.quote import RELIEF_NAMES
 from pricing.selectors import ProductView, VariantView
 from pricing.selectors.storefront import shipped_to
 from pricing.templatetags.money import current_locale, day
@@ -108,10 +109,24 @@ def totals_of(quote: Quote, *, is_estimate: bool, has_destination: bool) -> dict
     }
 
 
+def relief_of(quote: Quote) -> str:
+    """Return what an order has to say where a tax is not charged; empty where all are."""
+    if quote.relief is None:
+        return ""
+    if quote.relief.reason == REVERSE_CHARGE:
+        words = _(
+            "Intra-Community supply, exempt from VAT under Article 138 of Directive 2006/112/EC. Reverse charge: the "
+            "recipient accounts for the VAT. Your VAT number: %(reference)s."
+        )
+    else:
+        words = _("Exempt from tax by certificate %(reference)s.")
+    return words % {"reference": quote.relief.reference}
+
+
 def discounts_of(quote: Quote) -> list[dict[str, Any]]:
     return [
         {
-            "label": f"{discount.code}, {discount.name}" if discount.code else discount.name,
+            "label": f"{discount.code}, {discount.name}" if discount.code else _name_of(discount),
             "amount": discount.amount,
         }
         for discount in quote.discounts
@@ -119,9 +134,20 @@ def discounts_of(quote: Quote) -> list[dict[str, Any]]:
     ]
 
 
+def _name_of(discount: Discount) -> str:
+    if discount.kind != TAX_RELIEF:
+        return discount.name
+    return {
+        RELIEF_NAMES[REVERSE_CHARGE]: _("VAT taken out: reverse charge"),
+        RELIEF_NAMES[EXEMPT]: _("Tax taken out: exempt"),
+    }.get(discount.name, discount.name)
+
+
 def steps_of(quote: Quote, *, names: Mapping[UUID, str]) -> list[dict[str, Any]]:
     """Return how the total comes about, one line a step, the total last; `names` are those of the lines."""
     skus = {line.id: line.sku for line in quote.lines}
+    if not skus:
+        return []
     steps = []
     for step in quote.steps:
         label = step.label
@@ -129,6 +155,11 @@ def steps_of(quote: Quote, *, names: Mapping[UUID, str]) -> list[dict[str, Any]]
             label = label.replace(skus[step.item_id], names[step.item_id])
         steps.append({"label": label, "amount": step.amount})
     return [*steps, {"label": _("Total"), "amount": quote.totals.grand_total}]
+
+
+def not_applied_of(quote: Quote) -> list[dict[str, str]]:
+    """Return each code that did not apply, with the reason in words."""
+    return [{"code": item.code, "reason": item.message} for item in quote.not_applied]
 
 
 def days_text(least: int, most: int) -> str:

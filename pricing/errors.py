@@ -64,6 +64,13 @@ class TaxRateNotFound(ApplicationError):
     message = "There is no such tax rate."
 
 
+class TaxExemptionNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such tax exemption"
+    message = "There is no such tax exemption."
+
+
 class ShippingZoneNotFound(ApplicationError):
     code = "NOT_FOUND"
     http_status = 404

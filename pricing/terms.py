@@ -58,6 +58,21 @@ class TaxRateTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExemptionTerms:
+    """Everything that staff decide about a tax exemption; the period is half-open."""
+
+    user_id: UUID
+    kind: str
+    number: str
+    country: str
+    state: str = ""
+    valid_from: date | None = None
+    valid_to: date | None = None
+    status: str = "APPROVED"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ZoneTerms:
     """Everything about a shipping zone."""
 

@@ -58,6 +58,7 @@ from pricing.models import (
     PromotionUse,
     ShippingRule,
     ShippingZone,
+    TaxExemption,
     TaxRate,
 )
 from tests import factories
@@ -124,7 +125,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
     assert {model._meta.model_name for model in empty} <= {
         "accessattempt", "featureflag", "group", "jobrun", "loginsession", "notification", "returnrequest",
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
-        "source", "sourcemessage", "stockdrift", "importrun",
+        "source", "sourcemessage", "stockdrift", "importrun", "taxexemption",
     }  # fmt: skip
 
 
@@ -427,6 +428,10 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         amount=Decimal(1), currency="USD", used_at=timezone.now(),
     ),
     TaxRate: lambda company, n: factories.make_tax_rate(name=f"VAT {n}"),
+    TaxExemption: lambda company, n: TaxExemption.objects.create(
+        company=company, user_id=factories.make_user().id, kind="CERTIFICATE", number=f"C-{n}", country="US",
+        status="APPROVED", created_at=timezone.now(), decided_by=_by(), decided_at=timezone.now(),
+    ),
     ShippingZone: lambda company, n: ShippingZone.objects.create(
         company=company, name=f"Zone {n}", countries=["US"]
     ),

@@ -46,7 +46,9 @@ from pricing.display import (
     delivery_options_of,
     discounts_of,
     is_tax_place,
+    not_applied_of,
     options_text,
+    relief_of,
     steps_of,
     totals_of,
 )
@@ -163,10 +165,10 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
             ),
         ),
         "discounts": discounts_of(quote),
+        "relief_text": relief_of(quote),
         "codes": [{"code": code, "reason": reasons.get(code, "")} for code in cart.codes],
-        "steps": steps_of(quote, names={line.id: line.name for line in cart.items})
-        if quote.lines
-        else [],
+        "steps": steps_of(quote, names={line.id: line.name for line in cart.items}),
+        "not_applied": not_applied_of(quote),
         "warnings": [
             warning.message
             for warning in cart.warnings

@@ -565,6 +565,8 @@ ALERT_EMAILS = names("ALERT_EMAILS")
 # FeatureFlag and start from here (FLAG-01).
 DEFAULT_COUNTRY = text("DEFAULT_COUNTRY", default="US").upper()  # CFG-30
 DEFAULT_CURRENCY = text("DEFAULT_CURRENCY", default="USD").upper()  # CFG-31
+# A VAT number that a customer enters counts when its form and check digits are right, or only when staff approved it.
+VAT_NUMBERS_NEED_APPROVAL = switch("VAT_NUMBERS_NEED_APPROVAL", default=False)
 
 CART_RECOVERY_HMAC_SECRET = secret("CART_RECOVERY_HMAC_SECRET")  # CFG-05
 CART_RECOVERY_TOKEN_LIFETIME = timedelta(  # CFG-06

@@ -235,4 +235,5 @@ def _tax(tax: TaxAmount, currency: str) -> dict[str, Any]:
         "base": format_amount(tax.base, currency),
         "amount": format_amount(tax.amount, currency),
         "included": tax.included,
+        **({"relief": tax.relief} if tax.relief else {}),
     }

@@ -19,7 +19,7 @@ from inventory.selectors import VariantRef
 from inventory.services import ProductDraft, VariantDraft
 from pricing import selectors
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
-from pricing.models import Promotion, ShippingRule, ShippingZone, TaxRate
+from pricing.models import Promotion, ShippingRule, ShippingZone, TaxExemption, TaxRate
 from pricing.money import EXPONENTS, format_amount, parse_amount
 from pricing.terms import PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
 
@@ -954,6 +954,24 @@ class TaxRateInput(TaxRateChangeInput):
     rate = serializers.DecimalField(
         max_digits=7, decimal_places=6, min_value=Decimal(0), max_value=Decimal(1)
     )
+
+
+class VatNumberInput(Input):
+    vat_number = serializers.CharField(max_length=40)
+
+
+class VatNumberOutput(serializers.Serializer):
+    vatNumber = serializers.CharField(allow_null=True)
+    country = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=["PENDING", "APPROVED"], allow_null=True)
+
+
+def vat_number_json(row: TaxExemption | None) -> dict[str, Any]:
+    return {
+        "vatNumber": row.number if row else None,
+        "country": row.country if row else None,
+        "status": row.status if row else None,
+    }
 
 
 class ZoneChangeInput(Input):

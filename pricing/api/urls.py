@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
     path("tax-rates", views.TaxRatesView.as_view()),
     path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
+    path("tax/vat-number", views.VatNumberView.as_view()),
     path("shipping-zones", views.ShippingZonesView.as_view()),
     path("shipping-zones/<str:zone_id>", views.ShippingZoneView.as_view()),
     path("shipping-rules", views.ShippingRulesView.as_view()),

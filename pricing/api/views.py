@@ -21,6 +21,7 @@ from config.platform.http import (
     Anyone,
     ApiView,
     Input,
+    SignedIn,
     Staff,
     actor_of,
     asked_page,
@@ -602,6 +603,33 @@ class TaxRateView(StaffView):
         services.delete_tax_rate(
             actor=actor_of(request), tax_rate_id=_id(tax_rate_id), now=timezone.now()
         )
+        return Response(status=204)
+
+
+@extend_schema(tags=["taxes"])
+class VatNumberView(ApiView):
+    permission_classes = [SignedIn]
+    limits = {"put": "checkout"}
+
+    @extend_schema(responses=serializers.VatNumberOutput)
+    def get(self, request: Request) -> Response:
+        """Return the caller's VAT number, and whether it counts already."""
+        found = selectors.find_vat_number(actor=actor_of(request))
+        return Response(serializers.vat_number_json(found))
+
+    @extend_schema(request=serializers.VatNumberInput, responses=serializers.VatNumberOutput)
+    def put(self, request: Request) -> Response:
+        """Enter the caller's VAT number: deliveries to other countries of the EU then bear no VAT."""
+        given = serializers.VatNumberInput.read(request)
+        row = services.enter_vat_number(
+            actor=actor_of(request), number=given["vat_number"], now=timezone.now()
+        )
+        return Response(serializers.vat_number_json(row))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Forget the caller's VAT number."""
+        services.remove_vat_number(actor=actor_of(request), now=timezone.now())
         return Response(status=204)
 
 

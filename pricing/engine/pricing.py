@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 
 from pricing.engine.bundles import bundle_savings
 from pricing.engine.goods import Goods
 from pricing.engine.promotions import Outcome, Promotions
 from pricing.engine.quote import (
+    RELIEF_NAMES,
     Discount,
     NotApplied,
     Quote,
@@ -16,6 +17,7 @@ from pricing.engine.quote import (
     ShippingCharge,
     ShippingOption,
     TaxAmount,
+    TaxRelief,
     Totals,
 )
 from pricing.engine.taxes import Taxes, taxes_for
@@ -25,11 +27,15 @@ from pricing.engine.terms import (
     REASONS,
     SHIPPING_CLASS,
     STANDARD_CLASS,
+    TAX_RELIEF,
     Basket,
     Line,
+    Relief,
     Rules,
     TaxRule,
 )
+
+TaxKey = tuple[str, str, Decimal, bool, str]  # what makes two amounts the same tax
 
 
 def price(basket: Basket, rules: Rules, now: datetime) -> Quote:
@@ -78,36 +84,69 @@ class _Pricing:
                 Discount(rule.id, code, rule.name, rule.kind, rule.lane, self.goods.amount(taken))
             )
 
-        summed: dict[tuple[str, str, Decimal, bool], list[int]] = {}
+        summed: dict[TaxKey, list[int]] = {}
         coefficients: dict[str, Taxes] = {}
         lines = []
+        left = list(outcome.left)
+        relief: Relief | None = None
+        relieved_in_all = 0
         for index, line in enumerate(self.goods.lines):
             taxes: list[tuple[TaxRule, int, int]] = []
             if line.is_taxable:
                 if line.tax_class not in coefficients:
                     coefficients[line.tax_class] = taxes_for(self.goods, self.rules, line.tax_class)
-                taxes = coefficients[line.tax_class].on(outcome.left[index])
-            lines.append(self._line(line, index, outcome.left[index], taxes, shares[index]))
+                of_class = coefficients[line.tax_class]
+                relief = relief or of_class.relief
+                relieved = of_class.relieved(left[index])
+                if relieved:
+                    left[index] -= relieved
+                    relieved_in_all += relieved
+                    shares[index].append((len(discounts), relieved))
+                taxes = of_class.on(left[index])
+            lines.append(self._line(line, index, left[index], taxes, shares[index]))
             _add_up(summed, taxes)
 
         charge = None
         shipping_taxes: list[tuple[TaxRule, int, int]] = []
         if outcome.chosen is not None:
             of_shipping = taxes_for(self.goods, self.rules, SHIPPING_CLASS, shipping=True)
-            if not of_shipping.parts:
+            if not of_shipping.parts and of_shipping.full is None:
                 of_shipping = taxes_for(self.goods, self.rules, STANDARD_CLASS, shipping=True)
-            shipping_taxes = of_shipping.on(outcome.shipping_left)
+            relief = relief or of_shipping.relief
+            relieved = of_shipping.relieved(outcome.shipping_left)
+            if relieved:
+                relieved_in_all += relieved
+                shipping_shares.append((len(discounts), relieved))
+            shipping_left = outcome.shipping_left - relieved
+            shipping_taxes = of_shipping.on(shipping_left)
             _add_up(summed, shipping_taxes)
-            charge = self._charge(outcome, shipping_taxes, shipping_shares)
+            charge = self._charge(outcome, shipping_left, shipping_taxes, shipping_shares)
+        if relieved_in_all and relief is not None:
+            discounts.append(
+                Discount(
+                    None,
+                    None,
+                    RELIEF_NAMES[relief.reason],
+                    TAX_RELIEF,
+                    "tax",
+                    self.goods.amount(relieved_in_all),
+                )
+            )
 
         taxes_in_all = tuple(
             TaxAmount(
-                name, kind, rate, included, self.goods.amount(base), self.goods.amount(amount)
+                name,
+                kind,
+                rate,
+                included,
+                self.goods.amount(base),
+                self.goods.amount(amount),
+                reason,
             )
-            for (name, kind, rate, included), (base, amount) in sorted(summed.items())
+            for (name, kind, rate, included, reason), (base, amount) in sorted(summed.items())
         )
         zero = self.goods.amount(0)
-        discounted = self.goods.amount(sum(self.goods.subtotals) - sum(outcome.left))
+        discounted = self.goods.amount(sum(self.goods.subtotals) - sum(left))
         shipping_discount = charge.discount if charge else zero
         shipping_total = charge.price if charge else zero
         tax_total = sum((tax.amount for tax in taxes_in_all), zero)
@@ -161,10 +200,31 @@ class _Pricing:
             is_estimated=self.goods.basket.destination is None
             or (bool(self.goods.shipped) and charge is None),
             revision=self.rules.revision,
-            valid_until=next(
-                (moment for moment in self.rules.moments if moment > self.goods.now), None
+            valid_until=min(
+                filter(
+                    None,
+                    (
+                        next(
+                            (moment for moment in self.rules.moments if moment > self.goods.now),
+                            None,
+                        ),
+                        *self._ends_of_reliefs(),
+                    ),
+                ),
+                default=None,
             ),
+            relief=TaxRelief(relief.reason, relief.reference) if relief else None,
         )
+
+    def _ends_of_reliefs(self) -> list[datetime]:
+        days = [
+            day
+            for relief in self.goods.basket.reliefs
+            for day in (relief.valid_from, relief.valid_to)
+            if day
+        ]
+        moments = [datetime.combine(day, time.min, UTC) for day in days]
+        return [moment for moment in moments if moment > self.goods.now]
 
     def _line(
         self,
@@ -198,6 +258,7 @@ class _Pricing:
     def _charge(
         self,
         outcome: Outcome,
+        left: int,
         taxes: list[tuple[TaxRule, int, int]],
         shares: list[tuple[int, int]],
     ) -> ShippingCharge:
@@ -209,10 +270,10 @@ class _Pricing:
             option=method.code,
             name=method.name,
             price=self.goods.amount(cost),
-            discount=self.goods.amount(cost - outcome.shipping_left),
+            discount=self.goods.amount(cost - left),
             tax=self.goods.amount(tax),
             included_tax=self.goods.amount(included),
-            total=self.goods.amount(outcome.shipping_left + tax - included),
+            total=self.goods.amount(left + tax - included),
             min_days=method.min_days,
             max_days=method.max_days,
             taxes=self._tax_amounts(taxes),
@@ -228,15 +289,16 @@ class _Pricing:
                 rule.is_included,
                 self.goods.amount(base),
                 self.goods.amount(amount),
+                rule.relief,
             )
             for rule, base, amount in taxes
         )
 
 
-def _add_up(
-    summed: dict[tuple[str, str, Decimal, bool], list[int]], taxes: list[tuple[TaxRule, int, int]]
-) -> None:
+def _add_up(summed: dict[TaxKey, list[int]], taxes: list[tuple[TaxRule, int, int]]) -> None:
     for rule, base, amount in taxes:
-        entry = summed.setdefault((rule.name, rule.type, rule.rate, rule.is_included), [0, 0])
+        entry = summed.setdefault(
+            (rule.name, rule.type, rule.rate, rule.is_included, rule.relief), [0, 0]
+        )
         entry[0] += base
         entry[1] += amount

@@ -12,13 +12,31 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from pricing.engine.terms import REASONS
+from pricing.engine.terms import EXEMPT, REASONS, REVERSE_CHARGE
 from pricing.money import format_amount
+
+RELIEF_WORDS: Mapping[str, str] = {EXEMPT: "exempt,", REVERSE_CHARGE: "reverse charge,"}
+# Article 226 (11) and (11a) of Directive 2006/112/EC ask for the ground on the invoice.
+RELIEF_MESSAGES: Mapping[str, str] = {
+    EXEMPT: "Exempt from tax by certificate.",
+    REVERSE_CHARGE: (
+        "Intra-Community supply, exempt from VAT under Article 138 of Directive 2006/112/EC. Reverse charge: the "
+        "recipient accounts for the VAT."
+    ),
+}
+RELIEF_NAMES: Mapping[str, str] = {
+    EXEMPT: "Tax taken out: exempt",
+    REVERSE_CHARGE: "VAT taken out: reverse charge",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TaxAmount:
-    """One tax: on a line, on shipping, or summed over the quote. `included` means prices contain it."""
+    """
+    One tax: on a line, on shipping, or summed over the quote. `included` means prices contain it.
+
+    `relief` says why it is not charged; its amount is then zero and its base is what it would be charged on.
+    """
 
     name: str
     type: str
@@ -26,17 +44,30 @@ class TaxAmount:
     included: bool
     base: Decimal
     amount: Decimal
+    relief: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRelief:
+    """Why this customer is not charged a tax, and the number that proves it."""
+
+    reason: str
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """A promotion or bundle price that applied, and what it took off in all; `promotion_id` is null for bundles."""
+    """
+    What lowered the price, and by how much in all: a promotion, a bundle's price, or a tax taken out of the prices.
+
+    `promotion_id` is null for all but promotions.
+    """
 
     promotion_id: UUID | None
     code: str | None
     name: str
     kind: str
-    lane: str  # "bundle", "line", "order" or "shipping"
+    lane: str  # "bundle", "line", "order", "shipping" or "tax"
     amount: Decimal
 
 
@@ -154,6 +185,7 @@ class Quote:
     is_estimated: bool
     revision: int = 0
     valid_until: datetime | None = None
+    relief: TaxRelief | None = None
 
     @cached_property
     def id(self) -> str:
@@ -170,6 +202,16 @@ class Quote:
     @cached_property
     def applied_codes(self) -> Sequence[str]:
         return [discount.code for discount in self.discounts if discount.code]
+
+    def relief_json(self) -> dict[str, str] | None:
+        """Return why a tax is not charged as the API shows it, with what an invoice has to say."""
+        if self.relief is None:
+            return None
+        return {
+            "reason": self.relief.reason,
+            "reference": self.relief.reference,
+            "message": RELIEF_MESSAGES[self.relief.reason],
+        }
 
     def format(self, amount: Decimal) -> str:
         return format_amount(amount, self.currency)
@@ -202,13 +244,17 @@ class Quote:
 
     def to_json(self) -> dict[str, Any]:
         """Return a compact form for a JSON column; `from_json` gives an equal quote back."""
-        keys: dict[tuple[str, str, Decimal, bool], int] = {}
+        keys: dict[tuple[str, str, Decimal, bool, str], int] = {}
         for index, tax in enumerate(self.taxes):
-            keys[(tax.name, tax.type, tax.rate, tax.included)] = index
+            keys[(tax.name, tax.type, tax.rate, tax.included, tax.relief)] = index
 
         def taxes(amounts: Sequence[TaxAmount]) -> list[list[Any]]:
             return [
-                [keys[(tax.name, tax.type, tax.rate, tax.included)], str(tax.base), str(tax.amount)]
+                [
+                    keys[(tax.name, tax.type, tax.rate, tax.included, tax.relief)],
+                    str(tax.base),
+                    str(tax.amount),
+                ]
                 for tax in amounts
             ]
 
@@ -260,7 +306,11 @@ class Quote:
             "shipping_code": self.shipping_code,
             "requires_shipping": self.requires_shipping,
             "taxes": [
-                [tax.name, tax.type, str(tax.rate), tax.included, str(tax.base), str(tax.amount)]
+                [
+                    *(tax.name, tax.type, str(tax.rate), tax.included),
+                    *(str(tax.base), str(tax.amount)),
+                    *([tax.relief] if tax.relief else []),
+                ]
                 for tax in self.taxes
             ],
             "totals": [
@@ -278,6 +328,8 @@ class Quote:
             "revision": self.revision,
             "valid_until": self.valid_until.isoformat() if self.valid_until else None,
         }
+        if self.relief is not None:
+            content["relief"] = [self.relief.reason, self.relief.reference]
         if (charge := self.shipping) is not None:
             content["shipping"] = [
                 charge.option,
@@ -298,8 +350,8 @@ class Quote:
     def from_json(cls, content: Mapping[str, Any]) -> Quote:
         """Return the quote that `to_json` stored."""
         summed = [
-            TaxAmount(name, kind, Decimal(rate), included, Decimal(base), Decimal(amount))
-            for name, kind, rate, included, base, amount in content["taxes"]
+            TaxAmount(name, kind, Decimal(rate), included, Decimal(base), Decimal(amount), *relief)
+            for name, kind, rate, included, base, amount, *relief in content["taxes"]
         ]
 
         def taxes(rows: Sequence[Sequence[Any]]) -> tuple[TaxAmount, ...]:
@@ -311,6 +363,7 @@ class Quote:
                     summed[index].included,
                     Decimal(base),
                     Decimal(amount),
+                    summed[index].relief,
                 )
                 for index, base, amount in rows
             )
@@ -378,6 +431,7 @@ class Quote:
             valid_until=datetime.fromisoformat(content["valid_until"])
             if content["valid_until"]
             else None,
+            relief=TaxRelief(*content["relief"]) if content.get("relief") else None,
         )
 
 
@@ -422,9 +476,19 @@ def _steps(quote: Quote) -> list[Step]:
         for discount in quote.discounts:
             if discount.lane == "shipping":
                 add(_kind(discount), discount.name, -discount.amount)
+    for discount in quote.discounts:
+        if discount.lane == "tax":
+            add("tax", discount.name, -discount.amount)
     for tax in quote.taxes:
         percent = f"{(tax.rate * 100).normalize():f}"
-        if tax.included:
+        if tax.relief:
+            reference = quote.relief.reference if quote.relief else ""
+            add(
+                "tax",
+                f"{tax.name} {percent} % not charged: {RELIEF_WORDS[tax.relief]} {reference}",
+                tax.amount,
+            )
+        elif tax.included:
             add(
                 "tax",
                 f"{tax.name} {percent} %, included: {quote.format(tax.amount)}",

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 from fractions import Fraction
 from typing import Any
 
 from pricing.engine.goods import Goods, share
 from pricing.engine.places import fold, postal_form, prefix_form
-from pricing.engine.terms import ANYWHERE, Rules, TaxRule
+from pricing.engine.terms import ANYWHERE, EXEMPT_CLASS, Relief, Rules, TaxRule
 from pricing.money import split_minor
 
 
 @dataclass(slots=True)
 class Taxes:
-    """The taxes on one class of goods; each part is a fraction of the net amount."""
+    """
+    The taxes on one class of goods; each part is a fraction of the net amount.
+
+    `full` is what anybody else would be charged, where this customer is relieved of some of it.
+    """
 
     parts: list[tuple[TaxRule, Fraction]]
     gross: Fraction  # the amount shown as a multiple of the net amount: 1 + what is included
+    full: Taxes | None = None
+    relief: Relief | None = None
+
+    def relieved(self, amount: int) -> int:
+        """Return the part of an amount shown that is tax this customer is not charged; it is taken off first."""
+        if self.full is None:
+            return 0
+        return sum(tax for rule, _, tax in self.full.on(amount) if rule.is_included and rule.relief)
 
     def on(self, amount: int) -> list[tuple[TaxRule, int, int]]:
         """
@@ -27,7 +40,7 @@ class Taxes:
 
         Included taxes are taken out together and then split, so that they never exceed what was shown.
         """
-        if not self.parts:
+        if not self.parts and self.full is None:
             return []
         included = [(rule, part) for rule, part in self.parts if rule.is_included]
         taken: list[int] = []
@@ -53,13 +66,19 @@ class Taxes:
                 tax = share(amount, factor.numerator, factor.denominator)
             result.append((rule, net + before if rule.is_compound else net, tax))
             before += tax
+        if self.full is not None:
+            result += [
+                (replace(rule, is_included=False), net, 0)
+                for rule, _ in self.full.parts
+                if rule.relief
+            ]
         return result
 
 
 def taxes_for(goods: Goods, rules: Rules, tax_class: str, *, shipping: bool = False) -> Taxes:
     """Return the taxes on goods of a class at the destination, as fractions of the amount shown."""
     place = goods.basket.destination
-    if place is None or goods.basket.is_tax_exempt:
+    if place is None or tax_class == EXEMPT_CLASS:
         return Taxes([], Fraction(1))
     country, state, postal = (
         place.country.upper(),
@@ -93,7 +112,38 @@ def taxes_for(goods: Goods, rules: Rules, tax_class: str, *, shipping: bool = Fa
         level = (rule.type, rule.name)
         if level not in best or rank > best[level][0]:
             best[level] = (rank, rule)
-    return _as_fractions([rule for _, rule in best.values()])
+    chosen = [rule for _, rule in best.values()]
+    relief = _relief_for(goods.basket.reliefs, country, state, today)
+    if relief is None:
+        return _as_fractions(chosen)
+    marked = [
+        replace(rule, relief=relief.reason)
+        if not relief.tax_types or rule.type in relief.tax_types
+        else rule
+        for rule in chosen
+    ]
+    if not any(rule.relief for rule in marked):
+        return _as_fractions(chosen)
+    charged = _as_fractions([rule for rule in marked if not rule.relief])
+    charged.full, charged.relief = _as_fractions(marked), relief
+    return charged
+
+
+def _relief_for(reliefs: Sequence[Relief], country: str, state: str, today: date) -> Relief | None:
+    """Return the ground that covers this place today: the one that frees of most, then the first by its reference."""
+    valid = [
+        relief
+        for relief in reliefs
+        if (country in relief.countries or ANYWHERE in relief.countries)
+        and (not relief.state or fold(relief.state) == state)
+        and (relief.valid_from is None or relief.valid_from <= today)
+        and (relief.valid_to is None or today < relief.valid_to)
+    ]
+    return min(
+        valid,
+        key=lambda relief: (bool(relief.tax_types), relief.reason, relief.reference),
+        default=None,
+    )
 
 
 def _as_fractions(rules: list[TaxRule]) -> Taxes:

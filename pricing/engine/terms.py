@@ -21,6 +21,14 @@ BUNDLE = "BUNDLE"
 ANYWHERE = "*"  # a zone or rate for every country
 SHIPPING_CLASS = "shipping"  # tax class of the shipping charge, where a place has one
 STANDARD_CLASS = "standard"
+EXEMPT_CLASS = "exempt"  # goods of this class bear no tax anywhere
+
+# Why a customer is not charged a tax that others are.
+EXEMPT = "exempt"
+REVERSE_CHARGE = "reverse_charge"
+TAX_RELIEF = (
+    "TAX_RELIEF"  # the kind of the discount that takes such a tax out of prices that include it
+)
 NO_SHIPPING_ZONE = "NO_SHIPPING_ZONE"
 
 # Why a code did not apply.
@@ -94,11 +102,30 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Relief:
+    """
+    A ground on which a customer is not charged taxes: a certificate, or a VAT number abroad.
+
+    It counts for goods sent to one of `countries` (`*` for any), narrowed to a state where one is given, and for the
+    tax types named (none means all). The period is half-open. `reference` is what an invoice names.
+    """
+
+    reason: str  # EXEMPT or REVERSE_CHARGE
+    reference: str
+    countries: frozenset[str]
+    state: str = ""
+    tax_types: frozenset[str] = frozenset()
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Basket:
     """
     What a customer wants to buy, and where it goes.
 
-    `used_up` names promotions whose limit is reached, in all or for this customer; `services.quote` fills it in.
+    `used_up` names promotions whose limit is reached, in all or for this customer; `reliefs` are the customer's
+    grounds not to be charged taxes. `services.quote` fills both in.
     """
 
     lines: Sequence[Line]
@@ -108,7 +135,7 @@ class Basket:
     shipping_option: str | None = None
     user_id: UUID | None = None
     customer_key: str = ""
-    is_tax_exempt: bool = False
+    reliefs: Sequence[Relief] = ()
     used_up: frozenset[UUID] = frozenset()
 
 
@@ -171,6 +198,7 @@ class TaxRule:
     priority: int = 0
     valid_from: date | None = None
     valid_to: date | None = None
+    relief: str = ""  # why this customer is not charged it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +251,7 @@ class Rules:
     revision: int = 0
     promotions: Sequence[PromotionRule] = ()
     coupons: Mapping[str, UUID] = field(default_factory=dict)
+    has_reliefs: bool = False  # whether any customer has a ground not to be charged taxes
     tax_rules: Sequence[TaxRule] = ()
     zones: Sequence[Zone] = ()
     bundles: Mapping[UUID, BundleOffer] = field(default_factory=dict)

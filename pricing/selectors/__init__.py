@@ -25,6 +25,7 @@ from pricing.selectors.catalogue import (
     products_shown,
     shown_currency,
 )
+from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.promotions import (
     advertised_promotions,
     find_promotion,
@@ -76,6 +77,7 @@ __all__ = [
     "find_shipping_rule",
     "find_shipping_zone",
     "find_tax_rate",
+    "find_vat_number",
     "forget",
     "forget_catalogue",
     "home_currency",
@@ -91,6 +93,7 @@ __all__ = [
     "promotions_on",
     "recommended_products",
     "related_products",
+    "reliefs_of",
     "revision",
     "revision_expression",
     "rules",
@@ -98,6 +101,7 @@ __all__ = [
     "shipping_rules",
     "shipping_zones",
     "shown_currency",
+    "takes_vat_numbers",
     "tax_rates",
     "upsell_products",
 ]

@@ -30,6 +30,7 @@ from pricing.models import (
     Revision,
     ShippingRule,
     ShippingZone,
+    TaxExemption,
     TaxRate,
 )
 
@@ -152,6 +153,9 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
             )
             for rate in TaxRate.objects.filter(company_id=company_id, is_active=True)
         ),
+        has_reliefs=TaxExemption.objects.filter(
+            company_id=company_id, status=TaxExemption.Status.APPROVED
+        ).exists(),
         zones=_zones(company_id),
         bundles=_bundles(company_id),
     )

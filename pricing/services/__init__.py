@@ -1,5 +1,12 @@
 """What pricing does for others."""
 
+from pricing.services.exemptions import (
+    change_exemption,
+    enter_vat_number,
+    grant_exemption,
+    remove_exemption,
+    remove_vat_number,
+)
 from pricing.services.exports import ProductExport, export_products
 from pricing.services.imports import ImportReport, import_products
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
@@ -24,6 +31,7 @@ __all__ = [
     "ProductExport",
     "ProductFiles",
     "bump",
+    "change_exemption",
     "change_promotion",
     "change_shipping_rule",
     "change_tax_rate",
@@ -38,11 +46,15 @@ __all__ = [
     "delete_shipping_rule",
     "delete_tax_rate",
     "delete_zone",
+    "enter_vat_number",
     "export_products",
+    "grant_exemption",
     "import_products",
     "normalise_code",
     "quote",
     "redeem",
+    "remove_exemption",
+    "remove_vat_number",
     "return_uses",
     "set_bundle_price",
     "set_price",

@@ -43,8 +43,8 @@ def quote(
     """
     Price a basket by the company's rules; writes nothing.
 
-    One query for the revision (none when the caller passes the one it has read), and one more only when the basket
-    has codes or an automatic promotion has a limit.
+    One query for the revision (none when the caller passes the one it has read), one more only when the basket has
+    codes or an automatic promotion has a limit, and one more only for a customer of a company that knows exemptions.
 
     :raises CurrencyUnknown: if we know no such currency
     """
@@ -53,6 +53,9 @@ def quote(
     if revision is None:
         revision = selectors.revision(company_id=actor.company_id)
     rules = selectors.rules(company_id=actor.company_id, revision=revision)
+    if rules.has_reliefs and basket.user_id is not None and basket.destination is not None:
+        reliefs = selectors.reliefs_of(company_id=actor.company_id, user_id=basket.user_id)
+        basket = dataclasses.replace(basket, reliefs=reliefs)
     if not flags.is_enabled(PROMOTIONS_FLAG):
         return engine.price(basket, rules.without_promotions(), now)
     coupons, used_up = selectors.promotions_in_play(

@@ -223,7 +223,7 @@ def test_total_explains_itself(visitor: Visitor) -> None:
     visitor.add("MUG-KELP", 2)
     said = text_of(visitor.post("/cart/code/", {"code": "SAVE10"}))
 
-    assert "How we get to this total" in said
+    assert "How is this calculated?" in said
     assert "2 × Harbour Mug" in said
 
 

@@ -17,6 +17,7 @@ from pricing.engine import (
     Place,
     PromotionRule,
     Quote,
+    Relief,
     Rules,
     ShippingMethod,
     TaxRule,
@@ -340,7 +341,8 @@ def test_what_is_not_taxable_and_who_is_exempt_pay_no_tax() -> None:
     free = line("100.00", is_taxable=False)
 
     assert str(taxed(tax("0.19"), lines=(free, line("100.00"))).totals.tax_total) == "19.00"
-    assert str(taxed(tax("0.19"), is_tax_exempt=True).totals.tax_total) == "0.00"
+    certificate = Relief(reason="exempt", reference="C-1", countries=frozenset({"DE"}))
+    assert str(taxed(tax("0.19"), reliefs=(certificate,)).totals.tax_total) == "0.00"
 
 
 # --- shipping ---------------------------------------------------------------------------------
