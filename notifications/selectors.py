@@ -41,6 +41,10 @@ def in_app(*, actor: Actor) -> QuerySet[Notification]:
     ).order_by(F("read_at").asc(nulls_first=True), "-id")
 
 
+def unread_count(*, actor: Actor) -> int:
+    return in_app(actor=actor).filter(read_at__isnull=True).count()
+
+
 def one(*, actor: Actor, notification_id: UUID) -> Notification:
     """
     Return one message of the caller's bell.

@@ -340,6 +340,13 @@ def unsubscribe(*, token: str, now: datetime) -> str:
     return address
 
 
+def resubscribe(*, company_id: UUID, address: str) -> None:
+    """Let optional mail go to this address again, where it was its owner who had stopped it."""
+    Suppression.objects.filter(
+        company_id=company_id, address=address.lower(), reason="unsubscribed"
+    ).delete()
+
+
 def read_unsubscribe_token(token: str) -> tuple[UUID, str]:
     try:
         company_id, address = signing.loads(token, salt=UNSUBSCRIBE_SALT)

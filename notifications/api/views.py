@@ -52,8 +52,7 @@ class NotificationViewSet(ApiViewSet):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def unread_count(self, request: Request) -> Response:
-        notes = selectors.in_app(actor=actor_of(request)).filter(read_at__isnull=True)
-        return Response({"unreadCount": notes.count()})
+        return Response({"unreadCount": selectors.unread_count(actor=actor_of(request))})
 
 
 def _customer(request: Request) -> UUID:
