@@ -3,9 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar
 
 from config.platform.events import Event
+
+
+class Why(StrEnum):
+    """Why units that were kept for somebody are free again."""
+
+    REDUCED = "reduced"  # the line wants fewer
+    REMOVED = "removed"  # the line is gone, saved or bought later
+    LET_GO = "let_go"  # the customer gave the hold up; the line may stay
+    CART_CLOSED = "cart_closed"
+    CANCELLED = "cancelled"  # an order, or units of it
+    EXPIRED = "expired"
+    STAFF = "staff"
+    WITHDRAWN = "withdrawn"  # an offer: its request was closed
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockReserved(Event):
+    """
+    aggregate: whoever the units are kept for: the order, else the cart, else the request or the hold of no cart.
+
+    `lines` are {line_id, variant_id, sku, quantity, taken_over}: so many units more than before, of which
+    `taken_over` were kept already: for the cart line an order line or another cart's line comes from, or as an offer.
+    """
+
+    name: ClassVar[str] = "inventory.reserved"
+    aggregate_type: ClassVar[str] = "holder"
+    lines: list[dict[str, Any]]
+    cart_id: str | None = None
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StockReleased(Event):
+    """
+    aggregate: whoever the units were kept for, as of `StockReserved`.
+
+    `lines` are {line_id, variant_id, sku, quantity}: so many units are kept no more. `reason` is a `Why`. Units that
+    were sold are told by `StockSold`, those handed on by the `StockReserved` of who has them now.
+    """
+
+    name: ClassVar[str] = "inventory.released"
+    aggregate_type: ClassVar[str] = "holder"
+    reason: str
+    lines: list[dict[str, Any]]
+    cart_id: str | None = None
+    order_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ taken in one place and in one order, and the number of statements does not depen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -17,14 +17,15 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from config.platform import flags
+from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.events import Event
 from config.platform.models import new_id
 from config.platform.prepared import prepared_cursor
-from inventory.events import HoldExpired, LowStock, StockChanged
+from inventory.events import LowStock, StockChanged, Why
 from inventory.models import Reservation, StockMovement, Variant
-from inventory.services import turns
+from inventory.services import claims, turns
+from inventory.services.claims import Claim
 from inventory.services.turns import Turn
 
 ACTIVE = Reservation.Status.ACTIVE.value
@@ -92,10 +93,15 @@ class HeldUnits:
     expires_at: datetime
     is_new: bool = False
     is_touched: bool = False
+    before: tuple[Claim, int] | None = None  # whose how many units were when the books were opened
 
     @property
     def units(self) -> int:
         return self.quantity + self.backordered
+
+    @property
+    def claim(self) -> Claim | None:
+        return Claim.of(**{name: getattr(self, name) for name in _CLAIM})
 
     @classmethod
     def template(
@@ -216,6 +222,7 @@ class Books:
     offered: dict[UUID, Turn] = field(default_factory=dict)  # by this change
     taken: set[UUID] = field(default_factory=set)  # requests whose offer goes to a line
     filled: set[UUID] = field(default_factory=set)  # holds that are owed nothing any more
+    became: dict[Claim, Claim] = field(default_factory=dict)  # what was handed on, and to whom
 
     @classmethod
     def open(
@@ -343,6 +350,7 @@ class Books:
         """
         own = list(own)
         former = [(held, held.quantity, held.backordered) for held in own]
+        heir = template.claim
         for held in own:
             self.give_back(held)
         parts = allocate(self.of_variant(variant_id), quantity) if quantity else []
@@ -350,6 +358,9 @@ class Books:
             for held, units, owed in former:
                 self.take(held, units, owed)
             return None
+        if quantity and heir is not None:
+            for held in own:
+                self.hand_on(held, heir)
         rows: dict[UUID, HeldUnits] = {}
         # The row that is the line's already comes first: two rows of one shelf cannot swap keys in one statement.
         for held in sorted(own, key=lambda held: held.order_line_id != template.order_line_id):
@@ -370,6 +381,11 @@ class Books:
         for row in rows.values():
             self.close(row, CANCELLED)
         return placed
+
+    def hand_on(self, held: HeldUnits, heir: Claim) -> None:
+        """Note that what a hold kept for somebody is the heir's from now on."""
+        if held.before is not None and held.before[0] != heir:
+            self.became[held.before[0]] = heir
 
     def could_serve(self, own: Iterable[HeldUnits], variant_id: UUID) -> int:
         """Return how many units a line could hold at most, its own among them."""
@@ -550,14 +566,57 @@ class Books:
 
     # --- back to the database ---
 
-    def write(self, *, company_id: UUID, now: datetime) -> list[Event]:
+    def write(
+        self,
+        *,
+        actor: Actor,
+        now: datetime,
+        why: Why | None = None,
+        always: Collection[UUID] = (),
+        also: Sequence[Event] = (),
+    ) -> None:
         """
-        Write everything that changed, in one statement, and return what is worth announcing.
+        Write everything that changed, and what is worth announcing, in one statement.
 
-        Low stock is told once per downward crossing; a variant's availability when it begins or ceases to be zero.
+        Units kept aside and let go are told per holder, `why` being the reason for the latter; low stock once per
+        downward crossing; a variant's availability when it begins or ceases to be zero, and that of `always` in any
+        case. `also` is what the caller has to tell itself.
         """
         self.serve()
         changed = [level for level in self.levels.values() if level.figures != level.before]
+        touched = [
+            held for held in (*self.holds.values(), *self.lapsed) if held.is_touched or held.is_new
+        ]
+        events: list[Event] = [*self._claims(touched, why), *self._low(changed)]
+        events += turns.offers(self.offered.values())
+        events += self._crossings(changed, always)
+        events += claims.expiries(
+            (held.cart_id, held.order_id, held.line_id or held.order_line_id)
+            for held in self.lapsed
+        )
+        _write(
+            changed, touched, self.levels, self.movements, [*events, *also], actor=actor, now=now
+        )
+        turns.write(
+            offered=self.offered.values(),
+            taken=self.taken,
+            lapsed=self._offers_closed(touched),
+            now=now,
+        )
+
+    def _claims(self, touched: list[HeldUnits], why: Why | None) -> list[Event]:
+        change = claims.Change(self.became)
+        for held in touched:
+            level = self.levels[held.stock_level_id]
+            if held.before is not None:
+                note = change.lapse if held.status == EXPIRED else change.lose
+                note(held.before[0], level.variant_id, level.sku, held.before[1])
+            claim = held.claim
+            if claim is not None and held.status in (ACTIVE, COMPLETED):
+                change.gain(claim, level.variant_id, level.sku, held.units)
+        return [*change.events(why)]
+
+    def _low(self, changed: list[Level]) -> list[Event]:
         events: list[Event] = []
         for level in changed:
             was_low, level.is_low = level.is_low, level.available <= level.reorder_level
@@ -571,18 +630,6 @@ class Books:
                         reorder_level=level.reorder_level,
                     )
                 )
-        touched = [
-            held for held in (*self.holds.values(), *self.lapsed) if held.is_touched or held.is_new
-        ]
-        _write(changed, touched, self.levels, self.movements, company_id, now)
-        events += turns.write(
-            offered=self.offered.values(),
-            taken=self.taken,
-            lapsed=self._offers_closed(touched),
-            now=now,
-        )
-        events += self._crossings(changed)
-        events += expiries(self.lapsed)
         return events
 
     def _offers_closed(self, touched: list[HeldUnits]) -> set[UUID]:
@@ -597,13 +644,14 @@ class Books:
             and self._is_awaited(held)
         } - self.taken
 
-    def _crossings(self, changed: list[Level]) -> list[Event]:
+    def _crossings(self, changed: list[Level], always: Collection[UUID]) -> list[Event]:
         events: list[Event] = []
-        for variant_id in dict.fromkeys(level.variant_id for level in changed):
-            levels = [level for level in self.of_variant(variant_id) if level.usable]
-            available = sum(level.available for level in levels)
-            before = sum(level.before[0] for level in levels)
-            if (available > 0) != (before > 0):
+        for variant_id in dict.fromkeys([*(level.variant_id for level in changed), *always]):
+            levels = self.of_variant(variant_id)
+            usable = [level for level in levels if level.usable]
+            available = sum(level.available for level in usable)
+            before = sum(level.before[0] for level in usable)
+            if variant_id in always or (available > 0) != (before > 0):
                 events.append(
                     StockChanged(
                         aggregate_id=variant_id,
@@ -613,34 +661,6 @@ class Books:
                     )
                 )
         return events
-
-    def stock_changed(self, variant_id: UUID) -> StockChanged:
-        """Return the announcement of a variant's availability, whatever it was before."""
-        levels = self.of_variant(variant_id)
-        return StockChanged(
-            aggregate_id=variant_id,
-            sku=levels[0].sku,
-            available=sum(level.available for level in levels if level.usable),
-            before=sum(level.before[0] for level in levels if level.usable),
-        )
-
-
-def expiries(lapsed: Iterable[HeldUnits]) -> list[HoldExpired]:
-    """Return one announcement per cart (and order) for holds whose time ran out."""
-    lines: dict[tuple[UUID | None, UUID | None], list[str]] = {}
-    for held in lapsed:
-        lines.setdefault((held.cart_id, held.order_id), []).append(
-            str(held.line_id or held.order_line_id)
-        )
-    return [
-        HoldExpired(
-            aggregate_id=aggregate_id,
-            line_ids=list(dict.fromkeys(line_ids)),
-            order_id=str(order_id) if order_id else None,
-        )
-        for (cart_id, order_id), line_ids in lines.items()
-        if (aggregate_id := cart_id or order_id)
-    ]
 
 
 # As many rows as units are free are enough: each is given one at least.
@@ -668,11 +688,9 @@ def _read_rows(sql: str, **values: Any) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+_CLAIM = ("cart_id", "line_id", "order_id", "order_line_id")
 _OWNERSHIP = (
-    "cart_id",
-    "line_id",
-    "order_id",
-    "order_line_id",
+    *_CLAIM,
     "holder",
     "address",
     "started_at",
@@ -686,7 +704,7 @@ def _read_holds(
     holds = {}
     for row in rows:
         if row[1] in levels:
-            holds[row[0]] = HeldUnits(
+            held = holds[row[0]] = HeldUnits(
                 id=row[0],
                 stock_level_id=row[1],
                 cart_id=row[2],
@@ -701,6 +719,8 @@ def _read_holds(
                 started_at=row[11],
                 expires_at=row[12],
             )
+            if held.claim is not None and held.status in (ACTIVE, COMPLETED):
+                held.before = held.claim, held.units
     return holds
 
 
@@ -755,10 +775,12 @@ def _write(
     touched: list[HeldUnits],
     levels: dict[UUID, Level],
     movements: list[dict[str, Any]],
-    company_id: UUID,
+    events: Sequence[Event],
+    *,
+    actor: Actor,
     now: datetime,
 ) -> None:
-    values: dict[str, Any] = {"now": now, "company": company_id}
+    values: dict[str, Any] = {"now": now, "company": actor.company_id}
     parts = []
     for name, sql, holds in (
         ("changed_holds", _CHANGED_HOLDS, [held for held in touched if not held.is_new]),
@@ -792,6 +814,9 @@ def _write(
             }
             for level in changed
         )
+    if events:
+        parts.append(outbox.PART)
+        values["events"] = outbox.announce_within(*events, actor=actor, now=now)
     if not parts and not changed:
         return
     with prepared_cursor() as cursor:

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError
 from inventory import selectors
+from inventory.events import Why
 from inventory.models import Variant
 from inventory.services.books import CANCELLED, Books, HeldUnits
 
@@ -154,7 +154,8 @@ def variants_where(condition: str) -> str:
     return f"IN (SELECT r.variant_id FROM stock_reservations r WHERE {condition})"  # noqa: S608
 
 
-def close_all(condition: str, *, actor: Actor, now: datetime, **values: Any) -> int:
+def close_all(condition: str, *, why: Why, actor: Actor, now: datetime, **values: Any) -> int:
+    """Close the holds matching a condition and return their units to the shelf; return how many."""
     books = Books.open(
         company_id=actor.company_id,
         variants=variants_where(condition),
@@ -166,5 +167,5 @@ def close_all(condition: str, *, actor: Actor, now: datetime, **values: Any) -> 
     for hold in closed:
         books.give_back(hold)
         books.close(hold, CANCELLED)
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=why)
     return len(closed)

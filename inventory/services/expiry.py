@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,8 @@ from django.db import connection, transaction
 from config.platform import metrics, outbox
 from config.platform.actor import Actor
 from config.platform.events import Event
-from inventory.events import HoldExpired, StockChanged
+from inventory.events import StockChanged, Why
+from inventory.services import claims
 from inventory.services.books import CANCELLED, EXPIRED, Books
 
 # A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds;
@@ -135,7 +135,7 @@ def _close_promised(
         for held in ending:
             books.end(held, status)
         closed += len(ending)
-        outbox.publish(*books.write(company_id=owner, now=now), actor=Actor.system(owner), now=now)
+        books.write(actor=Actor.system(owner), now=now, why=Why.STAFF)
     return closed
 
 
@@ -177,8 +177,8 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
                          WHERE r.stock_level_id = shelf.id AND r.status = 'ACTIVE' AND {condition}
                          LIMIT %(limit)s) d
                      LIMIT %(limit)s))
-                RETURNING u.company_id, u.stock_level_id, u.cart_id, u.line_id, u.order_id, u.order_line_id,
-                          u.quantity, u.backordered),
+                RETURNING u.company_id, u.stock_level_id, u.variant_id, u.cart_id, u.line_id, u.order_id,
+                          u.order_line_id, u.quantity, u.backordered),
             freed AS (
                 SELECT stock_level_id, sum(quantity) AS quantity, sum(backordered) AS backordered
                   FROM closed GROUP BY stock_level_id),
@@ -188,16 +188,16 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
                        backordered = s.backordered - f.backordered,
                        is_low = s.is_low AND s.available + f.quantity <= s.reorder_level, updated_at = %(now)s
                   FROM freed f WHERE s.id = f.stock_level_id)
-            SELECT company_id, cart_id, order_id, array_agg(DISTINCT coalesce(line_id, order_line_id)), count(*),
-                   (SELECT jsonb_object_agg(stock_level_id, quantity) FROM freed)
-              FROM closed GROUP BY company_id, cart_id, order_id
+            SELECT c.company_id, c.cart_id, c.line_id, c.order_id, c.order_line_id, c.stock_level_id, c.variant_id,
+                   v.sku, c.quantity, c.backordered
+              FROM closed c JOIN variants v ON v.id = c.variant_id
             """,  # noqa: S608  (no value in it)
             {**values, "locked": locked},
         )
         rows = cursor.fetchall()
-        freed = (
-            {UUID(level): units for level, units in json.loads(rows[0][5]).items()} if rows else {}
-        )
+        freed: dict[UUID, int] = {}
+        for row in rows:
+            freed[row[5]] = freed.get(row[5], 0) + row[8]
         cursor.execute(
             """
             SELECT v.company_id, v.id, v.sku, sum(s.available), array_agg(s.id)
@@ -211,15 +211,8 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
         )
         stocked = cursor.fetchall()
     events: dict[UUID, list[Event]] = {}
-    for company, cart_id, order_id, line_ids, _, _ in rows:
-        if status == EXPIRED and (cart_id or order_id):
-            events.setdefault(company, []).append(
-                HoldExpired(
-                    aggregate_id=cart_id or order_id,
-                    line_ids=[str(line_id) for line_id in line_ids],
-                    order_id=str(order_id) if order_id else None,
-                )
-            )
+    for company in dict.fromkeys(row[0] for row in rows):
+        events[company] = _told([row[1:] for row in rows if row[0] == company], status)
     for company, variant_id, sku, available, levels in stocked:
         if available == sum(
             freed.get(level, 0) for level in levels
@@ -229,6 +222,21 @@ def _close_some(condition: str, *, status: str, skip: bool, now: datetime, **val
             )
     for company, announced in events.items():
         outbox.publish(*announced, actor=Actor.system(company), now=now)
-    closed = sum(row[4] for row in rows)
-    metrics.count("inventory_holds_expired_total", closed, by="sweep")
-    return int(closed)
+    metrics.count("inventory_holds_expired_total", len(rows), by="sweep")
+    return len(rows)
+
+
+def _told(rows: list[tuple[Any, ...]], status: str) -> list[Event]:
+    """Return what is to be told of closed holds: of each cart or order one event, and one more if time closed them."""
+    change = claims.Change({})
+    note = change.lapse if status == EXPIRED else change.lose
+    for cart_id, line_id, order_id, order_line_id, _, variant_id, sku, units, owed in rows:
+        claim = claims.Claim.of(
+            cart_id=cart_id, line_id=line_id, order_id=order_id, order_line_id=order_line_id
+        )
+        if claim is not None:
+            note(claim, variant_id, sku, units + owed)
+    events: list[Event] = [*change.events(Why.STAFF)]
+    if status == EXPIRED:
+        events += claims.expiries((row[0], row[2], row[1] or row[3]) for row in rows)
+    return events

@@ -9,14 +9,16 @@ from zlib import crc32
 
 from django.db import connection, transaction
 
-from config.platform import flags, metrics, outbox
+from config.platform import flags, metrics
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.models import new_id
 from inventory import selectors
 from inventory.errors import HoldLimitExceeded, InsufficientStock
+from inventory.events import Why
 from inventory.selectors import Hold, VariantRef
 from inventory.services.books import CANCELLED, Books, HeldUnits
+from inventory.services.claims import Claim
 from inventory.services.demands import (
     OF_LINES,
     Demand,
@@ -153,7 +155,7 @@ def reserve(
     short = [result for result in ordered if isinstance(result, Shortage)]
     if short and all_or_none:
         raise refusal(InsufficientStock, short, lines)
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now)
     return ordered
 
 
@@ -196,6 +198,7 @@ def release_directly(*, actor: Actor, hold_ids: Iterable[UUID], now: datetime) -
     """Let go what the caller holds outside any cart; what is not theirs is passed over. Return how many."""
     return close_all(
         f"{OF_LINES} AND r.cart_id IS NULL AND r.holder = %(holder)s",
+        why=Why.LET_GO,
         actor=actor,
         now=now,
         lines=list(hold_ids),
@@ -206,7 +209,7 @@ def release_directly(*, actor: Actor, hold_ids: Iterable[UUID], now: datetime) -
 @joined
 def release(*, actor: Actor, line_ids: Iterable[UUID], now: datetime) -> int:
     """Return the units of these cart lines to the shelf at once; return how many holds were closed."""
-    return close_all(OF_LINES, actor=actor, now=now, lines=list(line_ids))
+    return close_all(OF_LINES, why=Why.LET_GO, actor=actor, now=now, lines=list(line_ids))
 
 
 @joined
@@ -214,6 +217,7 @@ def release_cart(*, actor: Actor, cart_id: UUID, now: datetime) -> int:
     """Return all a cart holds to the shelf; what was given to an order stays with the order."""
     return close_all(
         "r.status = 'ACTIVE' AND r.cart_id = %(cart)s AND r.order_line_id IS NULL",
+        why=Why.CART_CLOSED,
         actor=actor,
         now=now,
         cart=cart_id,
@@ -273,6 +277,7 @@ def move_holds(*, actor: Actor, line_map: Mapping[UUID, tuple[UUID, UUID]], now:
             hold.stock_level_id: hold for hold in own.get(new_line, []) if new_line != old_line
         }
         for hold in own.get(old_line, []):
+            books.hand_on(hold, Claim(cart_id, None, new_line))
             joins = there.get(hold.stock_level_id)
             if joins is None:
                 hold.line_id, hold.cart_id, hold.is_touched = new_line, cart_id, True
@@ -286,7 +291,7 @@ def move_holds(*, actor: Actor, line_map: Mapping[UUID, tuple[UUID, UUID]], now:
             joins.expires_at = max(joins.expires_at, hold.expires_at)
             joins.is_touched = True
             hold.status, hold.is_touched = CANCELLED, True
-    books.write(company_id=actor.company_id, now=now)
+    books.write(actor=actor, now=now)
 
 
 def _check_only(

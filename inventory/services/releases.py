@@ -8,8 +8,9 @@ from uuid import UUID
 
 from django.db import transaction
 
-from config.platform import audit, outbox
+from config.platform import audit
 from config.platform.actor import Actor
+from inventory.events import Why
 from inventory.services.books import CANCELLED, Books
 from inventory.services.demands import variants_where
 
@@ -60,5 +61,5 @@ def release_holds(
         reason=reason,
         now=now,
     )
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=Why.STAFF)
     return len(released)

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from config.platform import outbox
 from config.platform.actor import Actor
 from inventory.errors import HoldFailed
-from inventory.events import StockSold
+from inventory.events import StockSold, Why
 from inventory.models import StockMovement
 from inventory.services.books import ACTIVE, CANCELLED, COMPLETED, Books, HeldUnits
 from inventory.services.demands import (
@@ -113,7 +112,7 @@ def _hold_for_order(
             books.taken |= requests
     if short:
         raise refusal(HoldFailed, short, [demand.line_id for demand in demands])
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now)
 
 
 @joined
@@ -151,18 +150,23 @@ def confirm(
         raise refusal(HoldFailed, short, [demand.line_id for demand in demands])
     for hold in selling:
         books.sell(hold, actor=actor, now=now, reference=reference)
-    events = books.write(company_id=actor.company_id, now=now)
-    if selling:
-        units = sum(hold.units for hold in selling)
-        events.append(StockSold(aggregate_id=order_id, units=units))
-    outbox.publish(*events, actor=actor, now=now)
+    units = sum(hold.units for hold in selling)
+    books.write(
+        actor=actor,
+        now=now,
+        also=[StockSold(aggregate_id=order_id, units=units)] if selling else [],
+    )
 
 
 @joined
 def release_order(*, actor: Actor, order_id: UUID, now: datetime) -> int:
     """Return what is held for an unpaid order to the shelf; what was sold comes back by `restock` only."""
     return close_all(
-        "r.status = 'ACTIVE' AND r.order_id = %(order)s", actor=actor, now=now, order=order_id
+        "r.status = 'ACTIVE' AND r.order_id = %(order)s",
+        why=Why.CANCELLED,
+        actor=actor,
+        now=now,
+        order=order_id,
     )
 
 
@@ -246,7 +250,7 @@ def restock(
                     now=now,
                     reference=reference,
                 )
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=Why.CANCELLED)
     return returned
 
 

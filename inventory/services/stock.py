@@ -11,17 +11,16 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from config.platform import audit, outbox
+from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
-from config.platform.events import Event
 from inventory import selectors
 from inventory.errors import (
     ProductNotFound,
     StockLevelNotFound,
     WarehouseNotFound,
 )
-from inventory.events import StockChanged
+from inventory.events import Why
 from inventory.models import StockLevel, StockMovement, Warehouse
 from inventory.services.books import Books
 
@@ -272,13 +271,7 @@ def upsert_warehouse(
 def write_books(books: Books, variant_ids: set[UUID], *, actor: Actor, now: datetime) -> None:
     """Write the books and announce the availability of these variants, whether or not it became or was zero."""
     books.serve(actor=actor)
-    events: list[Event] = [
-        event
-        for event in books.write(company_id=actor.company_id, now=now)
-        if not (isinstance(event, StockChanged) and event.aggregate_id in variant_ids)
-    ]
-    events += [books.stock_changed(variant_id) for variant_id in variant_ids]
-    outbox.publish(*events, actor=actor, now=now)
+    books.write(actor=actor, now=now, always=variant_ids, why=Why.STAFF)
 
 
 def check_figures(**figures: int | None) -> None:

@@ -80,9 +80,8 @@ def next_in_line(free: Mapping[UUID, int], *, passed: Sequence[UUID]) -> list[Tu
 
 def write(
     *, offered: Iterable[Turn], taken: Collection[UUID], lapsed: Collection[UUID], now: datetime
-) -> list[BackInStockOffered]:
-    """Write what became of requests, in one statement or none, and return what is to be told."""
-    offered = list(offered)
+) -> None:
+    """Write what became of requests, in one statement or none."""
     rows: list[dict[str, Any]] = [
         {
             "id": turn.id,
@@ -97,6 +96,10 @@ def write(
     if rows:
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, {"requests": json.dumps(rows, default=str), "now": now})
+
+
+def offers(offered: Iterable[Turn]) -> list[BackInStockOffered]:
+    """Return what is to be told of offers."""
     return [
         BackInStockOffered(
             aggregate_id=turn.id,

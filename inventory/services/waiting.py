@@ -21,7 +21,7 @@ from inventory.errors import (
     ProductInStock,
     TooManyBackInStockRequests,
 )
-from inventory.events import BackInStockAsked
+from inventory.events import BackInStockAsked, Why
 from inventory.models import BackInStockRequest, StockLevel, Variant
 from inventory.services.books import ACTIVE, CANCELLED, Books
 from inventory.services.stock import add_missing_levels, warehouses_by_code
@@ -150,7 +150,7 @@ def claim_offer(*, actor: Actor, request_id: UUID, now: datetime) -> BackInStock
         raise BackInStockRequestNotFound
     for hold in held:
         hold.holder, hold.address, hold.is_touched = actor.identity, actor.address, True
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=Why.WITHDRAWN)
     return request
 
 
@@ -208,7 +208,7 @@ def serve_waiting(*, now: datetime, limit: int = 200) -> int:
             books.give_back(hold)
             books.close(hold, CANCELLED)
         books.reclaim()
-        outbox.publish(*books.write(company_id=company_id, now=now), actor=actor, now=now)
+        books.write(actor=actor, now=now, why=Why.WITHDRAWN)
         StockLevel.objects.filter(variant_id__in=variant_ids, is_awaited=True).exclude(
             variant_id__in=BackInStockRequest.objects.filter(
                 variant_id__in=variant_ids, status__in=BackInStockRequest.OPEN
@@ -282,7 +282,7 @@ def _queue(
         raise ProductInStock(extra={"sku": variant.sku})
     if mine.count() >= MOST_OPEN:
         raise TooManyBackInStockRequests(extra={"limit": MOST_OPEN})
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=Why.WITHDRAWN)
     StockLevel.objects.filter(variant=variant, is_awaited=False).update(is_awaited=True)
     return BackInStockRequest.objects.create(
         company_id=actor.company_id,
@@ -321,7 +321,7 @@ def _cancel(actor: Actor, found: Any, now: datetime) -> BackInStockRequest:
         if hold.status == ACTIVE:
             books.give_back(hold)
             books.close(hold, CANCELLED)
-    outbox.publish(*books.write(company_id=actor.company_id, now=now), actor=actor, now=now)
+    books.write(actor=actor, now=now, why=Why.WITHDRAWN)
     if actor.sees_everything:
         audit.record(
             actor=actor,

@@ -342,7 +342,7 @@ def test_assign_and_confirm_need_the_same_statements_for_any_number_of_lines(
             now=now,
         )
 
-    assert (len(assigning), len(confirming)) == (2, 3)
+    assert (len(assigning), len(confirming)) == (2, 2)
 
 
 def test_release_order_returns_only_what_is_not_sold(
