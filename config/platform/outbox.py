@@ -20,6 +20,7 @@ from uuid import UUID
 
 import structlog
 from celery import current_app
+from django.conf import settings
 from django.db import connection, transaction
 
 from config.platform import breaker
@@ -271,6 +272,38 @@ def kick(task: str) -> None:
     with _broker.guard() as closed:
         if closed:
             current_app.send_task(task, retry=False, ignore_result=True, expires=60)
+
+
+# Oldest first by the key, which is the order of time; a consumer's proof goes with its event.
+_PRUNE = """
+    WITH gone AS (
+        DELETE FROM outbox_events WHERE id = ANY(ARRAY(
+            SELECT e.id FROM outbox_events e
+             WHERE e.occurred_at < %(before)s AND e.published_at < %(before)s AND e.forwarded_at IS NOT NULL
+               AND e.dead_at IS NULL
+             ORDER BY e.id LIMIT %(limit)s))
+        RETURNING id),
+    proofs AS (DELETE FROM consumed_events c USING gone g WHERE c.event_id = g.id)
+    SELECT count(*) FROM gone
+"""
+
+
+def prune(*, now: datetime, limit: int = 10_000) -> int:
+    """
+    Delete events that everybody has had for `RETENTION["events"]`, at most `limit` times ten; return how many.
+
+    What still waits for a consumer or for the bus, and what was given up, stays. Histories are tables of their own.
+    """
+    values: dict[str, Any] = {"before": now - settings.RETENTION["events"], "limit": limit}
+    gone = 0
+    for _ in range(10):
+        with connection.cursor() as cursor:
+            cursor.execute(_PRUNE, values)
+            [[batch]] = cursor.fetchall()
+        gone += batch
+        if batch < limit:
+            break
+    return gone
 
 
 # --- from rows back to events -----------------------------------------------------------------

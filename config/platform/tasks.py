@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from config.platform import bus, idempotency, invariants, jobs, tokens
+from config.platform import bus, idempotency, invariants, jobs, outbox, tokens
 from config.platform import relay as relays
 
 logger = structlog.get_logger(__name__)
@@ -39,9 +39,14 @@ def _violations() -> int:
 
 @shared_task
 def prune() -> None:
-    """Delete idempotency keys, sign-ins and job runs whose time is over."""
+    """Delete idempotency keys, sign-ins, job runs and events whose time is over."""
     jobs.run_job(
         "platform.prune",
-        lambda now: idempotency.prune(now=now) + tokens.prune(now=now) + jobs.prune(now=now),
+        lambda now: (
+            idempotency.prune(now=now)
+            + tokens.prune(now=now)
+            + jobs.prune(now=now)
+            + outbox.prune(now=now)
+        ),
         now=timezone.now(),
     )

@@ -650,6 +650,7 @@ CATALOGUE_CACHE = timedelta(seconds=number("CATALOGUE_CACHE_SECONDS", default=30
 RETENTION = {  # CFG-54
     "abandoned_carts": timedelta(days=number("RETENTION_ABANDONED_DAYS", default=90, minimum=1)),
     "converted_carts": timedelta(days=number("RETENTION_CONVERTED_DAYS", default=730, minimum=1)),
+    "events": timedelta(days=number("RETENTION_EVENTS_DAYS", default=30, minimum=1)),
 }
 
 # --- admin, logs ------------------------------------------------------------------------------

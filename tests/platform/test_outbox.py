@@ -325,3 +325,36 @@ def test_it_keeps_what_the_outside_broker_did_not_take(actor_user, now, settings
         bus.forward_due(now=now)
 
     assert OutboxEvent.objects.filter(forwarded_at=None).count() == 1
+
+
+def test_it_forgets_what_everybody_has_had_for_long(actor_user, now, deliver, settings):
+    consumer("probe.good")
+    for _ in range(6):
+        publish(rang(), actor=actor_user, now=now)
+    deliver()
+    old, unsent, waiting, dead, young, late = OutboxEvent.objects.order_by("id")
+    long_ago = now - settings.RETENTION["events"] - timedelta(seconds=1)
+    had = {"occurred_at": long_ago, "published_at": long_ago, "forwarded_at": long_ago}
+    for row, state in (
+        (old, had),
+        (unsent, had | {"forwarded_at": None}),
+        (waiting, had | {"published_at": None}),
+        (dead, had | {"dead_at": long_ago}),
+        (young, {"forwarded_at": now}),
+        (late, had | {"published_at": now}),
+    ):
+        OutboxEvent.objects.filter(id=row.id).update(**state)
+
+    assert (outbox.prune(now=now), outbox.prune(now=now)) == (1, 0)
+
+    assert set(OutboxEvent.objects.all()) == {unsent, waiting, dead, young, late}
+    assert not ConsumedEvent.objects.filter(event_id=old.id).exists()
+    assert ConsumedEvent.objects.count() == 5
+
+
+def test_it_forgets_in_batches(actor_user, now, settings):
+    for _ in range(3):
+        publish(rang(), actor=actor_user, now=now)
+    OutboxEvent.objects.update(forwarded_at=now)
+
+    assert outbox.prune(now=now + settings.RETENTION["events"] * 2, limit=2) == 3
