@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pgtrigger
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateRangeField, RangeOperators
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q
+from django.db.models.functions import Upper
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -281,18 +283,34 @@ class TaxRate(models.Model):
         verbose_name_plural = _("tax rates")
         constraints = [
             models.CheckConstraint(condition=Q(rate__gte=0, rate__lte=1), name="tax_rate_range"),
-            models.UniqueConstraint(
-                fields=[
-                    "company",
-                    "country",
-                    "state",
-                    "postal_pattern",
-                    "tax_class",
-                    "name",
-                    "valid_from",
+            models.CheckConstraint(
+                condition=Q(valid_from__isnull=True)
+                | Q(valid_to__isnull=True)
+                | Q(valid_to__gt=F("valid_from")),
+                name="tax_rate_period",
+            ),
+            # of one tax at one place, one rate is in force on any day
+            ExclusionConstraint(
+                name="tax_rate_periods_apart",
+                expressions=[
+                    ("company", RangeOperators.EQUAL),
+                    ("type", RangeOperators.EQUAL),
+                    ("name", RangeOperators.EQUAL),
+                    ("country", RangeOperators.EQUAL),
+                    (Upper("state"), RangeOperators.EQUAL),
+                    (Upper("postal_pattern"), RangeOperators.EQUAL),
+                    ("tax_class", RangeOperators.EQUAL),
+                    (
+                        Func(
+                            "valid_from",
+                            "valid_to",
+                            function="daterange",
+                            output_field=DateRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
                 ],
-                nulls_distinct=False,
-                name="tax_rate_once",
+                condition=Q(is_active=True),
             ),
         ]
 
@@ -444,6 +462,12 @@ class ShippingRule(models.Model):
             models.CheckConstraint(
                 condition=Q(base_price__gte=0, per_unit__gte=0, per_kilogram__gte=0),
                 name="shipping_rule_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=(Q(free_over__isnull=True) | Q(free_over__gte=0))
+                & (Q(minimum_order__isnull=True) | Q(minimum_order__gte=0))
+                & (Q(maximum_order__isnull=True) | Q(maximum_order__gte=0)),
+                name="shipping_rule_bounds",
             ),
             models.CheckConstraint(
                 condition=Q(max_days__gte=F("min_days")), name="shipping_rule_days"

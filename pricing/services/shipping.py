@@ -190,6 +190,12 @@ def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:
         amount = getattr(terms, name)
         if amount is not None and amount < 0:
             errors.append(FieldError(name, "min_value", "It is not negative."))
+    if (
+        terms.minimum_order is not None
+        and terms.maximum_order is not None
+        and terms.maximum_order <= terms.minimum_order
+    ):
+        errors.append(FieldError("maximumOrder", "invalid", "More than the orders it begins with."))
     if terms.max_days < terms.min_days:
         errors.append(FieldError("maxDays", "invalid", "Not fewer than at least."))
     if errors:

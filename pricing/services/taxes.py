@@ -22,7 +22,8 @@ def create_tax_rate(*, actor: Actor, terms: TaxRateTerms, now: datetime) -> TaxR
     """
     Enter a tax rate.
 
-    :raises ValidationFailed: if the terms contradict themselves, or the same rate is there already
+    :raises ValidationFailed: if the terms contradict themselves, or the same tax has a rate there for a day of this
+        period
     """
     rate = TaxRate(company_id=actor.company_id)
     return _save(actor, rate, terms, "tax_rate.created", {}, now)
@@ -95,7 +96,12 @@ def _save(
         errors.append(FieldError("validTo", "invalid", "It ends before it begins."))
     if errors:
         raise ValidationFailed(errors=errors)
-    terms = dataclasses.replace(terms, country=country)
+    terms = dataclasses.replace(
+        terms,
+        country=country,
+        state=terms.state.strip(),
+        postal_pattern=terms.postal_pattern.strip(),
+    )
     for field in dataclasses.fields(terms):
         setattr(rate, field.name, getattr(terms, field.name))
     try:
@@ -105,7 +111,7 @@ def _save(
         raise ValidationFailed(
             errors=[
                 FieldError(
-                    "name", "unique", "This rate is there already for this place and period."
+                    "name", "overlap", "This tax has a rate at this place for days of this period."
                 )
             ]
         ) from None
