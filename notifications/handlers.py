@@ -362,7 +362,7 @@ def _tell_about_order(event: OrderEvent, envelope: Envelope, now: datetime, text
 
 @durable(WishBack, consumer="notifications.wish")
 def tell_of_a_wish(event: WishBack, envelope: Envelope, now: datetime) -> None:
-    """A line in the bell, and on every open page: what was wished for is back, or costs less."""
+    """A line in the bell and on every open page: what was wished for is back, which is mailed too, or costs less."""
     if isinstance(event, WishCheaper):
         words = _("%(product)s on your wishlist is down from %(before)s to %(now)s.") % {
             "product": event.product,
@@ -371,6 +371,7 @@ def tell_of_a_wish(event: WishBack, envelope: Envelope, now: datetime) -> None:
         }
     else:
         words = _("%(product)s on your wishlist is back.") % {"product": event.product}
+    path = f"/products/{event.slug}/?sku={quote(event.sku)}"
     assert envelope.company_id is not None
     services.tell(
         actor=Actor.system(envelope.company_id, source="outbox", request_id=envelope.request_id),
@@ -378,6 +379,17 @@ def tell_of_a_wish(event: WishBack, envelope: Envelope, now: datetime) -> None:
         channel=event.name,
         subject=words,
         dedupe_key=str(envelope.id),
-        url=f"/products/{event.slug}/?sku={event.sku}",
+        url=path,
         now=now,
     )
+    user = User.objects.filter(pk=event.user_id, is_active=True).first()
+    if user is not None and user.email and not isinstance(event, WishCheaper):
+        services.notify(
+            company_id=envelope.company_id,
+            channel="wish-back",
+            recipient=user.email,
+            user_id=user.pk,
+            context={"name": event.product, "product_url": f"{settings.STOREFRONT_URL}{path}"},
+            dedupe_key=str(envelope.id),
+            now=now,
+        )

@@ -24,7 +24,10 @@ from notifications.models import Digest, Notification, Preference, PushSubscript
 MAX_ATTEMPTS = 6
 UNSUBSCRIBE_SALT = "notifications.unsubscribe"
 # Mail that belongs to a purchase is not optional; everything else can be refused.
-CATEGORIES = {"cart-abandoned": Preference.Category.REMINDERS}
+CATEGORIES = {
+    "cart-abandoned": Preference.Category.REMINDERS,
+    "wish-back": Preference.Category.STOCK,
+}
 
 
 @transaction.atomic

@@ -111,7 +111,7 @@ def _act(request: HttpRequest, *, user: Any, now: datetime) -> None:
     if form.get("do") == "choose":
         chosen = {pair: f"{pair[0]}.{pair[1]}" in form for pair in CHOSEN}
         services.set_preferences(user_id=user.pk, choices=chosen)
-        if chosen[REMINDERS_BY_MAIL]:
+        if chosen[REMINDERS_BY_MAIL] or chosen[STOCK_BY_MAIL]:
             services.resubscribe(company_id=actor.company_id, address=user.email)
         messages.success(request, _("Saved."))
     elif form.get("do") == "read_all":
@@ -127,7 +127,8 @@ def _act(request: HttpRequest, *, user: Any, now: datetime) -> None:
 # What can be chosen on the page: what the shop sends today. Mail about orders is not optional.
 REMINDERS_BY_MAIL = (Preference.Category.REMINDERS.value, Notification.Type.EMAIL.value)
 STOCK_IN_THE_SHOP = (Preference.Category.STOCK.value, Notification.Type.IN_APP.value)
-CHOSEN = (REMINDERS_BY_MAIL, STOCK_IN_THE_SHOP)
+STOCK_BY_MAIL = (Preference.Category.STOCK.value, Notification.Type.EMAIL.value)
+CHOSEN = (REMINDERS_BY_MAIL, STOCK_BY_MAIL, STOCK_IN_THE_SHOP)
 
 
 def _choices(*, company_id: UUID, user: Any) -> list[dict[str, Any]]:
@@ -149,6 +150,17 @@ def _choices(*, company_id: UUID, user: Any) -> list[dict[str, Any]]:
                 user_id=user.pk,
                 address=user.email,
                 category=REMINDERS_BY_MAIL[0],
+            ),
+        },
+        {
+            "name": ".".join(STOCK_BY_MAIL),
+            "title": _("Mail when a wish is back"),
+            "text": _("When something on your wishlist was sold out and can be had again."),
+            "is_on": selectors.wants(
+                company_id=company_id,
+                user_id=user.pk,
+                address=user.email,
+                category=STOCK_BY_MAIL[0],
             ),
         },
         {

@@ -17,7 +17,7 @@ from config.platform.actor import Actor, ActorKind
 from config.platform.models import FeatureFlag
 from inventory import services as inventory
 from inventory.models import Product, Reservation
-from notifications.models import Notification
+from notifications.models import Notification, Preference
 from pricing import services as pricing
 from pricing.models import Price
 from tests import factories
@@ -416,6 +416,31 @@ def test_who_wishes_for_what_is_gone_is_told_once_when_it_is_back(
     told = f"{variant.product.name} on your wishlist is back."
     assert bell(user) == [told, told]
     assert not Wish.objects.filter(is_gone=True).exists()
+
+
+def test_a_wish_that_is_back_is_mailed_once_a_rise_to_who_wants_mail(
+    user, user_api, api, guest, staff, now, deliver
+):
+    variant, deaf = make_item("20.00", 0), factories.make_user()
+    level = variant.stock_levels.get()
+    Preference.objects.create(user_id=deaf.pk, category="stock", type="EMAIL", is_enabled=False)
+    for client in (user_api, guest, api.as_user(deaf)):
+        wish(client, variant)
+
+    for quantity in (5, 3):
+        inventory.adjust(actor=staff, stock_level_id=level.id, quantity=quantity, now=now)
+        drain(deliver)
+
+    mails = {mail.recipient: mail for mail in Notification.objects.filter(channel="wish-back")}
+    assert {address: mail.status for address, mail in mails.items()} == {
+        user.email: "PENDING",
+        deaf.email: "SUPPRESSED",
+    }
+    mail = mails[user.email]
+    assert mail.subject == f"{variant.product.name} is back"
+    assert f"/products/{variant.product.slug}/?sku={variant.sku}" in mail.body_text
+    assert "/unsubscribe/" in mail.body_text
+    assert "/unsubscribe/" in mail.body_html
 
 
 def test_who_wishes_for_what_is_there_is_told_nothing_of_deliveries(

@@ -119,7 +119,7 @@ def test_choices_are_stored_and_shown(browser: Client, user: User) -> None:
     browser.post(PAGE, {"do": "choose", "stock.IN_APP": "on"})
     after = browser.get(PAGE).content.decode()
 
-    assert before.count(" checked") == 3
+    assert before.count(" checked") == 4
     assert after.count(" checked") == 2
     chosen = selectors.preferences(user_id=user.pk)
     assert (chosen["reminders"]["EMAIL"], chosen["stock"]["IN_APP"]) == (False, True)
