@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.signals import password_changed, password_reset, user_signed_up
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import transaction
 from django.dispatch import receiver
 from django.utils import timezone
 
-from config.platform import auth, outbox, tokens
+from config.platform import auth, devices, outbox, tokens
 from config.platform.events import CustomerCreated
 from config.platform.http.context import actor_of, forget_actor
 from config.platform.models import User
@@ -26,6 +26,15 @@ def announce(sender: Any, request: Any, user: User, **_: Any) -> None:
     request.sign_in_report = auth.announce_sign_in(
         user=user, actor=actor_of(request), now=timezone.now()
     )
+    devices.note_browser(request, now=timezone.now())
+
+
+@receiver(user_logged_out)
+def forget_browser(sender: Any, request: Any, **_: Any) -> None:
+    """Take the browser off the list of those that are signed in; the session itself is flushed next."""
+    session = getattr(request, "session", None)
+    if session is not None and session.session_key:
+        devices.forget(session_key=session.session_key)
 
 
 @receiver(user_signed_up)

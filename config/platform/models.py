@@ -108,6 +108,24 @@ class LoginSession(models.Model):
         return f"{self.user_id} since {self.created_at:%Y-%m-%d}"
 
 
+class BrowserSession(models.Model):
+    """A browser that somebody is signed in with, so that they can see it and end it; it goes with the session."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="browser_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    agent = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "browser_sessions"
+        indexes = [models.Index(fields=["seen_at"], name="browser_session_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} since {self.created_at:%Y-%m-%d}"
+
+
 class OutboxEvent(models.Model):
     """One announced fact, written with the change it tells of; the relay hands it to consumers."""
 

@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from config.platform import bus, idempotency, invariants, jobs, outbox, tokens
+from config.platform import bus, devices, idempotency, invariants, jobs, outbox, tokens
 from config.platform import relay as relays
 
 logger = structlog.get_logger(__name__)
@@ -45,6 +45,7 @@ def prune() -> None:
         lambda now: (
             idempotency.prune(now=now)
             + tokens.prune(now=now)
+            + devices.prune(now=now)
             + jobs.prune(now=now)
             + outbox.prune(now=now)
         ),

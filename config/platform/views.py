@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
 
+from config.platform import devices
 from config.platform import metrics as series
 from config.platform.errors import NotFound, known_errors
 
@@ -47,3 +55,34 @@ def error_codes(request: HttpRequest) -> HttpResponse:
         for error in known_errors()
     ]
     return render(request, "platform/errors.html", {"codes": codes})
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def sign_ins(request: HttpRequest) -> HttpResponse:
+    """Show where this customer is signed in; end one of them, or all others."""
+    user: Any = request.user
+    now, key = timezone.now(), request.session.session_key or ""
+    if request.method == "POST":
+        if request.POST.get("do") == "others":
+            devices.end_others(user_id=user.pk, session_key=key, now=now)
+            messages.success(request, _("Done. You are signed in here only."))
+        else:
+            devices.end(user_id=user.pk, sign_in_id=_id(request.POST.get("sign_in")), now=now)
+            messages.success(request, _("Done. It is signed out."))
+        return redirect("page_devices")
+    devices.note_browser(request, now=now)
+    found = devices.open_sign_ins(user_id=user.pk, session_key=key, now=now)
+    return render(
+        request,
+        "account/devices.html",
+        {"devices": found, "others": any(not one.is_current for one in found)},
+    )
+
+
+def _id(text: str | None) -> UUID:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        raise NotFound from None

@@ -12,7 +12,6 @@ from tests.contract.client import Api
 from tests.contract.conftest import Shop, buy, demo_products, eventually, new_guest, new_user
 from tests.contract.test_auth import _signed_in
 
-LATER = pytest.mark.xfail(reason="the page comes with its feature")
 PAGES = [
     "/", "/products/", "/search/", "/search/?q=lamp", "/cart/", "/orders/lookup/", "/account/login/", "/account/signup/",
     "/checkout/", "/dev/mail/", "/admin/login/", "/compare/",
@@ -247,7 +246,7 @@ def test_a_page_of_nothing_is_kind(pages: httpx.Client, path: str) -> None:
     "path",
     [
         "/account/", "/orders/", "/account/notifications/",
-        pytest.param("/account/devices/", marks=LATER), "/wishlist/",
+        "/account/devices/", "/wishlist/",
     ],
 )  # fmt: skip
 def test_a_page_of_ones_own_asks_to_sign_in(pages: httpx.Client, path: str) -> None:
