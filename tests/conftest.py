@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ def _fresh_process() -> Iterator[None]:
     limits.client().flushdb()
     yield
     flags.forget()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process remembers for some seconds is not read anew in the midst: for tests that count statements."""
+    monkeypatch.setattr("config.platform.flags.REMEMBERED_SECONDS", 3600)
+    monkeypatch.setattr("inventory.selectors._COMPANIES_REMEMBERED_SECONDS", 3600)
+    # A function of the package has the name of the module.
+    monkeypatch.setattr(import_module("pricing.selectors.rules"), "_KEPT_SECONDS", 3600)
+    monkeypatch.setattr("pricing.selectors.catalogue._HOME_SECONDS", 3600)
 
 
 @pytest.fixture

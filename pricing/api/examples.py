@@ -97,7 +97,7 @@ _FOUND: dict[str, Any] = {
             {"slug": "clothing", "name": "Clothing", "path": ["clothing"], "count": 7, "selected": True},
             {"slug": "jackets", "name": "Jackets", "path": ["clothing", "jackets"], "count": 4, "selected": False},
         ],
-        "price": {"min": "18.00", "max": "240.00", "currency": "USD"},
+        "priceRange": {"min": "18.00", "max": "240.00", "currency": "USD"},
         "options": [
             {"name": "Colour", "values": [
                 {"value": "Kelp", "count": 4, "selected": True}, {"value": "Ochre", "count": 2, "selected": False},

@@ -402,7 +402,7 @@ class FacetsOutput(serializers.Serializer):
     """Numbers of products. Each facet is counted without its own choice, with all the others in force."""
 
     categories = CategoryCountOutput(many=True)
-    price = PriceRangeOutput()
+    priceRange = PriceRangeOutput()
     options = OptionCountsOutput(many=True)
     inStock = InStockCountOutput()
 
@@ -436,7 +436,7 @@ def found_json(found: selectors.Found, currency: str) -> dict[str, Any]:
                 }
                 for c in facets.categories
             ],
-            "price": {
+            "priceRange": {
                 "min": _amount(facets.min_price, currency),
                 "max": _amount(facets.max_price, currency),
                 "currency": currency,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cart.conftest import make_item
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unhurried")]
 
 CEILINGS = {"add": 10, "quantity": 9, "remove": 9, "read": 3, "unchanged": 3}
 

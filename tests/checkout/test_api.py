@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
-from importlib import import_module
 from uuid import uuid4
 
 import pytest
@@ -16,7 +15,6 @@ from checkout.models import Checkout, Payment, WebhookInbox
 from config.platform import flags
 from config.platform.models import FeatureFlag
 from config.platform.signatures import sign
-from inventory import selectors as inventory_selectors
 from orders.models import Order, RefundRequest
 from orders.services.numbers import next_number
 from pricing.models import Price
@@ -374,13 +372,8 @@ def test_it_does_not_show_a_card_number_in_its_answer_or_log(page, caplog):
 
 @pytest.mark.django_db(transaction=True)  # what follows a commit counts too
 @pytest.mark.parametrize("lines", [1, 20, 100])
-def test_the_number_of_statements_does_not_depend_on_the_number_of_lines(
-    shop, now, lines, monkeypatch
-):
-    # What a process remembers for some seconds is not read anew in the midst.
-    monkeypatch.setattr(flags, "REMEMBERED_SECONDS", 3600)
-    monkeypatch.setattr(inventory_selectors, "_COMPANIES_REMEMBERED_SECONDS", 3600)
-    monkeypatch.setattr(import_module("pricing.selectors.rules"), "_KEPT_SECONDS", 3600)
+@pytest.mark.usefixtures("unhurried")
+def test_the_number_of_statements_does_not_depend_on_the_number_of_lines(shop, now, lines):
     buyer = Buyer.arrive(shop, now)
     for _ in range(lines):
         buyer.add(factories.make_priced_variant(available=5))

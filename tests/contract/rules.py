@@ -111,11 +111,7 @@ def check_shape(body: Any, what: str = "") -> None:
         here = f"{what}: {path}.{key} = {value!r}"
         assert CAMEL.match(key), f"{here}: not camelCase"
         assert not isinstance(value, float), f"{here}: a float"
-        if key == "price" and isinstance(value, dict):  # a range, as facets have it
-            assert set(value) == {"min", "max", "currency"}, here
-            for end in filter(None, (value["min"], value["max"])):
-                assert AMOUNT[0 if value["currency"] in NO_DECIMALS else 2].match(end), here
-        elif key in MONEY and value is not None:
+        if key in MONEY and value is not None:
             assert isinstance(value, str), f"{here}: money must be a string"
             if currency:
                 assert AMOUNT[0 if currency in NO_DECIMALS else 2].match(value), (

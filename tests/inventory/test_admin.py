@@ -33,7 +33,7 @@ from tests.factories import make_company, make_price, make_product, make_staff, 
 from tests.inventory.test_pictures import encoded, sent, stored
 from tests.inventory.test_services import snapshot
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unhurried")]
 
 MODELS = [
     "company", "category", "product", "variant", "bundle", "warehouse", "stocklevel", "reservation", "stockmovement",

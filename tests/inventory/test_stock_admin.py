@@ -30,7 +30,7 @@ from tests.inventory.test_services import snapshot
 from tests.inventory.test_shelves import hold, owe
 from tests.inventory.test_stock_api import a_month, ended
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unhurried")]
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 LIST = "admin:inventory_stocklevel_changelist"

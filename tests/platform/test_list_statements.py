@@ -20,7 +20,7 @@ from tests import factories
 from tests.checkout.conftest import ADDRESS
 from tests.conftest import Api, actor_for
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.usefixtures("unhurried")]
 
 FEW, MANY = 10, 100
 

@@ -93,7 +93,7 @@ def test_facets_say_what_each_choice_would_leave(public: Api) -> None:
                 "selected": False,
             },
         ],
-        "price": {"min": "40.00", "max": "220.00", "currency": "USD"},
+        "priceRange": {"min": "40.00", "max": "220.00", "currency": "USD"},
         "options": [
             {
                 "name": "Colour",
@@ -286,7 +286,7 @@ def test_another_company_is_neither_found_nor_counted(public: Api, company: Comp
     theirs = Api(**{"X-Company-Id": other.slug}).get("/products/search?q=lantern").json()
 
     assert [p["name"] for p in ours["results"]] == ["Our Lantern"]
-    assert (ours["total"], ours["facets"]["price"]["max"]) == (1, "7.00")
+    assert (ours["total"], ours["facets"]["priceRange"]["max"]) == (1, "7.00")
     assert ours["facets"]["categories"] == []
     assert [o["values"] for o in ours["facets"]["options"]] == [
         [{"value": "Blue", "count": 1, "selected": False}]
@@ -313,7 +313,7 @@ def test_prices_are_those_of_the_currency(public: Api) -> None:
     factories.make_price(product.variants.get(), "45.50", "EUR")
 
     answer = public.get("/products/search?currency=EUR").json()
-    assert answer["facets"]["price"] == {"min": "45.50", "max": "45.50", "currency": "EUR"}
+    assert answer["facets"]["priceRange"] == {"min": "45.50", "max": "45.50", "currency": "EUR"}
     assert (answer["total"], answer["facets"]["inStock"]["count"]) == (2, 1)
     assert names(public.get("/products/search?currency=EUR&sort=price")) == ["Lantern"]
     assert names(public.get("/products/search?currency=EUR&maxPrice=45.499")) == []
@@ -372,7 +372,7 @@ def test_what_is_known_follows_every_change(now: datetime) -> None:
     pricing.set_price(
         actor=system, variant_id=variant.id, currency="USD", amount=Decimal(40), now=now
     )
-    assert facets()["price"]["min"] == "40.00"
+    assert facets()["priceRange"]["min"] == "40.00"
     variant.options = {"Colour": "Green"}
     variant.save()
     assert facets()["options"][0]["values"][0]["value"] == "Green"
