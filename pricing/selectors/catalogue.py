@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast, JSONObject
 
+from config.platform import flags
 from config.platform.actor import Actor
 from inventory import selectors as inventory
 from inventory.errors import ProductNotFound
@@ -161,7 +163,11 @@ def priced_products(*, actor: Actor, currency: str) -> QuerySet[Product]:
 
 
 def _visible(actor: Actor) -> QuerySet[Product]:
-    products: QuerySet[Product] = Product.objects.filter(company_id=actor.company_id)
+    return _seen(actor).filter(company_id=actor.company_id)
+
+
+def _seen(actor: Actor) -> QuerySet[Product]:
+    products: QuerySet[Product] = Product.objects.all()
     return products if actor.sees_everything else products.exclude(status=Product.Status.DRAFT)
 
 
@@ -256,26 +262,47 @@ def _named(ref: str) -> Q | None:
 # --- lists ------------------------------------------------------------------------------------------
 
 
+_shapes = threading.local()
+
+
 def products_shown(*, actor: Actor, currency: str, ids: Sequence[UUID]) -> list[ProductView]:
     """Return these products, in this order and as far as the caller may see them: one statement."""
-    products = _visible(actor).filter(id__in=ids).select_related("category")
-    pictures = ProductImage.objects.filter(product=OuterRef("pk"))
-    variants = _variants(actor, currency).filter(product=OuterRef("pk"))
-    extra = {name: Cast(name, TextField()) for name in ("price", "compare_at")}
-    rows = products.annotate(
-        image_rows=ArraySubquery(
-            pictures.order_by("position", "id").values(row=JSONObject(**_columns(ProductImage)))
-        ),
-        variant_rows=ArraySubquery(
-            variants.values(row=JSONObject(**_columns(Variant), **extra, available="available"))
-        ),
-    )
+    rows = _listed(actor, currency).filter(company_id=actor.company_id, id__in=ids)
     found = {}
     for row in rows:
         _fill(row, "images", ProductImage, [_made(ProductImage, sent) for sent in row.image_rows])
         _fill(row, "variants", Variant, [_priced_variant(sent) for sent in row.variant_rows])
         found[row.id] = product_view(row, actor=actor, currency=currency)
     return [found[id] for id in ids if id in found]
+
+
+def _listed(actor: Actor, currency: str) -> QuerySet[Any]:
+    """
+    Return the products of all companies with all that a list shows of each.
+
+    Building this query takes longer than PostgreSQL needs to answer it, so each thread keeps it; no two share one,
+    because compiling a query counts inside of it.
+    """
+    several = flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES")
+    kept: dict[tuple[bool, str, bool], QuerySet[Any]] = _shapes.__dict__.setdefault("lists", {})
+    key = (actor.sees_everything, currency, several)
+    if key not in kept:
+        pictures = ProductImage.objects.filter(product=OuterRef("pk"))
+        variants = _variants(actor, currency).filter(product=OuterRef("pk"))
+        extra = {name: Cast(name, TextField()) for name in ("price", "compare_at")}
+        shape = _seen(actor).annotate(
+            image_rows=ArraySubquery(
+                pictures.order_by("position", "id").values(row=JSONObject(**_columns(ProductImage)))
+            ),
+            variant_rows=ArraySubquery(
+                variants.values(row=JSONObject(**_columns(Variant), **extra, available="available"))
+            ),
+        )
+        shape = shape.select_related("category")
+        if several != flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES"):
+            return shape  # switched at this moment: it may have been built either way
+        kept[key] = shape
+    return kept[key]
 
 
 def _columns(model: type[Model]) -> dict[str, str]:
