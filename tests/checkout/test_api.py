@@ -406,7 +406,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_lines(shop, n
 
 
 STATEMENTS = {
-    "initialize": 12,
+    "initialize": 13,
     "address": 6,
     "option": 6,
     "payment": 23,
