@@ -36,6 +36,20 @@ class PriceMissing(ApplicationError):
     advice = "Choose another currency, or remove the item."
 
 
+class SpecialPriceNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such price"
+    message = "There is no such price."
+
+
+class CustomerGroupNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such group"
+    message = "There is no such customer group."
+
+
 class NoShippingZone(ApplicationError):
     code = "NO_SHIPPING_ZONE"
     http_status = 409

@@ -10,7 +10,11 @@ from config.platform.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class PriceUpdated(Event):
-    """aggregate: the variant. Amounts are decimal strings."""
+    """
+    aggregate: the variant. Amounts are what everybody pays for one unit, as decimal strings.
+
+    They are equal where a price of some customers, or from some quantity on, has changed.
+    """
 
     name: ClassVar[str] = "pricing.price.updated"
     aggregate_type: ClassVar[str] = "variant"

@@ -51,7 +51,7 @@ CHECKS = [
         select p.id, p.variant_id, p.currency, p.amount, h.new_amount
         from prices p join lateral (
             select new_amount from price_changes c
-            where c.variant_id = p.variant_id and c.currency = p.currency
+            where c.variant_id = p.variant_id and c.currency = p.currency and c.special_id is null
             order by c.changed_at desc, c.id desc limit 1
         ) h on true
         where h.new_amount <> p.amount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -11,16 +12,28 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.functions import Upper
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeOperators
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from config.platform.models import LockingQuerySet, append_only, new_id
+from config.platform.models import LockingQuerySet, User, append_only, new_id
 from inventory.models import Bundle, Category, Company, Product, Variant
 
 
 def money_field(verbose_name: str | Promise = "", **options: object) -> models.DecimalField:
     """Return a column for an amount of money: wide enough for any currency of up to three decimals."""
     return models.DecimalField(verbose_name, max_digits=15, decimal_places=3, **options)  # type: ignore[arg-type]
+
+
+_NOTE_VARIANT = """
+                    PERFORM note_catalogue_change(v.company_id, v.product_id)
+                       FROM variants v WHERE v.id IN (OLD.variant_id, NEW.variant_id);
+                    RETURN NULL;
+                """
 
 
 class Price(models.Model):
@@ -51,16 +64,148 @@ class Price(models.Model):
                 name="note_change",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-                func="""
-                    PERFORM note_catalogue_change(v.company_id, v.product_id)
-                       FROM variants v WHERE v.id IN (OLD.variant_id, NEW.variant_id);
-                    RETURN NULL;
-                """,
+                func=_NOTE_VARIANT,
             )
         ]
 
     def __str__(self) -> str:
         return f"{self.amount} {self.currency}"
+
+
+class CustomerGroup(models.Model):
+    """Customers who have prices of their own."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="customer_groups")
+    name = models.CharField(_("name"), max_length=100)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "customer_groups"
+        verbose_name = _("customer group")
+        verbose_name_plural = _("customer groups")
+        constraints = [
+            models.UniqueConstraint(fields=["company", "name"], name="customer_group_name_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CustomerGroupMember(models.Model):
+    group = models.ForeignKey(CustomerGroup, models.CASCADE, related_name="members")
+    user = models.ForeignKey(User, models.CASCADE, related_name="+")
+
+    class Meta:
+        db_table = "customer_group_members"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "group"], name="customer_group_member_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"
+
+
+class Period(Func):
+    """A half-open range of time between two columns."""
+
+    function = "tstzrange"
+    output_field = DateTimeRangeField()
+
+
+class SpecialPrice(models.Model):
+    """
+    A price beside the base price: for a time, from a quantity on, for a group of customers, or all of that.
+
+    The period is half-open. One for everybody and any quantity replaces the base price while it lasts; the others are
+    had by whom they are for, where they are lower. What has begun is never changed, only ended: it is history.
+    `begun_at` and `over_at` say when that was announced, not when it was so.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="special_prices")
+    currency = models.CharField(_("currency"), max_length=3)
+    group = models.ForeignKey(
+        CustomerGroup,
+        models.PROTECT,
+        related_name="prices",
+        null=True,
+        blank=True,
+        verbose_name=_("for the group"),
+    )
+    from_quantity = models.PositiveIntegerField(_("from quantity"), default=1)
+    amount = money_field(_("price"))
+    compare_at = money_field(_("was"), null=True, blank=True)
+    starts_at = models.DateTimeField(_("from"))
+    ends_at = models.DateTimeField(_("until"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    created_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+    begun_at = models.DateTimeField(null=True, editable=False)
+    over_at = models.DateTimeField(null=True, editable=False)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "special_prices"
+        verbose_name = _("special price")
+        verbose_name_plural = _("special prices")
+        constraints = [
+            ExclusionConstraint(
+                name="special_prices_do_not_overlap",
+                expressions=[
+                    ("variant", RangeOperators.EQUAL),
+                    ("currency", RangeOperators.EQUAL),
+                    (Coalesce("group", Value(UUID(int=0))), RangeOperators.EQUAL),
+                    ("from_quantity", RangeOperators.EQUAL),
+                    (Period("starts_at", "ends_at"), RangeOperators.OVERLAPS),
+                ],
+            ),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="special_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(compare_at__isnull=True) | Q(compare_at__gte=0),
+                name="special_price_was_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(from_quantity__gte=1), name="special_price_quantity"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gt=F("starts_at")),
+                name="special_price_period",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["variant", "currency"], name="special_price_variant"),
+            # What the job announces, and what a search reads afresh until it has.
+            models.Index(
+                fields=["starts_at"],
+                name="special_price_to_begin",
+                condition=Q(begun_at__isnull=True),
+            ),
+            models.Index(
+                fields=["ends_at"],
+                name="special_price_to_end",
+                condition=Q(over_at__isnull=True, ends_at__isnull=False),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="note_change",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func=_NOTE_VARIANT,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it takes the place of the base price for everybody."""
+        return self.group_id is None and self.from_quantity == 1
 
 
 class BundlePrice(models.Model):
@@ -80,13 +225,23 @@ class BundlePrice(models.Model):
 
 
 class PriceChange(models.Model):
-    """The history of a price; append-only."""
+    """
+    The history of prices; append-only.
+
+    With `special_id` it is about a special price (new: what it shall be, null when it was withdrawn), of which
+    `valid_from` and `valid_to` are the period; else about the base price, valid from `changed_at`.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     variant = models.ForeignKey(Variant, models.CASCADE, related_name="price_changes")
     currency = models.CharField(max_length=3)
     old_amount = money_field(null=True)
-    new_amount = money_field()
+    new_amount = money_field(null=True)
+    special_id = models.UUIDField(null=True)
+    group_id = models.UUIDField(null=True)
+    from_quantity = models.PositiveIntegerField(default=1)
+    valid_from = models.DateTimeField(null=True)
+    valid_to = models.DateTimeField(null=True)
     actor = models.CharField(max_length=80)
     reason = models.CharField(max_length=200, blank=True)
     changed_at = models.DateTimeField()

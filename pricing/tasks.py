@@ -1,4 +1,4 @@
-"""Work at files of products, on schedule; a kick only shortens the wait."""
+"""Work at files of products and news of prices, on schedule; a kick only shortens the wait."""
 
 from __future__ import annotations
 
@@ -19,5 +19,15 @@ def work_product_files() -> None:
         lambda now: inventory.work_files(
             kind=ImportRun.Kind.PRODUCTS, worker=services.ProductFiles(), now=now
         ),
+        now=timezone.now(),
+    )
+
+
+@shared_task
+def announce_prices() -> None:
+    """Say of scheduled prices that they have begun or ended; they did so by themselves."""
+    jobs.run_job(
+        "pricing.announce_prices",
+        lambda now: services.announce_prices(now=now),
         now=timezone.now(),
     )

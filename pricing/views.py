@@ -40,7 +40,7 @@ from pricing.browsing import (
 from pricing.context import currency_of
 from pricing.display import card_of, stock_of
 from pricing.selectors import Found, ProductView, Search, VariantView
-from pricing.selectors.storefront import featured_products, lowest_prior_price, storefront
+from pricing.selectors.storefront import featured_products, storefront
 
 RELATED = 4
 
@@ -170,7 +170,9 @@ def product(request: HttpRequest, slug: str) -> HttpResponse:
     if slug != view.slug:
         return redirect(f"/products/{view.slug}/", permanent=True)
     chosen = choose(view, request.GET)
-    choice = _choice_context(view, chosen, lowest=_lowest(chosen, currency))
+    choice = _choice_context(view, chosen, lowest=_lowest(chosen, currency)) | _own_prices(
+        actor, chosen, currency
+    )
     may_wait = chosen is not None and view.is_sold and not choice["can_buy"]
     context = {
         "product": _product_context(view, chosen),
@@ -270,7 +272,26 @@ def choose(view: ProductView, picked: Mapping[str, Any]) -> VariantView | None:
 def _lowest(chosen: VariantView | None, currency: str) -> Decimal | None:
     if chosen is None or chosen.compare_at is None:
         return None
-    return lowest_prior_price(variant_id=chosen.id, currency=currency)
+    found = selectors.lowest_prices(variant_ids=[chosen.id], currency=currency, now=timezone.now())
+    return found.get(chosen.id)
+
+
+def _own_prices(actor: Actor, chosen: VariantView | None, currency: str) -> dict[str, Any]:
+    """Return what the chosen variant costs this visitor: as one of a group, and from a quantity on."""
+    found = (
+        selectors.ladders(
+            variant_ids=[chosen.id], currency=currency, user_id=actor.user_id, now=timezone.now()
+        )
+        if chosen is not None
+        else {}
+    )
+    ladder = next(iter(found.values()), None)
+    if ladder is None:
+        return {"own_price": None, "breaks": []}
+    return {
+        "own_price": ladder.single if ladder.single < ladder.public else None,
+        "breaks": ladder.breaks,
+    }
 
 
 def _quantity(text: str) -> int:

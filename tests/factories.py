@@ -12,7 +12,15 @@ from django.utils import timezone
 from config.platform.models import User
 from inventory.models import Company, Product, StockLevel, StockMovement, Variant, Warehouse
 from pricing import selectors as pricing
-from pricing.models import Coupon, Price, Promotion, ShippingRule, ShippingZone, TaxRate
+from pricing.models import (
+    Coupon,
+    Price,
+    Promotion,
+    ShippingRule,
+    ShippingZone,
+    SpecialPrice,
+    TaxRate,
+)
 
 _numbers = itertools.count(1)
 
@@ -164,6 +172,23 @@ def make_priced_variant(amount: str = "10.00", *, currency: str = "USD", **field
     variant = make_variant(**fields)
     make_price(variant, amount, currency)
     return variant
+
+
+def make_special_price(variant: Variant, amount: str, **fields: Any) -> SpecialPrice:
+    """Return a price of a variant beside its base price, in force since now."""
+    now = timezone.now()
+    return SpecialPrice.objects.create(
+        **{
+            "variant": variant,
+            "currency": "USD",
+            "amount": Decimal(amount),
+            "starts_at": now,
+            "created_by": "test",
+            "created_at": now,
+            "begun_at": now,
+            **fields,
+        }
+    )
 
 
 def make_promotion(*codes: str, company: Company | None = None, **fields: Any) -> Promotion:

@@ -52,6 +52,7 @@ from notifications.models import Notification, Suppression
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from pricing.models import (
     BundlePrice,
+    CustomerGroup,
     Price,
     PriceChange,
     Promotion,
@@ -59,6 +60,7 @@ from pricing.models import (
     ShippingRule,
     ShippingZone,
     TaxExemption,
+    SpecialPrice,
     TaxRate,
 )
 from tests import factories
@@ -426,6 +428,12 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     PromotionUse: lambda company, n: PromotionUse.objects.create(
         promotion=factories.make_promotion(), order_id=new_id(), customer_key=_by("user"),
         amount=Decimal(1), currency="USD", used_at=timezone.now(),
+    ),
+    CustomerGroup: lambda company, n: CustomerGroup.objects.create(
+        company=company, name=f"Group {n}"
+    ),
+    SpecialPrice: lambda company, n: factories.make_special_price(
+        factories.make_priced_variant("10.00"), "9.00"
     ),
     TaxRate: lambda company, n: factories.make_tax_rate(name=f"VAT {n}"),
     TaxExemption: lambda company, n: TaxExemption.objects.create(

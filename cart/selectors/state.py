@@ -22,7 +22,8 @@ from config.platform.prepared import prepared_cursor
 from inventory import selectors as inventory
 from inventory.models import ProductImage, Variant
 from inventory.selectors import Hold
-from pricing.models import Price
+from pricing import selectors as pricing
+from pricing.ladder import Ladder
 
 ACTIVE, NEXT, SAVED = (
     CartLine.List.ACTIVE.value,
@@ -86,7 +87,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known about a variant at the moment of reading. `price` is None where the currency has none."""
+    """
+    What is known about a variant at the moment of reading. `price` is None where the currency has none.
+
+    `price` is what one unit costs this customer when one is bought; `ladder` what it costs when more are.
+    """
 
     variant_id: UUID
     product_id: UUID
@@ -105,6 +110,7 @@ class Facts:
     backorder: bool
     price: Decimal | None
     free: int
+    ladder: Ladder | None = None
 
     @property
     def is_sold(self) -> bool:
@@ -145,9 +151,13 @@ class Line:
     def held(self, now: datetime) -> int:
         return self.hold.quantity if self.hold is not None and self.hold.is_live(now) else 0
 
-    def unit_price(self, now: datetime) -> Decimal | None:
-        """Return what one unit costs: the promised price while the hold lives and it is lower, else the current one."""
-        current = self.facts.price
+    def unit_price(self, now: datetime, together: int = 1) -> Decimal | None:
+        """
+        Return what one unit costs: the promised price while the hold lives and it is lower, else the current one.
+
+        The current one is that of `together` units of the variant. What is promised is the price of one unit.
+        """
+        current = self.facts.ladder.at(together) if self.facts.ladder else None
         if current is None or self.promised_price is None or not self.held(now):
             return current
         return min(self.promised_price, current)
@@ -295,6 +305,7 @@ def find_latest(*, actor: Actor) -> Head:
 _CART = UUID(int=0xCA127)
 _COMPANY = UUID(int=0xC0)
 _CURRENCY = "XX0"
+_USER = UUID(int=0x05E6)
 _NOW = datetime.fromisoformat("1901-01-01T00:00:00.000001+00:00")
 _SKUS, _VARIANTS, _PRODUCTS = "\x01skus", "\x01variants", "\x01products"
 
@@ -305,7 +316,6 @@ def _facts(prefix: str) -> list[Any]:
         "position", "id"
     )
     variant = f"{prefix}pk" if prefix else "pk"
-    prices = Price.objects.filter(variant=OuterRef(variant), currency=_CURRENCY)
     return [
         *(
             f"{prefix}{name}"
@@ -316,7 +326,8 @@ def _facts(prefix: str) -> list[Any]:
             )
         ),
         Subquery(pictures.values("url")[:1]),
-        Subquery(prices.values("amount")[:1]),
+        pricing.public_price(variant, _CURRENCY, _NOW),
+        pricing.steps_expression(variant, _CURRENCY, user_id=_USER, now=_NOW),
         inventory.available_expression(variant, now=_NOW),
     ]  # fmt: skip
 
@@ -363,6 +374,7 @@ _LINES = Compiled(
         "company": _COMPANY,
         "currency": _CURRENCY,
         "now": _NOW,
+        "user": _USER,
         "skus": _SKUS,
         "variants": _VARIANTS,
         "products": _PRODUCTS,
@@ -374,6 +386,10 @@ def _json(value: Any) -> Any:
     if isinstance(value, str | bytes):
         return {} if value == "{}" else json.loads(value)
     return value
+
+
+def _steps(value: Any) -> Any:
+    return json.loads(value, parse_float=Decimal) if isinstance(value, str | bytes) else value
 
 
 def _hold(line_id: UUID, value: Any) -> Hold | None:
@@ -399,6 +415,7 @@ def load_lines(
         company=head.company_id,
         currency=head.currency,
         now=now,
+        user=head.user_id,
         skus=asked["s"],
         variants=asked["v"],
         products=asked["p"],
@@ -410,8 +427,9 @@ def load_lines(
             id, list_, quantity, price_when_added, promised_price, note, customization, customization_hash, metadata,
             bundle_id, group_id, copy, changed_version, expires_at, added_at, hold,
             variant_id, product_id, sku, options, image, weight_grams, requires_shipping, is_taxable, is_active, policy,
-            name, slug, status, tax_class, category_id, picture, price, free,
+            name, slug, status, tax_class, category_id, picture, price, steps, free,
         ) = row  # fmt: skip
+        ladder = None if price is None else Ladder(price, pricing.read_steps(_steps(steps)))
         known = Facts(
             variant_id=variant_id,
             product_id=product_id,
@@ -428,7 +446,8 @@ def load_lines(
             is_active=is_active,
             status=status,
             backorder=policy == "continue",
-            price=price,
+            price=None if ladder is None else ladder.single,
+            ladder=ladder,
             free=int(free),  # a sum, so a decimal as far as the driver knows
         )
         if id is None:

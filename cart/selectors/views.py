@@ -181,10 +181,15 @@ class CartView:
 
 @dataclass(slots=True)
 class Judged:
-    """A line with the verdict on it: what a unit costs now, and what keeps it from being bought."""
+    """
+    A line with the verdict on it: what a unit costs now, and what keeps it from being bought.
+
+    `single_price` is what a unit would cost if it were the only one: that is what may have changed since it was added.
+    """
 
     line: Line
     unit_price: Decimal | None
+    single_price: Decimal | None
     hold: HoldView
     available: int
     problems: list[Problem]
@@ -219,7 +224,7 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
     for line in lines:
         facts = line.facts
         problems: list[Problem] = []
-        price = line.unit_price(now)
+        price = line.unit_price(now)  # of one unit; that of all together follows
         held = line.held(now)
         pool = pools.setdefault(facts.variant_id, facts.free)
         available = held + pool
@@ -257,11 +262,13 @@ def judge(*, head: Head, lines: Iterable[Line], now: datetime) -> list[Judged]:
             Judged(
                 line,
                 price,
+                price,
                 _hold_view(line, now),
                 min(shown, SHOWN_AT_MOST),
                 problems,
             )
         )
+    _price_together(judged, now)
     return judged
 
 
@@ -272,6 +279,25 @@ def _short(name: str, wanted: int, left: int) -> str:
     if left > SHOWN_AT_MOST:
         return _("There are fewer than %(wanted)d of %(name)s.") % {"wanted": wanted, "name": name}
     return _("Only %(left)d left of %(name)s.") % {"left": left, "name": name}
+def _price_together(judged: Iterable[Judged], now: datetime) -> None:
+    """
+    Price lines by how many units of their variant are bought in all.
+
+    Lines that cannot be bought count for nothing, and parts of bundles neither count nor gain: the bundle has its price.
+    """
+    together: dict[UUID, int] = {}
+    counted = []
+    for each in judged:
+        line = each.line
+        if line.group_id is not None:
+            continue
+        if line.list != ACTIVE or each.problems:
+            each.unit_price = line.unit_price(now, line.quantity)
+            continue
+        together[line.variant_id] = together.get(line.variant_id, 0) + line.quantity
+        counted.append(each)
+    for each in counted:
+        each.unit_price = each.line.unit_price(now, together[each.line.variant_id])
 
 
 def place_of(destination: dict[str, str]) -> Place | None:
@@ -300,7 +326,7 @@ def basket_of(
                 sku=each.line.facts.sku,
                 quantity=each.line.quantity,
                 unit_price=each.unit_price,
-                list_price=each.line.facts.price,
+                list_price=each.line.facts.ladder.public if each.line.facts.ladder else None,
                 category_ids=(each.line.facts.category_id,) if each.line.facts.category_id else (),
                 tax_class=each.line.facts.tax_class,
                 is_taxable=each.line.facts.is_taxable,
@@ -356,7 +382,7 @@ def _line_view(each: Judged, priced: QuoteLine | None) -> LineView:
         quantity=line.quantity,
         price_when_added=line.price_when_added,
         unit_price=each.unit_price,
-        price_changed=each.unit_price is not None and each.unit_price != line.price_when_added,
+        price_changed=each.single_price is not None and each.single_price != line.price_when_added,
         subtotal=subtotal,
         discount=discount,
         tax=tax,
@@ -382,7 +408,7 @@ def _warnings(
     for view, each in zip(views, judged, strict=True):
         if (
             view.price_changed
-            and view.unit_price is not None
+            and each.single_price is not None
             and head.policy.real_time_price_validation_enabled
         ):
             found.append(
@@ -393,7 +419,7 @@ def _warnings(
                     % {"name": view.name},
                     {
                         "from": quote.format(view.price_when_added),
-                        "to": quote.format(view.unit_price),
+                        "to": quote.format(each.single_price),
                     },
                 )
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -89,12 +90,13 @@ def _line(line: LineView, cart: CartView, order: Sequence[str]) -> dict[str, Any
     for warning in cart.warnings:
         if warning.item_id != line.id:
             continue
-        if warning.code == "PRICE_CHANGED" and line.unit_price is not None:
+        if warning.code == "PRICE_CHANGED":
+            # What one unit costs; that several are cheaper is no change.
+            single = Decimal(warning.extra["to"])
             before, now = (
-                money_text(amount, cart.currency)
-                for amount in (line.price_when_added, line.unit_price)
+                money_text(amount, cart.currency) for amount in (line.price_when_added, single)
             )
-            falls = line.unit_price < line.price_when_added
+            falls = single < line.price_when_added
             text = (
                 _("Down from %(before)s to %(now)s since you put it in.")
                 if falls

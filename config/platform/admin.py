@@ -457,6 +457,8 @@ PAGES = {
     "product": "inventory_product",
     "promotion": "pricing_promotion",
     "stock_level": "inventory_stocklevel",
+    "special_price": "pricing_specialprice",
+    "customer_group": "pricing_customergroup",
     "tax_rate": "pricing_taxrate",
     "user": "platform_user",
     "variant": "inventory_variant",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -46,11 +47,14 @@ def recall(
     name: str,
     make: Callable[[], Any],
     freshen: Callable[[Any], Any] | None = None,
+    until: Callable[[], datetime | None] | None = None,
+    now: datetime | None = None,
 ) -> Any:
     """
     Return the JSON content of that name: as it was kept, else as `make` makes it now, which is then kept.
 
     `freshen` puts in what changes too often to be kept, such as stock; it is not asked about what was just made.
+    `until` tells when the content next changes by itself, without a write: it is kept no longer than from `now` to then.
     """
     lifetime = settings.CATALOGUE_CACHE.total_seconds()
     generation = _generation(company_id) if lifetime and len(name) <= LONGEST_NAME else None
@@ -63,8 +67,11 @@ def recall(
     if found is not None:
         content = json.loads(found)
         return freshen(content) if freshen else content
+    ends_at = until() if until is not None else None
+    if ends_at is not None and now is not None:
+        lifetime = min(lifetime, (ends_at - now).total_seconds())
     content = make()
     body = encode(content)
-    if len(body) <= BIGGEST:
+    if len(body) <= BIGGEST and lifetime > 0:
         cache.set(key, body, timeout=lifetime)
     return content

@@ -88,6 +88,8 @@ NAVIGATION = [
         _list(_("Bundle prices"), "sell", "pricing.bundleprice"),
         _list(_("Shipping zones"), "public", "pricing.shippingzone"),
         _list(_("Shipping prices"), "local_shipping", "pricing.shippingrule"),
+        _list(_("Special prices"), "percent", "pricing.specialprice"),
+        _list(_("Customer groups"), "groups", "pricing.customergroup"),
         _list(_("Price history"), "history", "pricing.pricechange"),
         _list(_("Uses of codes"), "redeem", "pricing.promotionuse"),
     ),

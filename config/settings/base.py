@@ -328,6 +328,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30},
     },
+    # A scheduled price is in force by itself; this tells open pages and those who wait for a price.
+    "announce prices": {
+        "task": "pricing.tasks.announce_prices",
+        "schedule": timedelta(seconds=10),
+        "options": {"expires": 10},
+    },
     "throw away old files": {
         "task": "inventory.tasks.prune_files",
         "schedule": timedelta(hours=1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +24,10 @@ from inventory.services import Demand
 from orders import addresses
 from orders.models import Order
 from orders.services.placing import DraftLine, OrderDraft, place
+from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Basket, Line, Place
 from pricing.errors import NoShippingZone, PriceMissing
-from pricing.models import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +174,16 @@ def _basket(
     currency: str,
     option: str | None = None,
 ) -> Basket:
-    prices = dict(
-        Price.objects.filter(
-            variant__in=[item.variant.id for item in wanted], currency=currency
-        ).values_list("variant_id", "amount")
+    for_user = actor.user_id if not actor.is_staff else None
+    prices = price_facts.ladders(
+        variant_ids=[item.variant.id for item in wanted], currency=currency, user_id=for_user
     )
+    together = Counter[UUID]()
+    for item in wanted:
+        together[item.variant.id] += item.quantity
     missing = [item.variant.sku for item in wanted if item.variant.id not in prices]
     if missing:
         raise PriceMissing(extra={"skus": missing, "currency": currency})
-    for_user = actor.user_id if not actor.is_staff else None
     return Basket(
         lines=[
             Line(
@@ -190,8 +192,8 @@ def _basket(
                 product_id=item.variant.product_id,
                 sku=item.variant.sku,
                 quantity=item.quantity,
-                unit_price=prices[item.variant.id],
-                list_price=prices[item.variant.id],
+                unit_price=prices[item.variant.id].at(together[item.variant.id]),
+                list_price=prices[item.variant.id].public,
                 category_ids=[item.variant.product.category_id]
                 if item.variant.product.category_id
                 else [],

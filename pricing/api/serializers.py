@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.urls import NoReverseMatch, reverse
 from rest_framework import serializers
@@ -20,6 +21,8 @@ from inventory.services import ProductDraft, VariantDraft
 from pricing import selectors
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
 from pricing.models import Promotion, ShippingRule, ShippingZone, TaxExemption, TaxRate
+from pricing.ladder import Ladder
+from pricing.models import Promotion, ShippingRule, ShippingZone, TaxRate
 from pricing.money import EXPONENTS, format_amount, parse_amount
 from pricing.terms import PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
 
@@ -590,11 +593,19 @@ def bundle_json(view: selectors.BundleView) -> dict[str, Any]:
     }
 
 
+class QuantityBreakOutput(serializers.Serializer):
+    fromQuantity = serializers.IntegerField()
+    price = serializers.CharField()
+
+
 class VariantPriceOutput(serializers.Serializer):
     variantId = serializers.UUIDField()
     sku = serializers.CharField()
     price = serializers.CharField(allow_null=True)
     compareAtPrice = serializers.CharField(allow_null=True)
+    lowestPrice30Days = serializers.CharField(allow_null=True)
+    yourPrice = serializers.CharField(allow_null=True)
+    quantityBreaks = QuantityBreakOutput(many=True)
 
 
 class AdvertisedOutput(serializers.Serializer):
@@ -618,7 +629,13 @@ class ProductPricingOutput(serializers.Serializer):
     quantityBreaks = serializers.ListField(child=serializers.DictField())
 
 
-def pricing_json(view: selectors.ProductView, running: Sequence[Promotion]) -> dict[str, Any]:
+def pricing_json(
+    view: selectors.ProductView,
+    running: Sequence[Promotion],
+    *,
+    ladders: Mapping[UUID, Ladder],
+    lowest: Mapping[UUID, Decimal],
+) -> dict[str, Any]:
     return {
         "productId": view.id,
         "currency": view.currency,
@@ -629,6 +646,19 @@ def pricing_json(view: selectors.ProductView, running: Sequence[Promotion]) -> d
                 "sku": variant.sku,
                 "price": _amount(variant.price, view.currency),
                 "compareAtPrice": _amount(variant.compare_at, view.currency),
+                "lowestPrice30Days": None
+                if variant.compare_at is None
+                else _amount(lowest.get(variant.id), view.currency),
+                "yourPrice": _amount(ladders[variant.id].single, view.currency)
+                if variant.id in ladders
+                else None,
+                "quantityBreaks": [
+                    {
+                        "fromQuantity": step.from_quantity,
+                        "price": format_amount(step.amount, view.currency),
+                    }
+                    for step in (ladders[variant.id].breaks if variant.id in ladders else ())
+                ],
             }
             for variant in view.variants
         ],

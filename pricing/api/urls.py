@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import views
+from pricing.api import special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -19,6 +19,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("promotions", views.PromotionsView.as_view()),
     path("promotions/active", views.ActivePromotionsView.as_view()),
     path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
+    path("special-prices", special.SpecialPricesView.as_view()),
+    path("special-prices/<str:special_id>", special.SpecialPriceView.as_view()),
+    path("customer-groups", special.GroupsView.as_view()),
+    path("customer-groups/<str:group_id>", special.GroupView.as_view()),
     path("tax-rates", views.TaxRatesView.as_view()),
     path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
     path("tax/vat-number", views.VatNumberView.as_view()),

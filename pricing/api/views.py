@@ -71,7 +71,7 @@ class PublicRead(ApiView):
 
     def shared(self, request: Request, make: Callable[[], Any]) -> Response:
         """The same for what customers ask for over and over: kept until the catalogue changes, with the stock of now."""
-        actor = actor_of(request)
+        actor, now = actor_of(request), timezone.now()
         if actor.sees_everything:
             return self.public(request, make())
         content = kept.recall(
@@ -79,6 +79,8 @@ class PublicRead(ApiView):
             name=request.build_absolute_uri(),
             make=make,
             freshen=with_stock_of_now,
+            until=lambda: selectors.next_moment(company_id=actor.company_id, now=now),
+            now=now,
         )
         return self.public(request, content)
 
@@ -235,14 +237,31 @@ class ProductPricingView(PublicRead):
         parameters=[serializers.CurrencyQuery], responses=serializers.ProductPricingOutput
     )
     def get(self, request: Request, ref: str) -> Response:
-        """Return the current prices of a product's variants, and the promotions that customers are told about."""
+        """
+        Return the current prices of a product's variants, and the promotions that customers are told about.
+
+        `price` is what everybody pays for one unit, `yourPrice` what the caller pays, `quantityBreaks` what a unit
+        costs the caller from a quantity on. `lowestPrice30Days` is the lowest price of the 30 days before a reduction.
+        """
         actor = actor_of(request)
         currency = _currency(request, serializers.CurrencyQuery.read_query(request))
+        now = timezone.now()
         view = selectors.product_detail(actor=actor, ref=ref, currency=currency)
         running = selectors.promotions_on(
-            actor=actor, product_id=view.id, currency=currency, now=timezone.now()
+            actor=actor, product_id=view.id, currency=currency, now=now
         )
-        return self.public(request, serializers.pricing_json(view, running))
+        ids = [variant.id for variant in view.variants]
+        content = serializers.pricing_json(
+            view,
+            running,
+            ladders=selectors.ladders(
+                variant_ids=ids, currency=currency, user_id=actor.user_id, now=now
+            ),
+            lowest=selectors.lowest_prices(variant_ids=ids, currency=currency, now=now),
+        )
+        if actor.user_id is not None:  # with prices of one's own: nothing for shared caches
+            return Response(content, headers={"Cache-Control": "private, no-store"})
+        return self.public(request, content)
 
 
 class RelatedView(PublicRead):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from inventory.errors import InsufficientStock
 from inventory.models import Variant
 from pricing import engine
 from pricing.errors import PriceMissing
-from pricing.selectors.catalogue import current_prices
+from pricing.selectors.inforce import ladders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +81,15 @@ def basket_of(
     :raises ValidationFailed: if a line names nothing that is sold in this currency; each is listed by its index
     """
     found = inventory.find_variants(actor=actor, refs=[line.ref for line in wanted])
-    prices = current_prices(
+    prices = ladders(
         variant_ids=[variant.id for variant in found if isinstance(variant, Variant)],
         currency=currency,
+        user_id=actor.user_id,
     )
+    together = Counter[UUID]()
+    for line, variant in zip(wanted, found, strict=True):
+        if isinstance(variant, Variant):
+            together[variant.id] += line.quantity
     errors = []
     lines = []
     for index, (line, variant) in enumerate(zip(wanted, found, strict=True)):
@@ -99,7 +105,8 @@ def basket_of(
                     variant,
                     id=UUID(int=index + 1),
                     quantity=line.quantity,
-                    unit_price=prices[variant.id],
+                    unit_price=prices[variant.id].at(together[variant.id]),
+                    list_price=prices[variant.id].public,
                 )
             )
     if errors:
@@ -123,7 +130,7 @@ def offers(*, actor: Actor, wanted: Sequence[Wanted], currency: str) -> list[Off
     """
     found = inventory.find_variants(actor=actor, refs=[line.ref for line in wanted])
     variant_ids = [variant.id for variant in found if isinstance(variant, Variant)]
-    prices = current_prices(variant_ids=variant_ids, currency=currency)
+    prices = ladders(variant_ids=variant_ids, currency=currency, user_id=actor.user_id)
     stock = inventory.availability(variant_ids=variant_ids)
     answers = []
     for line, variant in zip(wanted, found, strict=True):
@@ -142,6 +149,11 @@ def offers(*, actor: Actor, wanted: Sequence[Wanted], currency: str) -> list[Off
                 )
             )
         answers.append(
-            Offer(variant=variant, price=prices.get(variant.id), available=shown, problems=problems)
+            Offer(
+                variant=variant,
+                price=prices[variant.id].at(line.quantity) if variant.id in prices else None,
+                available=shown,
+                problems=problems,
+            )
         )
     return answers

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
+    Case,
     F,
     FilteredRelation,
     Model,
@@ -20,10 +21,10 @@ from django.db.models import (
     Prefetch,
     Q,
     QuerySet,
-    Subquery,
     TextField,
+    When,
 )
-from django.db.models.functions import Cast, JSONObject
+from django.db.models.functions import Cast, Coalesce, JSONObject
 
 from config.platform import flags
 from config.platform.actor import Actor
@@ -34,22 +35,16 @@ from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
 from pricing.models import BundlePrice, Price
 from pricing.money import EXPONENTS
+from pricing.selectors.inforce import in_force, public, public_price
 
 # --- prices ---------------------------------------------------------------------------------------
 
 
-def current_price_expression(variant: str, currency: Any) -> Subquery:
-    """Return the current price of the variant named by `OuterRef(variant)`; null where it has none."""
-    return Subquery(
-        Price.objects.filter(variant=OuterRef(variant), currency=currency).values("amount")[:1]
-    )
-
-
 def current_prices(*, variant_ids: Sequence[UUID], currency: str) -> dict[UUID, Decimal]:
-    """Return the current prices of these variants; one that has none is missing: one statement."""
+    """Return what one unit of these variants costs everybody now; one without a price is missing: one statement."""
     return dict(
         Price.objects.filter(variant__in=variant_ids, currency=currency).values_list(
-            "variant_id", "amount"
+            "variant_id", public_price("variant", currency)
         )
     )
 
@@ -177,8 +172,20 @@ def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
     )
     return variants.annotate(
         current=FilteredRelation("prices", condition=Q(prices__currency=currency)),
-        price=F("current__amount"),
-        compare_at=F("current__compare_at"),
+        scheduled=FilteredRelation(
+            "special_prices",
+            condition=Q(special_prices__currency=currency)
+            & public("special_prices__")
+            & in_force(prefix="special_prices__"),
+        ),
+        price=Coalesce(F("scheduled__amount"), F("current__amount")),
+        # A scheduled price that says nothing else is a reduction of the base price.
+        compare_at=Case(
+            When(scheduled__isnull=True, then=F("current__compare_at")),
+            default=Coalesce(
+                F("scheduled__compare_at"), F("current__compare_at"), F("current__amount")
+            ),
+        ),
         available=inventory.available_expression("pk"),
     ).order_by("position", "id")
 

@@ -427,8 +427,14 @@ _ROWS = """
                   ORDER BY v.position, v.id) AS all
              FROM variants v
              LEFT JOIN LATERAL (
-                  SELECT json_object_agg(c.currency, (c.amount * 1000)::bigint) AS all
-                    FROM prices c WHERE c.variant_id = v.id
+                  SELECT json_object_agg(c.currency, (coalesce(s.amount, c.amount) * 1000)::bigint) AS all
+                    FROM prices c
+                    LEFT JOIN special_prices s
+                      ON s.variant_id = c.variant_id AND s.currency = c.currency AND s.group_id IS NULL AND s.from_quantity = 1
+                     -- What was announced has happened, even where this clock is behind the one that said so.
+                     AND (s.starts_at <= %(now)s OR s.begun_at IS NOT NULL)
+                     AND (s.ends_at > %(now)s OR s.ends_at IS NULL) AND s.over_at IS NULL
+                   WHERE c.variant_id = v.id
              ) priced ON true
              LEFT JOIN LATERAL (
                   SELECT bit_or(CASE WHEN w.is_default THEN 3 ELSE 2 END) FILTER (WHERE s.available > 0) AS bits,
@@ -445,12 +451,19 @@ _ROWS = """
 """
 _SINCE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
     SELECT product_id FROM catalogue_changes WHERE company_id = %(company)s AND xact >= %(since)s))"""
-# Where somebody waits, units under a hold that ran out are theirs.
+# What changed without a write: holds that ran out (where somebody waits, their units are theirs), and scheduled prices
+# that began or ended and were not announced yet.
 _OVERDUE = """p.company_id = %(company)s AND p.id = ANY (ARRAY(
     SELECT v.product_id
       FROM stock_reservations r JOIN inventory s ON s.id = r.stock_level_id JOIN variants v ON v.id = s.variant_id
      WHERE r.status = 'ACTIVE' AND r.expires_at <= %(now)s AND r.quantity > 0
-       AND s.available = 0 AND NOT s.is_awaited AND s.company_id = %(company)s))"""
+       AND s.available = 0 AND NOT s.is_awaited AND s.company_id = %(company)s
+     UNION ALL
+    SELECT v.product_id FROM special_prices s JOIN variants v ON v.id = s.variant_id
+     WHERE s.begun_at IS NULL AND s.starts_at <= %(now)s AND v.company_id = %(company)s
+     UNION ALL
+    SELECT v.product_id FROM special_prices s JOIN variants v ON v.id = s.variant_id
+     WHERE s.over_at IS NULL AND s.ends_at <= %(now)s AND v.company_id = %(company)s))"""
 _STATEMENT = """
     WITH {match}
     hits AS (SELECT * FROM found UNION ALL SELECT * FROM parts)

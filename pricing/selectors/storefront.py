@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
 from itertools import zip_longest
 from uuid import UUID
 
 from django.core.cache import cache
-from django.db.models import F, Min, Window
+from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from config.platform.actor import Actor
 from inventory.models import Category, Company, Product
-from pricing.models import Price, PriceChange, ShippingZone
+from pricing.models import Price, ShippingZone
 from pricing.selectors.catalogue import ProductView, priced_products, product_view
 
 REMEMBERED_SECONDS = 60
@@ -99,21 +97,6 @@ def featured_products(*, actor: Actor, currency: str, limit: int = 8) -> list[Pr
             by_aisle.setdefault(row.category_id, []).append(view)
     turns = zip_longest(*by_aisle.values())
     return [view for turn in turns for view in turn if view is not None][:limit]
-
-
-def lowest_prior_price(
-    *, variant_id: UUID, currency: str, period: timedelta = timedelta(days=30)
-) -> Decimal | None:
-    """Return the lowest price in the 30 days before the present one began; None if it never had another."""
-    changes = PriceChange.objects.filter(variant=variant_id, currency=currency)
-    latest = changes.order_by("-changed_at", "-id").values_list("changed_at", flat=True).first()
-    if latest is None:
-        return None
-    # Each change knows the price it ended, so those of the period cover every price that was in force in it.
-    lowest: Decimal | None = changes.filter(
-        changed_at__gt=latest - period, old_amount__isnull=False
-    ).aggregate(lowest=Min("old_amount"))["lowest"]
-    return lowest
 
 
 def option_orders(*, product_ids: Iterable[UUID]) -> dict[UUID, list[str]]:

@@ -8,6 +8,11 @@ from pricing.services.exemptions import (
     remove_vat_number,
 )
 from pricing.services.exports import ProductExport, export_products
+from pricing.services.groups import (
+    change_group,
+    create_group,
+    delete_group,
+)
 from pricing.services.imports import ImportReport, import_products
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.productruns import ProductFiles
@@ -23,6 +28,12 @@ from pricing.services.shipping import (
     delete_shipping_rule,
     delete_zone,
 )
+from pricing.services.special import (
+    SpecialTerms,
+    announce_prices,
+    end_special_price,
+    set_special_price,
+)
 from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_rate
 
 __all__ = [
@@ -30,23 +41,29 @@ __all__ = [
     "NewPrice",
     "ProductExport",
     "ProductFiles",
+    "SpecialTerms",
+    "announce_prices",
     "bump",
     "change_exemption",
+    "change_group",
     "change_promotion",
     "change_shipping_rule",
     "change_tax_rate",
     "change_zone",
     "check_code",
+    "create_group",
     "create_product",
     "create_promotion",
     "create_shipping_rule",
     "create_tax_rate",
     "create_zone",
+    "delete_group",
     "delete_promotion",
     "delete_shipping_rule",
     "delete_tax_rate",
     "delete_zone",
     "enter_vat_number",
+    "end_special_price",
     "export_products",
     "grant_exemption",
     "import_products",
@@ -59,5 +76,6 @@ __all__ = [
     "set_bundle_price",
     "set_price",
     "set_prices",
+    "set_special_price",
     "update_product",
 ]

@@ -17,8 +17,9 @@ from config.platform.outbox import publish
 from inventory.models import Bundle
 from pricing.errors import CurrencyUnknown
 from pricing.events import PriceUpdated
-from pricing.models import BundlePrice, Price, PriceChange
+from pricing.models import BundlePrice, Price, PriceChange, SpecialPrice
 from pricing.money import EXPONENTS, format_amount, quantize
+from pricing.selectors.inforce import in_force, public
 from pricing.services.revision import bump
 
 HIGHEST = Decimal("99999999999.99")
@@ -67,7 +68,7 @@ def set_prices(*, actor: Actor, prices: Iterable[NewPrice], reason: str = "", no
     :raises CurrencyUnknown: if we know no such currency
     :raises ValidationFailed: if an amount is negative or too large
     """
-    wanted = {(new.variant_id, new.currency): _checked(new) for new in prices}
+    wanted = {(new.variant_id, new.currency): checked(new) for new in prices}
     changed = 0
     keys = list(wanted)
     for start in range(0, len(keys), _CHUNK):
@@ -76,7 +77,13 @@ def set_prices(*, actor: Actor, prices: Iterable[NewPrice], reason: str = "", no
     return changed
 
 
-def _checked(new: NewPrice) -> NewPrice:
+def checked(new: NewPrice) -> NewPrice:
+    """
+    Return a price with its currency's decimals.
+
+    :raises CurrencyUnknown: if we know no such currency
+    :raises ValidationFailed: if an amount is negative or too large
+    """
     if new.currency not in EXPONENTS:
         raise CurrencyUnknown()
     for name, amount in (("amount", new.amount), ("compareAt", new.compare_at)):
@@ -184,6 +191,7 @@ def _announce(
             for new, before in changes
         ]
     )
+    hidden = _hidden([new.variant_id for new, _ in changes], now)
     publish(
         *(
             PriceUpdated(
@@ -193,9 +201,19 @@ def _announce(
                 new_amount=format_amount(new.amount, new.currency),
             )
             for new, before in changes
+            if (new.variant_id, new.currency) not in hidden
         ),
         actor=actor,
         now=now,
+    )
+
+
+def _hidden(variant_ids: list[UUID], now: datetime) -> set[tuple[UUID, str]]:
+    """Return where a scheduled price stands in the place of the base price, so that its change changes nothing yet."""
+    return set(
+        SpecialPrice.objects.filter(public(), in_force(now), variant__in=variant_ids).values_list(
+            "variant_id", "currency"
+        )
     )
 
 
@@ -216,7 +234,7 @@ def set_bundle_price(
     if amount is None:
         BundlePrice.objects.filter(bundle_id=bundle_id, currency=currency).delete()
     else:
-        new = _checked(NewPrice(variant_id=bundle_id, currency=currency, amount=amount))
+        new = checked(NewPrice(variant_id=bundle_id, currency=currency, amount=amount))
         BundlePrice.objects.update_or_create(
             bundle_id=bundle_id, currency=currency, defaults={"amount": new.amount}
         )

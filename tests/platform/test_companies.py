@@ -51,6 +51,7 @@ from notifications import services as notifications
 from notifications.models import Notification
 from orders import services as orders
 from orders.services import DirectItem, WantedReturn
+from pricing.models import CustomerGroup
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Buyer
 from tests.conftest import Api, actor_for
@@ -194,6 +195,10 @@ OWN: dict[str, Call] = {
     ),
     "api/v1/tax-rates/<str:tax_rate_id>": Call(
         RULE, {"tax_rate_id": "tax_rate"}, {"patch": {"name": "Another"}}
+    ),
+    "api/v1/special-prices/<str:special_id>": Call(RULE, {"special_id": "special_price"}),
+    "api/v1/customer-groups/<str:group_id>": Call(
+        RULE, {"group_id": "customer_group"}, {"patch": {"name": "Another"}}
     ),
     "api/v1/shipping-zones/<str:zone_id>": Call(
         RULE, {"zone_id": "zone"}, {"patch": {"name": "Another"}}
@@ -372,6 +377,8 @@ def world(company: Company) -> World:
     Warehouse.objects.create(company=there, code="SECOND", name="Second")
     rule = factories.make_shipping_rule("4.90", countries=["US"], company=there)
     tax_rate = factories.make_tax_rate("0.10", country="US", company=there)
+    group = CustomerGroup.objects.create(company=there, name="Trade")
+    special_price = factories.make_special_price(variant, "1.00", group=group)
     promotion = factories.make_promotion("THEIRS10", company=there)
     bundle = Bundle.objects.create(company=there, slug="their-box", name="Box")
     BundleItem.objects.create(bundle=bundle, variant=variant)
@@ -440,6 +447,7 @@ def world(company: Company) -> World:
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,
+        "special_price": special_price.id, "customer_group": group.id,
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
         "order_line": order_line.id, "return": returned.id, "checkout": checkout_id, "payment": payment.id,
