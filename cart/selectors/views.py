@@ -193,6 +193,7 @@ class Judged:
     hold: HoldView
     available: int
     problems: list[Problem]
+    price_kind: str = ""
 
 
 NO_HOLD = HoldView("none", 0, None, 0)
@@ -290,6 +291,8 @@ def _price_together(judged: Iterable[Judged], now: datetime) -> None:
     for each in judged:
         line = each.line
         if line.group_id is not None:
+            if line.facts.ladder is not None and each.unit_price == line.facts.price:
+                each.price_kind = line.facts.ladder.reason(1)
             continue
         if line.list != ACTIVE or each.problems:
             each.unit_price = line.unit_price(now, line.quantity)
@@ -297,7 +300,10 @@ def _price_together(judged: Iterable[Judged], now: datetime) -> None:
         together[line.variant_id] = together.get(line.variant_id, 0) + line.quantity
         counted.append(each)
     for each in counted:
-        each.unit_price = each.line.unit_price(now, together[each.line.variant_id])
+        line, units = each.line, together[each.line.variant_id]
+        each.unit_price = line.unit_price(now, units)
+        if line.facts.ladder is not None and each.unit_price == line.facts.ladder.at(units):
+            each.price_kind = line.facts.ladder.reason(units)
 
 
 def place_of(destination: dict[str, str]) -> Place | None:
@@ -327,6 +333,7 @@ def basket_of(
                 quantity=each.line.quantity,
                 unit_price=each.unit_price,
                 list_price=each.line.facts.ladder.public if each.line.facts.ladder else None,
+                price_kind=each.price_kind,
                 category_ids=(each.line.facts.category_id,) if each.line.facts.category_id else (),
                 tax_class=each.line.facts.tax_class,
                 is_taxable=each.line.facts.is_taxable,

@@ -194,6 +194,7 @@ def _basket(
                 quantity=item.quantity,
                 unit_price=prices[item.variant.id].at(together[item.variant.id]),
                 list_price=prices[item.variant.id].public,
+                price_kind=prices[item.variant.id].reason(together[item.variant.id]),
                 category_ids=[item.variant.product.category_id]
                 if item.variant.product.category_id
                 else [],

@@ -177,6 +177,9 @@ EXAMPLES: Examples = {
                         "sku": variant["sku"],
                         "price": variant["price"],
                         "compareAtPrice": variant["compareAtPrice"],
+                        "lowestPrice30Days": "165.00",
+                        "yourPrice": variant["price"],
+                        "quantityBreaks": [{"fromQuantity": 5, "price": "139.00"}],
                     }
                     for variant in _JACKET["variants"]
                 ],

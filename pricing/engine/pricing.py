@@ -253,6 +253,7 @@ class _Pricing:
             total=self.goods.amount(left + tax - included),
             taxes=self._tax_amounts(taxes),
             shares=tuple((number, self.goods.amount(part)) for number, part in shares),
+            price_kind=line.price_kind,
         )
 
     def _charge(

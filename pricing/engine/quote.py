@@ -102,6 +102,7 @@ class QuoteLine:
     total: Decimal
     taxes: Sequence[TaxAmount]
     shares: Sequence[tuple[int, Decimal]]
+    price_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +281,7 @@ class Quote:
                     str(line.total),
                     taxes(line.taxes),
                     shares(line.shares),
+                    *([line.price_kind] if line.price_kind else []),
                 ]
                 for line in self.lines
             ],
@@ -383,6 +385,7 @@ class Quote:
                     quantity=row[3],
                     taxes=taxes(row[11]),
                     shares=shares(row[12]),
+                    price_kind=row[13] if len(row) > 13 else "",
                     **_amounts(_LINE_AMOUNTS, row[4:11]),
                 )
                 for row in content["lines"]
@@ -443,6 +446,12 @@ def _amounts(names: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
     return dict(zip(names, map(Decimal, texts), strict=True))
 
 
+_OWN_PRICES = {
+    "quantity_break": ("quantity_break", "Price of {} for so many"),
+    "customer_group": ("customer_group", "Your price of {}"),
+}
+
+
 def _steps(quote: Quote) -> list[Step]:
     steps: list[Step] = []
     running = Decimal(0)
@@ -455,9 +464,10 @@ def _steps(quote: Quote) -> list[Step]:
     for line in quote.lines:
         add("list_price", f"{line.quantity} × {line.sku}", line.list_price * line.quantity, line.id)
         if line.unit_price != line.list_price:
+            kind, label = _OWN_PRICES.get(line.price_kind, ("list_price", "Promised price of {}"))
             add(
-                "list_price",
-                f"Promised price of {line.sku}",
+                kind,
+                label.format(line.sku),
                 (line.unit_price - line.list_price) * line.quantity,
                 line.id,
             )

@@ -82,6 +82,7 @@ class Line:
     One line to be priced.
 
     `unit_price` is what one unit costs this customer (a promised price may be below `list_price`, the current one).
+    `price_kind` says why it is: `quantity_break`, `customer_group`, or empty (the current price, or a promised one).
     Lines that share `bundle_group` were added as one bundle.
     """
 
@@ -92,6 +93,7 @@ class Line:
     quantity: int
     unit_price: Decimal
     list_price: Decimal | None = None
+    price_kind: str = ""
     category_ids: Sequence[UUID] = ()
     tax_class: str = STANDARD_CLASS
     is_taxable: bool = True

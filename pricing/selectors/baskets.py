@@ -47,6 +47,7 @@ def line_of(
     quantity: int,
     unit_price: Decimal,
     list_price: Decimal | None = None,
+    price_kind: str = "",
 ) -> engine.Line:
     """Return the engine's line for a variant that was read with its product."""
     product = variant.product
@@ -59,6 +60,7 @@ def line_of(
         quantity=quantity,
         unit_price=unit_price,
         list_price=list_price,
+        price_kind=price_kind,
         tax_class=product.tax_class,
         is_taxable=variant.is_taxable,
         weight_grams=variant.weight_grams,
@@ -107,6 +109,7 @@ def basket_of(
                     quantity=line.quantity,
                     unit_price=prices[variant.id].at(together[variant.id]),
                     list_price=prices[variant.id].public,
+                    price_kind=prices[variant.id].reason(together[variant.id]),
                 )
             )
     if errors:
