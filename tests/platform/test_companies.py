@@ -377,8 +377,8 @@ def world(company: Company) -> World:
     Warehouse.objects.create(company=there, code="SECOND", name="Second")
     rule = factories.make_shipping_rule("4.90", countries=["US"], company=there)
     tax_rate = factories.make_tax_rate("0.10", country="US", company=there)
-    group = CustomerGroup.objects.create(company=there, name="Trade")
-    special_price = factories.make_special_price(variant, "1.00", group=group)
+    trade = CustomerGroup.objects.create(company=there, name="Trade")
+    special_price = factories.make_special_price(variant, "1.00", group=trade)
     promotion = factories.make_promotion("THEIRS10", company=there)
     bundle = Bundle.objects.create(company=there, slug="their-box", name="Box")
     BundleItem.objects.create(bundle=bundle, variant=variant)
@@ -447,7 +447,7 @@ def world(company: Company) -> World:
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,
-        "special_price": special_price.id, "customer_group": group.id,
+        "special_price": special_price.id, "customer_group": trade.id,
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
         "order_line": order_line.id, "return": returned.id, "checkout": checkout_id, "payment": payment.id,
