@@ -12,8 +12,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, Model, OuterRef, QuerySet, Subquery
-from django.db.models import Count, F, Model, QuerySet
+from django.db.models import Count, F, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Lower
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import path
@@ -25,10 +24,9 @@ from django.utils.translation import ngettext
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
     UnfoldAdminSplitDateTimeWidget,
     UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
 )
 
 from config.platform.backoffice import (
@@ -60,8 +58,8 @@ from pricing.models import (
     PromotionUse,
     ShippingRule,
     ShippingZone,
-    TaxExemption,
     SpecialPrice,
+    TaxExemption,
     TaxRate,
 )
 from pricing.money import EXPONENTS, format_amount, quantize

@@ -59,8 +59,8 @@ from pricing.models import (
     PromotionUse,
     ShippingRule,
     ShippingZone,
-    TaxExemption,
     SpecialPrice,
+    TaxExemption,
     TaxRate,
 )
 from tests import factories

@@ -280,6 +280,8 @@ def _short(name: str, wanted: int, left: int) -> str:
     if left > SHOWN_AT_MOST:
         return _("There are fewer than %(wanted)d of %(name)s.") % {"wanted": wanted, "name": name}
     return _("Only %(left)d left of %(name)s.") % {"left": left, "name": name}
+
+
 def _price_together(judged: Iterable[Judged], now: datetime) -> None:
     """
     Price lines by how many units of their variant are bought in all.

@@ -20,9 +20,8 @@ from inventory.selectors import VariantRef
 from inventory.services import ProductDraft, VariantDraft
 from pricing import selectors
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
-from pricing.models import Promotion, ShippingRule, ShippingZone, TaxExemption, TaxRate
 from pricing.ladder import Ladder
-from pricing.models import Promotion, ShippingRule, ShippingZone, TaxRate
+from pricing.models import Promotion, ShippingRule, ShippingZone, TaxExemption, TaxRate
 from pricing.money import EXPONENTS, format_amount, parse_amount
 from pricing.terms import PromotionTerms, ShippingRuleTerms, TaxRateTerms, ZoneTerms
 

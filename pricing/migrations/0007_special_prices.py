@@ -9,7 +9,6 @@ import pgtrigger.migrations
 import pricing.models
 import uuid
 from django.conf import settings
-from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations, models
 
 
@@ -22,7 +21,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        BtreeGistExtension(),
         migrations.AddField(
             model_name='pricechange',
             name='from_quantity',

@@ -117,9 +117,9 @@ __all__ = [
     "shipping_rules",
     "shipping_zones",
     "shown_currency",
-    "takes_vat_numbers",
     "special_prices",
     "steps_expression",
+    "takes_vat_numbers",
     "tax_rates",
     "upsell_products",
 ]
