@@ -90,7 +90,6 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         codes=draw(st.lists(st.sampled_from([*coupons, "NOPE"]), unique=True, max_size=4)),
         shipping_option=draw(st.sampled_from([None, "standard", "express"])),
         user_id=draw(st.sampled_from([None, CUSTOMER])),
-        is_tax_exempt=draw(st.integers(0, 9)) == 0,
         used_up=frozenset(draw(st.lists(st.sampled_from([UUID(int=40_000)]), max_size=1))),
     )
     return asked, Rules(
