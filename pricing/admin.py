@@ -333,13 +333,26 @@ class CustomerGroupForm(forms.ModelForm):
 @admin.register(CustomerGroup)
 class CustomerGroupAdmin(ServedAdmin):
     form = CustomerGroupForm
-    fields = ["name", "members"]
+    readonly_fields = ["member_names"]
     list_display = ["name", "members_count", "created_at"]
     search_fields = ["name"]
     ordering = ["name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(member_count=Count("members"))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Who may only look sees names; choosing is a field of the form, which a page without one cannot show."""
+        writes = (
+            self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        )
+        return ["name", "members" if writes else "member_names"]
+
+    @display(description=_("members"))
+    def member_names(self, group: CustomerGroup) -> str:
+        return ", ".join(
+            group.members.order_by("user__email").values_list("user__email", flat=True)
+        )
 
     @display(description=_("members"), ordering="member_count")
     def members_count(self, group: Any) -> str:
