@@ -54,6 +54,7 @@ from pricing.models import (
     CustomerGroupMember,
     Price,
     PriceChange,
+    PricingPolicy,
     Promotion,
     PromotionUse,
     ShippingRule,
@@ -845,6 +846,28 @@ class TaxExemptionAdmin(MoneyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: TaxExemption) -> None:
         services.remove_exemption(actor=actor_of(request), exemption_id=obj.pk, now=timezone.now())
+
+
+@admin.register(PricingPolicy)
+class PricingPolicyAdmin(MoneyAdmin):
+    """How totals are made, for the whole shop: one row, made at the first decision that is not the default."""
+
+    fields = ["tax_rounding"]
+    list_display = ["company", "tax_rounding"]
+    ordering = ["company"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and not self.get_queryset(request).exists()
+
+    def has_delete_permission(self, request: HttpRequest, obj: PricingPolicy | None = None) -> bool:
+        return False
+
+    def serve(
+        self, request: HttpRequest, obj: PricingPolicy, given: dict[str, Any], change: bool
+    ) -> Model:
+        return services.set_tax_rounding(
+            actor=actor_of(request), rounding=given["tax_rounding"], now=timezone.now()
+        )
 
 
 class ShippingRuleInline(ReadOnlyInline):

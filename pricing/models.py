@@ -269,6 +269,39 @@ class Revision(models.Model):
         db_table = "pricing_revisions"
 
 
+class PricingPolicy(models.Model):
+    """What a company has decided about its totals as a whole; without a row it is the default of each column."""
+
+    class TaxRounding(models.TextChoices):
+        PER_LINE = "line", _("each tax on each line")
+        PER_ORDER = "order", _("each tax once on the whole order")
+        KEEP_GROSS = "keep_gross", _("prices as shown, the net amount once on the whole order")
+
+    company = models.OneToOneField(
+        Company, models.CASCADE, primary_key=True, related_name="pricing_policy"
+    )
+    tax_rounding = models.CharField(
+        _("taxes are rounded"),
+        max_length=10,
+        choices=TaxRounding.choices,
+        default=TaxRounding.PER_LINE,
+    )
+
+    class Meta:
+        db_table = "pricing_policies"
+        verbose_name = _("pricing policy")
+        verbose_name_plural = _("pricing policies")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(tax_rounding__in=["line", "order", "keep_gross"]),
+                name="pricing_policy_tax_rounding",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.company)
+
+
 class Promotion(models.Model):
     """
     A reason to pay less: automatic, or brought in by a coupon. Never hard-deleted.

@@ -459,6 +459,7 @@ PAGES = {
     "stock_level": "inventory_stocklevel",
     "special_price": "pricing_specialprice",
     "customer_group": "pricing_customergroup",
+    "pricing_policy": "pricing_pricingpolicy",
     "tax_rate": "pricing_taxrate",
     "user": "platform_user",
     "variant": "inventory_variant",

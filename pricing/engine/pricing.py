@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from fractions import Fraction
 
 from pricing.engine.bundles import bundle_savings
 from pricing.engine.goods import Goods
@@ -20,6 +21,7 @@ from pricing.engine.quote import (
     TaxRelief,
     Totals,
 )
+from pricing.engine.rounding import spread
 from pricing.engine.taxes import Taxes, taxes_for
 from pricing.engine.terms import (
     BUNDLE,
@@ -85,42 +87,28 @@ class _Pricing:
             )
 
         summed: dict[TaxKey, list[int]] = {}
-        coefficients: dict[str, Taxes] = {}
-        lines = []
-        left = list(outcome.left)
-        relief: Relief | None = None
-        relieved_in_all = 0
-        for index, line in enumerate(self.goods.lines):
-            taxes: list[tuple[TaxRule, int, int]] = []
-            if line.is_taxable:
-                if line.tax_class not in coefficients:
-                    coefficients[line.tax_class] = taxes_for(self.goods, self.rules, line.tax_class)
-                of_class = coefficients[line.tax_class]
-                relief = relief or of_class.relief
-                relieved = of_class.relieved(left[index])
-                if relieved:
-                    left[index] -= relieved
-                    relieved_in_all += relieved
-                    shares[index].append((len(discounts), relieved))
-                taxes = of_class.on(left[index])
-            lines.append(self._line(line, index, left[index], taxes, shares[index]))
-            _add_up(summed, taxes)
-
+        relieved, relief = self._relieved(outcome)
+        taxed = [(taxes, amount - off) for (taxes, amount), off in relieved]
+        taxes_of = [
+            taxes.rows(amount, parts)
+            for (taxes, amount), parts in zip(
+                taxed, spread(taxed, self.rules.tax_rounding), strict=True
+            )
+        ]
+        for rows in taxes_of:
+            _add_up(summed, rows)
+        left = [amount for _, amount in taxed]
+        for (_, off), taking in zip(relieved, (*shares, shipping_shares), strict=False):
+            if off:
+                taking.append((len(discounts), off))
+        lines = [
+            self._line(line, index, left[index], taxes_of[index], shares[index])
+            for index, line in enumerate(self.goods.lines)
+        ]
         charge = None
-        shipping_taxes: list[tuple[TaxRule, int, int]] = []
         if outcome.chosen is not None:
-            of_shipping = taxes_for(self.goods, self.rules, SHIPPING_CLASS, shipping=True)
-            if not of_shipping.parts and of_shipping.full is None:
-                of_shipping = taxes_for(self.goods, self.rules, STANDARD_CLASS, shipping=True)
-            relief = relief or of_shipping.relief
-            relieved = of_shipping.relieved(outcome.shipping_left)
-            if relieved:
-                relieved_in_all += relieved
-                shipping_shares.append((len(discounts), relieved))
-            shipping_left = outcome.shipping_left - relieved
-            shipping_taxes = of_shipping.on(shipping_left)
-            _add_up(summed, shipping_taxes)
-            charge = self._charge(outcome, shipping_left, shipping_taxes, shipping_shares)
+            charge = self._charge(outcome, left.pop(), taxes_of[-1], shipping_shares)
+        relieved_in_all = sum(off for _, off in relieved)
         if relieved_in_all and relief is not None:
             discounts.append(
                 Discount(
@@ -200,6 +188,7 @@ class _Pricing:
             is_estimated=self.goods.basket.destination is None
             or (bool(self.goods.shipped) and charge is None),
             revision=self.rules.revision,
+            tax_rounding=self.rules.tax_rounding,
             valid_until=min(
                 filter(
                     None,
@@ -225,6 +214,31 @@ class _Pricing:
         ]
         moments = [datetime.combine(day, time.min, UTC) for day in days]
         return [moment for moment in moments if moment > self.goods.now]
+
+    def _relieved(
+        self, outcome: Outcome
+    ) -> tuple[list[tuple[tuple[Taxes, int], int]], Relief | None]:
+        """
+        Return the taxes on each line with the amount shown, and the tax in it that this customer is not charged.
+
+        Shipping comes last, where it is charged. With it the ground of the relief, where there is one.
+        """
+        none = Taxes([], Fraction(1))
+        of_class: dict[str, Taxes] = {}
+        for line in self.goods.lines:
+            if line.is_taxable and line.tax_class not in of_class:
+                of_class[line.tax_class] = taxes_for(self.goods, self.rules, line.tax_class)
+        taxed = [
+            (of_class[line.tax_class] if line.is_taxable else none, left)
+            for line, left in zip(self.goods.lines, outcome.left, strict=True)
+        ]
+        if outcome.chosen is not None:
+            of_shipping = taxes_for(self.goods, self.rules, SHIPPING_CLASS, shipping=True)
+            if not of_shipping.parts and of_shipping.full is None:
+                of_shipping = taxes_for(self.goods, self.rules, STANDARD_CLASS, shipping=True)
+            taxed.append((of_shipping, outcome.shipping_left))
+        relief = next((taxes.relief for taxes, _ in taxed if taxes.relief), None)
+        return [((taxes, amount), taxes.relieved(amount)) for taxes, amount in taxed], relief
 
     def _line(
         self,

@@ -12,9 +12,13 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from pricing.engine.terms import EXEMPT, REASONS, REVERSE_CHARGE
+from pricing.engine.terms import EXEMPT, KEEP_GROSS, PER_LINE, PER_ORDER, REASONS, REVERSE_CHARGE
 from pricing.money import format_amount
 
+ROUNDING_WORDS: Mapping[str, str] = {
+    PER_ORDER: "Each tax is rounded once, on the whole order",
+    KEEP_GROSS: "Prices stay as shown; what they are without tax is rounded once, on the whole order",
+}
 RELIEF_WORDS: Mapping[str, str] = {EXEMPT: "exempt,", REVERSE_CHARGE: "reverse charge,"}
 # Article 226 (11) and (11a) of Directive 2006/112/EC ask for the ground on the invoice.
 RELIEF_MESSAGES: Mapping[str, str] = {
@@ -187,6 +191,7 @@ class Quote:
     revision: int = 0
     valid_until: datetime | None = None
     relief: TaxRelief | None = None
+    tax_rounding: str = PER_LINE
 
     @cached_property
     def id(self) -> str:
@@ -332,6 +337,8 @@ class Quote:
         }
         if self.relief is not None:
             content["relief"] = [self.relief.reason, self.relief.reference]
+        if self.tax_rounding != PER_LINE:
+            content["tax_rounding"] = self.tax_rounding
         if (charge := self.shipping) is not None:
             content["shipping"] = [
                 charge.option,
@@ -435,6 +442,7 @@ class Quote:
             if content["valid_until"]
             else None,
             relief=TaxRelief(*content["relief"]) if content.get("relief") else None,
+            tax_rounding=content.get("tax_rounding", PER_LINE),
         )
 
 
@@ -489,6 +497,8 @@ def _steps(quote: Quote) -> list[Step]:
     for discount in quote.discounts:
         if discount.lane == "tax":
             add("tax", discount.name, -discount.amount)
+    if quote.taxes and quote.tax_rounding in ROUNDING_WORDS:
+        add("rounding", ROUNDING_WORDS[quote.tax_rounding], quote.totals.tax_total * 0)
     for tax in quote.taxes:
         percent = f"{(tax.rate * 100).normalize():f}"
         if tax.relief:

@@ -32,38 +32,47 @@ class Taxes:
         """Return the part of an amount shown that is tax this customer is not charged; it is taken off first."""
         if self.full is None:
             return 0
-        return sum(tax for rule, _, tax in self.full.on(amount) if rule.is_included and rule.relief)
+        taxes = zip(self.full.parts, self.full.rounded(amount), strict=True)
+        return sum(tax for (rule, _), tax in taxes if rule.is_included and rule.relief)
 
-    def on(self, amount: int) -> list[tuple[TaxRule, int, int]]:
+    @property
+    def included(self) -> list[tuple[TaxRule, Fraction]]:
+        """Return the taxes that prices contain; they come first in `parts`."""
+        return [(rule, part) for rule, part in self.parts if rule.is_included]
+
+    def inside(self, amount: int, *, by_net: bool = False) -> int:
+        """Return the taxes in an amount shown, rounded half-up; with `by_net` it is what is left of it that is rounded."""
+        if by_net:
+            return amount - share(amount, self.gross.denominator, self.gross.numerator)
+        part = (self.gross - 1) / self.gross
+        return share(amount, part.numerator, part.denominator)
+
+    def split(self, whole: int) -> list[int]:
+        """Return each included tax's part of all of them together."""
+        included = self.included
+        if not whole:
+            return [0] * len(included)
+        scale = math.lcm(*(part.denominator for _, part in included))
+        return split_minor(whole, [int(part * scale) for _, part in included])
+
+    def rounded(self, amount: int) -> list[int]:
         """
-        Return (rule, base, tax) for an amount shown, each tax rounded half-up.
+        Return what each tax comes to on an amount shown, rounded half-up.
 
         Included taxes are taken out together and then split, so that they never exceed what was shown.
         """
-        if not self.parts and self.full is None:
-            return []
-        included = [(rule, part) for rule, part in self.parts if rule.is_included]
-        taken: list[int] = []
-        net = amount
-        if included:
-            inside = (self.gross - 1) / self.gross
-            whole = share(amount, inside.numerator, inside.denominator)
-            scale = math.lcm(*(part.denominator for _, part in included))
-            taken = (
-                split_minor(whole, [int(part * scale) for _, part in included])
-                if whole
-                else [0] * len(included)
-            )
-            net = amount - whole
+        taxes = self.split(self.inside(amount)) if self.gross > 1 else []
+        for _, part in self.parts[len(taxes) :]:
+            factor = part / self.gross
+            taxes.append(share(amount, factor.numerator, factor.denominator))
+        return taxes
+
+    def rows(self, amount: int, taxes: Sequence[int]) -> list[tuple[TaxRule, int, int]]:
+        """Return (rule, base, tax) for an amount shown and what each tax comes to on it."""
+        net = amount - sum(taxes[: len(self.included)])
         result = []
         before = 0
-        of_included = iter(taken)
-        for rule, part in self.parts:
-            if rule.is_included:
-                tax = next(of_included)
-            else:
-                factor = part / self.gross
-                tax = share(amount, factor.numerator, factor.denominator)
+        for (rule, _), tax in zip(self.parts, taxes, strict=True):
             result.append((rule, net + before if rule.is_compound else net, tax))
             before += tax
         if self.full is not None:

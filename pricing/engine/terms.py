@@ -18,6 +18,11 @@ BUY_X_GET_Y = "BUY_X_GET_Y"
 TIERED_QUANTITY = "TIERED_QUANTITY"
 BUNDLE = "BUNDLE"
 
+# Where taxes are rounded.
+PER_LINE = "line"
+PER_ORDER = "order"
+KEEP_GROSS = "keep_gross"
+
 ANYWHERE = "*"  # a zone or rate for every country
 SHIPPING_CLASS = "shipping"  # tax class of the shipping charge, where a place has one
 STANDARD_CLASS = "standard"
@@ -257,6 +262,7 @@ class Rules:
     tax_rules: Sequence[TaxRule] = ()
     zones: Sequence[Zone] = ()
     bundles: Mapping[UUID, BundleOffer] = field(default_factory=dict)
+    tax_rounding: str = PER_LINE
 
     @cached_property
     def promotions_by_id(self) -> Mapping[UUID, PromotionRule]:

@@ -25,6 +25,7 @@ from inventory.models import BundleItem, Category, Company
 from pricing import engine
 from pricing.models import (
     BundlePrice,
+    PricingPolicy,
     Promotion,
     PromotionUse,
     Revision,
@@ -127,7 +128,7 @@ def _uses_of(customer_key: str) -> Coalesce:
 
 
 def _read(company_id: UUID, revision: int) -> engine.Rules:
-    company = Company.objects.get(id=company_id)
+    company = Company.objects.select_related("pricing_policy").get(id=company_id)
     below = _descendants(company_id)
     return engine.Rules(
         revision=revision,
@@ -158,7 +159,15 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
         ).exists(),
         zones=_zones(company_id),
         bundles=_bundles(company_id),
+        tax_rounding=_tax_rounding(company),
     )
+
+
+def _tax_rounding(company: Company) -> str:
+    try:
+        return company.pricing_policy.tax_rounding
+    except PricingPolicy.DoesNotExist:
+        return engine.PER_LINE
 
 
 def promotions_with_targets(company_id: UUID) -> QuerySet[Promotion]:

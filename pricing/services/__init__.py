@@ -14,6 +14,7 @@ from pricing.services.groups import (
     delete_group,
 )
 from pricing.services.imports import ImportReport, import_products
+from pricing.services.policy import set_tax_rounding
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.productruns import ProductFiles
 from pricing.services.products import create_product, update_product
@@ -77,5 +78,6 @@ __all__ = [
     "set_price",
     "set_prices",
     "set_special_price",
+    "set_tax_rounding",
     "update_product",
 ]

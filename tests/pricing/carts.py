@@ -98,6 +98,7 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         tax_rules=draw(_taxes()),
         zones=[draw(_zones(index, currency, money)) for index in range(draw(st.integers(0, 3)))],
         bundles={tea.id: tea},
+        tax_rounding=draw(st.sampled_from(["line", "order", "keep_gross"])),
     )
 
 

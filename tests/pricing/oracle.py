@@ -451,6 +451,56 @@ class Oracle:
             taxed.append((answer.shipping, of_shipping))
         for costs, rates in taxed:
             self.by_line(costs, rates)
+        if self.rules.tax_rounding != "line":
+            self.included_by_sum([(costs, rates) for costs, rates in taxed if rates])
+        if self.rules.tax_rounding == "order":
+            self.added_by_sum(taxed)
+
+    def included_by_sum(self, taxed: list[tuple[Costs, list[tuple[TaxRule, Fraction]]]]) -> None:
+        """Once for all that bears the same included rates: lines get their part of it, then rates theirs of the lines'."""
+        alike: dict[tuple[UUID, ...], list[Costs]] = defaultdict(list)
+        inside: dict[tuple[UUID, ...], list[tuple[TaxRule, Fraction]]] = {}
+        for costs, rates in taxed:
+            key = tuple(rule.id for rule, _ in rates if rule.is_included)
+            alike[key].append(costs)
+            inside[key] = [(rule, part) for rule, part in rates if rule.is_included]
+        for key, members in alike.items():
+            if not key:
+                continue
+            shown = sum((costs.left for costs in members), ZERO)
+            gross = 1 + sum((part for _, part in inside[key]), ZERO)
+            if self.rules.tax_rounding == "order":
+                whole = self.rounded(shown - shown / gross)
+            else:
+                whole = shown - self.rounded(shown / gross)
+            held = self.divided(whole, [costs.left for costs in members])
+            for costs, amount in zip(members, held, strict=True):
+                costs.included = amount
+            of_rates = (
+                self.divided(whole, [part for _, part in inside[key]])
+                if whole
+                else [ZERO] * len(key)
+            )
+            for (rule, _), of_rate in zip(inside[key], of_rates, strict=True):
+                parts = self.divided(of_rate, held)
+                for n, (costs, part) in enumerate(zip(members, parts, strict=True)):
+                    exact = of_rate * held[n] / sum(held) if sum(held) else ZERO
+                    costs.taxes[rule.name] = Share(part, exact)
+                held = [rest - part for rest, part in zip(held, parts, strict=True)]
+
+    def added_by_sum(self, taxed: list[tuple[Costs, list[tuple[TaxRule, Fraction]]]]) -> None:
+        exact: dict[UUID, list[tuple[Costs, str, Fraction]]] = defaultdict(list)
+        for costs, rates in taxed:
+            gross = 1 + sum((part for rule, part in rates if rule.is_included), ZERO)
+            for rule, part in rates:
+                if not rule.is_included:
+                    exact[rule.id].append((costs, rule.name, costs.left * part / gross))
+        for places in exact.values():
+            total = sum((amount for *_, amount in places), ZERO)
+            whole = self.rounded(total)
+            parts = self.divided(whole, [amount for *_, amount in places])
+            for (costs, name, amount), part in zip(places, parts, strict=True):
+                costs.taxes[name] = Share(part, whole * amount / total if total else ZERO)
 
     def by_line(self, costs: Costs, rates: list[tuple[TaxRule, Fraction]]) -> None:
         inside = [(rule, part) for rule, part in rates if rule.is_included]
