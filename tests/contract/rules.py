@@ -151,7 +151,7 @@ def _uuid(text: str) -> UUID | None:
 
 CART = {
     "id", "status", "version", "currency", "owner", "items", "nextPurchaseItems", "savedItems", "discounts", "totals",
-    "quoteId", "warnings", "nextPurchaseActivated", "message", "metadata", "holdExpiresAt", "expiresAt", "createdAt",
+    "quoteId", "taxRelief", "warnings", "nextPurchaseActivated", "message", "metadata", "holdExpiresAt", "expiresAt", "createdAt",
     "updatedAt",
 }  # fmt: skip
 LINE = {
