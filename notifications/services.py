@@ -90,20 +90,14 @@ def tell(
     url: str = "",
 ) -> None:
     """Leave a short message in the customer's bell, and show it on every open page."""
-    note = Notification(
+    note = _in_bell(
         company_id=actor.company_id,
         user_id=user_id,
-        type=Notification.Type.IN_APP,
         channel=channel,
-        recipient=str(user_id),
         subject=subject,
-        metadata={"url": url},
-        dedupe_key=f"{dedupe_key}:{channel}:in_app:{user_id}",
-        status=Notification.Status.DELIVERED,
-        next_attempt_at=now,
-        created_at=now,
-        sent_at=now,
-        delivered_at=now,
+        dedupe_key=dedupe_key,
+        url=url,
+        now=now,
     )
     Notification.objects.bulk_create([note], ignore_conflicts=True)
     if Notification.objects.filter(pk=note.pk).exists():
@@ -140,20 +134,14 @@ def tell_all(
         ).values_list("user_id", flat=True)
     )
     notes = [
-        Notification(
+        _in_bell(
             company_id=company_id,
             user_id=user_id,
-            type=Notification.Type.IN_APP,
             channel=channel,
-            recipient=str(user_id),
             subject=subject,
-            metadata={"url": url},
-            dedupe_key=f"{dedupe_key}:{channel}:in_app:{user_id}",
-            status=Notification.Status.DELIVERED,
-            next_attempt_at=now,
-            created_at=now,
-            sent_at=now,
-            delivered_at=now,
+            dedupe_key=dedupe_key,
+            url=url,
+            now=now,
         )
         for user_id in sorted(set(user_ids) - deaf)
     ]
@@ -167,6 +155,34 @@ def tell_all(
     ]
     publish(*told, actor=Actor.system(company_id, source="outbox"), now=now)
     return len(told)
+
+
+def _in_bell(
+    *,
+    company_id: UUID,
+    user_id: UUID,
+    channel: str,
+    subject: str,
+    dedupe_key: str,
+    url: str,
+    now: datetime,
+) -> Notification:
+    """Return a message as it lies in a bell; shown is delivered."""
+    return Notification(
+        company_id=company_id,
+        user_id=user_id,
+        type=Notification.Type.IN_APP,
+        channel=channel,
+        recipient=str(user_id),
+        subject=subject,
+        metadata={"url": url},
+        dedupe_key=f"{dedupe_key}:{channel}:in_app:{user_id}",
+        status=Notification.Status.DELIVERED,
+        next_attempt_at=now,
+        created_at=now,
+        sent_at=now,
+        delivered_at=now,
+    )
 
 
 def note_for_digest(
