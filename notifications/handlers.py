@@ -208,7 +208,8 @@ def tell_keepers(event: StockChanged, envelope: Envelope, now: datetime) -> None
         return
     is_back = event.available > 0
     if is_back:
-        users = keepers.list_keepers_of(variant_ids=[variant.id])  # wishes have news of their own
+        # Who took it up after it came back has seen that; and wishes have news of their own.
+        users = keepers.list_keepers_of(variant_ids=[variant.id], added_by=envelope.occurred_at)
         text, channel = _("%(name)s is back in stock."), "stock.back"
     else:
         users = keepers.unheld_buyers_of(variant_id=variant.id, now=now)

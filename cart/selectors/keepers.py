@@ -12,11 +12,15 @@ from cart.models import Cart, CartLine, Wish
 from inventory.models import Reservation
 
 
-def list_keepers_of(*, variant_ids: Collection[UUID]) -> set[UUID]:
-    """Return the accounts that have any of these in an open cart, in any of its lists: one statement."""
+def list_keepers_of(
+    *, variant_ids: Collection[UUID], added_by: datetime | None = None
+) -> set[UUID]:
+    """Return the accounts that have any of these in an open cart, in any list, put there until `added_by`: one statement."""
     lines = CartLine.objects.filter(
         variant_id__in=variant_ids, cart__status__in=Cart.OPEN, cart__user_id__isnull=False
     )
+    if added_by is not None:
+        lines = lines.filter(added_at__lte=added_by)
     return _known(lines.values_list("cart__user_id", flat=True))
 
 

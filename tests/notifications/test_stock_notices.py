@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from cart.models import CartLine
 from config.platform.actor import Actor
 from inventory import services as inventory
 from inventory.models import Product, Variant
@@ -93,6 +94,7 @@ def test_who_keeps_a_thing_is_told_once_a_day_that_it_is_back(
         client.post(f"/cart/items/{line['id']}/save")
     assert api.as_user(wisher).post("/wishlist/items", {"sku": variant.sku}).status_code == 201
     api.as_user(stranger).get("/cart")
+    CartLine.objects.update(added_at=now)
     Preference.objects.create(user_id=deaf.pk, category="stock", type="IN_APP", is_enabled=False)
     move(variant, -3, staff, now)
     deliver()
@@ -106,6 +108,21 @@ def test_who_keeps_a_thing_is_told_once_a_day_that_it_is_back(
     note = Notification.objects.filter(channel="stock.back").first()
     assert note is not None
     assert note.metadata["url"] == f"/products/{variant.product.slug}/?sku={variant.sku}"
+
+
+def test_who_takes_a_thing_up_after_it_came_back_is_not_told_that_it_did(
+    api: Any, staff: Actor, now: datetime, deliver: Any
+) -> None:
+    """The news travels through a queue: a customer may have seen the thing, and have it, before it arrives."""
+    variant = make_priced_variant(available=0)
+    move(variant, 3, staff, now)
+    client = api.as_user(make_user())
+    assert client.post("/cart/items", {"sku": variant.sku}).status_code == 201
+    CartLine.objects.update(added_at=now + timedelta(milliseconds=1))
+
+    deliver()
+
+    assert bells("stock.back") == []
 
 
 def test_who_holds_a_thing_is_not_told_that_it_sold_out(
