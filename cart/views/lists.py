@@ -24,6 +24,7 @@ from cart.selectors import Compared, WishView
 from cart.views.basket import sku_of
 from cart.views.visitors import as_owner
 from config.platform import flags
+from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of, set_guest_cookie
 from config.platform.http.forms import count
@@ -82,6 +83,19 @@ def _kept(
     return response
 
 
+def _held_by(actor: Actor, currency: str, look: Callable[..., Sequence[Any]]) -> Sequence[Any]:
+    """Return what a visitor keeps; nothing for one who keeps none yet, or whose token is spent."""
+    try:
+        return look(actor=actor, currency=currency) if actor.is_known else []
+    except _LOST:
+        return []
+
+
+def _suggested(actor: Actor, currency: str) -> list[Any]:
+    """Return cards for an empty list."""
+    return [card_of(view) for view in featured_products(actor=actor, currency=currency, limit=4)]
+
+
 # --- wishlist -------------------------------------------------------------------------------------
 
 
@@ -91,21 +105,14 @@ def wishlist(request: HttpRequest) -> HttpResponse:
     """What the visitor would like to have, what it costs now, and whether it is there."""
     flags.require("WISHLIST_ENABLED")
     actor, currency = actor_of(request), _currency(request)
-    try:
-        found = selectors.wishes(actor=actor, currency=currency) if actor.is_known else []
-    except _LOST:
-        found = []
+    found = _held_by(actor, currency, selectors.wishes)
     return render(
         request,
         "cart/wishlist.html",
         {
             "currency": currency,
             "wishes": [_wish(wish) for wish in found],
-            "suggestions": []
-            if found
-            else [
-                card_of(view) for view in featured_products(actor=actor, currency=currency, limit=4)
-            ],
+            "suggestions": [] if found else _suggested(actor, currency),
         },
     )
 
@@ -180,10 +187,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     """The chosen products side by side; where they differ is marked."""
     flags.require("COMPARISON_ENABLED")
     actor, currency = actor_of(request), _currency(request)
-    try:
-        found = selectors.compared(actor=actor, currency=currency) if actor.is_known else []
-    except _LOST:
-        found = []
+    found = _held_by(actor, currency, selectors.compared)
     return render(
         request,
         "cart/compare.html",
@@ -192,11 +196,7 @@ def compare(request: HttpRequest) -> HttpResponse:
             "products": [card_of(row.product) for row in found],
             "rows": _rows(found),
             "room": MOST_COMPARED - len(found),
-            "suggestions": []
-            if found
-            else [
-                card_of(view) for view in featured_products(actor=actor, currency=currency, limit=4)
-            ],
+            "suggestions": [] if found else _suggested(actor, currency),
         },
     )
 
