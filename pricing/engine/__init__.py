@@ -8,6 +8,7 @@ A price is made in lanes: bundles, then promotions on lines, then promotions on 
 it, then taxes. Inside a lane promotions apply by priority (highest first), each on what the earlier ones left.
 """
 
+from pricing.engine.hours import WeeklyHours
 from pricing.engine.pricing import price
 from pricing.engine.quote import (
     Discount,
@@ -40,9 +41,11 @@ from pricing.engine.terms import (
     NOT_COMBINABLE,
     NOT_ELIGIBLE,
     NOT_STARTED,
+    OUTSIDE_HOURS,
     PER_LINE,
     PER_ORDER,
     PERCENTAGE,
+    QUANTITY_NOT_MET,
     REASONS,
     REVERSE_CHARGE,
     SHIPPING_CLASS,
@@ -83,9 +86,11 @@ __all__ = [
     "NO_MATCHING_ITEMS",
     "NO_SHIPPING",
     "NO_SHIPPING_ZONE",
+    "OUTSIDE_HOURS",
     "PERCENTAGE",
     "PER_LINE",
     "PER_ORDER",
+    "QUANTITY_NOT_MET",
     "REASONS",
     "REVERSE_CHARGE",
     "SHIPPING_CLASS",
@@ -114,6 +119,7 @@ __all__ = [
     "TaxRelief",
     "TaxRule",
     "Totals",
+    "WeeklyHours",
     "Zone",
     "price",
 ]

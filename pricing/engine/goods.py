@@ -42,20 +42,29 @@ class Goods:
 
     def target(self, rule: PromotionRule) -> Sequence[int]:
         """Return the indexes of the lines this promotion is about."""
-        if not rule.product_ids and not rule.category_ids:
+        is_about_all = not rule.product_ids and not rule.category_ids
+        has_exclusions = rule.excluded_product_ids or rule.excluded_category_ids
+        if is_about_all and not has_exclusions:
             return self._everything
         found = self._targets.get(rule.id)
         if found is None:
-            indexes: set[int] = set()
-            for by, ids in (
-                (self._by_product, rule.product_ids),
-                (self._by_category, rule.category_ids),
-            ):
-                # the smaller side is walked: a promotion may name thousands of products
-                for key in by.keys() & ids if len(by) < len(ids) else ids & by.keys():
-                    indexes.update(by[key])
+            indexes = (
+                set(self._everything)
+                if is_about_all
+                else self._among(rule.product_ids, rule.category_ids)
+            )
+            if has_exclusions:
+                indexes -= self._among(rule.excluded_product_ids, rule.excluded_category_ids)
             found = self._targets[rule.id] = sorted(indexes)
         return found
+
+    def _among(self, product_ids: frozenset[UUID], category_ids: frozenset[UUID]) -> set[int]:
+        indexes: set[int] = set()
+        for by, ids in ((self._by_product, product_ids), (self._by_category, category_ids)):
+            # the smaller side is walked: a promotion may name thousands of products
+            for key in by.keys() & ids if len(by) < len(ids) else ids & by.keys():
+                indexes.update(by[key])
+        return indexes
 
 
 def share(amount: int, numerator: int, denominator: int) -> int:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from pricing.engine.bundles import bundle_savings
+from pricing.engine.eligibility import changes
 from pricing.engine.goods import Goods
 from pricing.engine.promotions import Outcome, Promotions
 from pricing.engine.quote import (
@@ -198,6 +199,7 @@ class _Pricing:
                             None,
                         ),
                         *self._ends_of_reliefs(),
+                        *self._changes_of_promotions(),
                     ),
                 ),
                 default=None,
@@ -214,6 +216,18 @@ class _Pricing:
         ]
         moments = [datetime.combine(day, time.min, UTC) for day in days]
         return [moment for moment in moments if moment > self.goods.now]
+
+    def _changes_of_promotions(self) -> list[datetime]:
+        of_codes = set(self.rules.coupons.values())
+        moments = [
+            moment
+            for rule in self.rules.changeable
+            if rule.is_automatic or rule.id in of_codes
+            for moment in changes(rule, self.goods.basket, self.goods.now)
+        ]
+        if self.rules.coupons_until is not None:
+            moments.append(self.rules.coupons_until)
+        return moments
 
     def _relieved(
         self, outcome: Outcome

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
+from pricing.engine.eligibility import refuses_customer
 from pricing.engine.goods import Goods, percent, share
 from pricing.engine.shipping import options_in, zone_for
 from pricing.engine.terms import (
@@ -21,7 +22,9 @@ from pricing.engine.terms import (
     NOT_COMBINABLE,
     NOT_ELIGIBLE,
     NOT_STARTED,
+    OUTSIDE_HOURS,
     PERCENTAGE,
+    QUANTITY_NOT_MET,
     TIERED_QUANTITY,
     UNKNOWN,
     USED_UP,
@@ -71,15 +74,16 @@ class Promotions:
             return EXPIRED
         if rule.starts_at is not None and rule.starts_at > self.goods.now:
             return NOT_STARTED
+        if rule.weekly is not None and not rule.weekly.holds(self.goods.now):
+            return OUTSIDE_HOURS
         if rule.id in self.goods.basket.used_up:
             return USED_UP
         if rule.currency and rule.currency != self.goods.currency:
             return WRONG_CURRENCY
-        if (rule.user_ids and self.goods.basket.user_id not in rule.user_ids) or (
-            rule.scope == "USER" and self.goods.basket.user_id is None
-        ):
+        if refuses_customer(rule, self.goods.basket, self.goods.now):
             return NOT_ELIGIBLE
-        if not any(self.goods.lines[index].quantity for index in self.goods.target(rule)):
+        units = sum(self.goods.lines[index].quantity for index in self.goods.target(rule))
+        if not units:
             return NO_MATCHING_ITEMS
         if rule.lane == "shipping" and not self.goods.shipped:
             return NO_SHIPPING
@@ -87,6 +91,8 @@ class Promotions:
             rule.minimum_order
         ):
             return MINIMUM_NOT_MET
+        if rule.minimum_quantity is not None and units < rule.minimum_quantity:
+            return QUANTITY_NOT_MET
         return None
 
     def apply(self, promotions: Sequence[PromotionRule], left: list[int]) -> Outcome:
@@ -216,6 +222,8 @@ class Promotions:
             rule = self.rules.promotions_by_id.get(self.rules.coupons.get(code))  # type: ignore[arg-type]
             if rule is None:
                 refused[code] = UNKNOWN
+            elif code in self.rules.refused_codes:
+                refused[code] = self.rules.refused_codes[code]
             elif (reason := self.refusal(rule)) is not None:
                 refused[code] = reason
             elif rule.id in code_of:

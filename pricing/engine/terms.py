@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from pricing.engine.hours import WeeklyHours
+
 PERCENTAGE = "PERCENTAGE"
 FIXED_AMOUNT = "FIXED_AMOUNT"
 FREE_SHIPPING = "FREE_SHIPPING"
@@ -42,7 +44,9 @@ NOT_STARTED = "not_started"
 EXPIRED = "expired"
 WRONG_CURRENCY = "wrong_currency"
 NOT_ELIGIBLE = "not_eligible"
+OUTSIDE_HOURS = "outside_hours"
 MINIMUM_NOT_MET = "minimum_not_met"
+QUANTITY_NOT_MET = "quantity_not_met"
 NO_MATCHING_ITEMS = "no_matching_items"
 NO_SHIPPING = "no_shipping"
 NOT_COMBINABLE = "not_combinable"
@@ -51,7 +55,14 @@ NO_EFFECT = "no_effect"
 
 # What another cart could mend: it says nothing against the code itself.
 ABOUT_THE_BASKET = frozenset(
-    {MINIMUM_NOT_MET, NO_MATCHING_ITEMS, NO_SHIPPING, NO_EFFECT, NOT_COMBINABLE}
+    {
+        MINIMUM_NOT_MET,
+        QUANTITY_NOT_MET,
+        NO_MATCHING_ITEMS,
+        NO_SHIPPING,
+        NO_EFFECT,
+        NOT_COMBINABLE,
+    }
 )
 
 REASONS: Mapping[str, str] = {
@@ -60,7 +71,9 @@ REASONS: Mapping[str, str] = {
     EXPIRED: "This code is no longer valid.",
     WRONG_CURRENCY: "This code is not valid in this currency.",
     NOT_ELIGIBLE: "This code is for other customers.",
+    OUTSIDE_HOURS: "This code is valid on other days or at other hours.",
     MINIMUM_NOT_MET: "The order is below the minimum for this code.",
+    QUANTITY_NOT_MET: "This code needs more units of what it is for.",
     NO_MATCHING_ITEMS: "Nothing in the cart qualifies for this code.",
     NO_SHIPPING: "Nothing in the cart is shipped.",
     NOT_COMBINABLE: "This code cannot be combined with a better offer.",
@@ -132,7 +145,8 @@ class Basket:
     What a customer wants to buy, and where it goes.
 
     `used_up` names promotions whose limit is reached, in all or for this customer; `reliefs` are the customer's
-    grounds not to be charged taxes. `services.quote` fills both in.
+    grounds not to be charged taxes; `group_ids`, `has_ordered` and `customer_since` (when the account was made) are
+    what promotions may ask about the customer. `services.quote` fills all of them in.
     """
 
     lines: Sequence[Line]
@@ -144,6 +158,9 @@ class Basket:
     customer_key: str = ""
     reliefs: Sequence[Relief] = ()
     used_up: frozenset[UUID] = frozenset()
+    group_ids: frozenset[UUID] = frozenset()
+    has_ordered: bool = False
+    customer_since: datetime | None = None
 
 
 # --- the rules --------------------------------------------------------------------------------------
@@ -152,7 +169,8 @@ class Basket:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionRule:
     """
-    A reason to pay less. Empty targets mean everything and everybody; an empty currency, any.
+    A reason to pay less. Empty targets mean everything and everybody; an empty currency, any. What is excluded is
+    never touched. `minimum_quantity` counts the units it is about, `new_customer_days` the age of the account.
 
     `kind` and `scope` carry the names of `Promotion.Kind` and `Promotion.Scope`. `details` are those of the kind:
     FIXED_AMOUNT `{"per_unit": true}`; BUY_X_GET_Y `{"buy": 2, "get": 1, "percent": "100"}`;
@@ -167,11 +185,18 @@ class PromotionRule:
     currency: str = ""
     product_ids: frozenset[UUID] = frozenset()
     category_ids: frozenset[UUID] = frozenset()
+    excluded_product_ids: frozenset[UUID] = frozenset()
+    excluded_category_ids: frozenset[UUID] = frozenset()
     user_ids: frozenset[UUID] = frozenset()
+    group_ids: frozenset[UUID] = frozenset()
+    first_order_only: bool = False
+    new_customer_days: int | None = None
     minimum_order: Decimal | None = None
+    minimum_quantity: int | None = None
     maximum_discount: Decimal | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    weekly: WeeklyHours | None = None
     is_automatic: bool = False
     is_stackable: bool = True
     is_limited: bool = False
@@ -258,6 +283,8 @@ class Rules:
     revision: int = 0
     promotions: Sequence[PromotionRule] = ()
     coupons: Mapping[str, UUID] = field(default_factory=dict)
+    refused_codes: Mapping[str, str] = field(default_factory=dict)  # of `coupons`, with the reason
+    coupons_until: datetime | None = None  # when the first of `coupons` ends
     has_reliefs: bool = False  # whether any customer has a ground not to be charged taxes
     tax_rules: Sequence[TaxRule] = ()
     zones: Sequence[Zone] = ()
@@ -271,6 +298,15 @@ class Rules:
     @cached_property
     def automatic(self) -> Sequence[PromotionRule]:
         return [promotion for promotion in self.promotions if promotion.is_automatic]
+
+    @cached_property
+    def changeable(self) -> Sequence[PromotionRule]:
+        """The promotions that begin and end for other reasons than their period."""
+        return [
+            promotion
+            for promotion in self.promotions
+            if promotion.weekly is not None or promotion.new_customer_days is not None
+        ]
 
     @cached_property
     def tax_rules_by_country(self) -> Mapping[str, Sequence[TaxRule]]:
@@ -288,13 +324,18 @@ class Rules:
             moments.update(moment for moment in (promotion.starts_at, promotion.ends_at) if moment)
         return sorted(moments)
 
-    def with_coupons(self, coupons: Mapping[str, UUID]) -> Rules:
+    def with_coupons(
+        self,
+        coupons: Mapping[str, UUID],
+        refused: Mapping[str, str] | None = None,
+        until: datetime | None = None,
+    ) -> Rules:
         """Return the same rules knowing these codes; a shop may have millions, so they are looked up by need."""
         # A plain copy keeps what has been worked out once per revision; `replace` would work it out again.
         twin = copy(self)
-        twin.__dict__["coupons"] = coupons
+        twin.__dict__.update(coupons=coupons, refused_codes=refused or {}, coupons_until=until)
         return twin
 
     def without_promotions(self) -> Rules:
         """Return the same rules with every promotion switched off; bundle prices stay."""
-        return replace(self, promotions=(), coupons={})
+        return replace(self, promotions=(), coupons={}, refused_codes={}, coupons_until=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from pricing.engine import (
     Rules,
     ShippingMethod,
     TaxRule,
+    WeeklyHours,
     Zone,
 )
 
@@ -24,6 +25,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PLACES = {"USD": 2, "JPY": 0, "KWD": 3}
 CATEGORIES = [UUID(int=5_000 + index) for index in range(3)]
 CUSTOMER = UUID(int=2_001)
+GROUPS = [UUID(int=2_101), UUID(int=2_102)]
 DESTINATIONS = [Place("DE"), Place("DE", "BE", "10115"), Place("FR"), None]
 
 _moments = st.sampled_from([None, None, NOW - timedelta(days=1), NOW, NOW + timedelta(days=1)])
@@ -35,6 +37,14 @@ _percents = st.one_of(
 _rates = st.one_of(
     st.sampled_from([Decimal("0.19"), Decimal("0.05"), Decimal("0.09975"), Decimal("0.20")]),
     st.decimals(0, 1, places=4),
+)
+_clocks = st.sampled_from([time(0), time(6), time(12), time(13, 30), time(23, 59)])
+_hours = st.builds(
+    WeeklyHours,
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Los_Angeles"]),
+    days=st.frozensets(st.integers(1, 7), min_size=1),
+    opens=_clocks,
+    closes=_clocks,
 )
 
 
@@ -91,10 +101,14 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         shipping_option=draw(st.sampled_from([None, "standard", "express"])),
         user_id=draw(st.sampled_from([None, CUSTOMER])),
         used_up=frozenset(draw(st.lists(st.sampled_from([UUID(int=40_000)]), max_size=1))),
+        group_ids=frozenset(draw(st.lists(st.sampled_from(GROUPS), max_size=2))),
+        has_ordered=draw(st.booleans()),
+        customer_since=draw(st.sampled_from([None, NOW - timedelta(days=7), NOW])),
     )
     return asked, Rules(
         promotions=rules,
         coupons=coupons,
+        refused_codes=draw(st.sampled_from([{}, {}, {"C1": "expired"}])) if "C1" in coupons else {},
         tax_rules=draw(_taxes()),
         zones=[draw(_zones(index, currency, money)) for index in range(draw(st.integers(0, 3)))],
         bundles={tea.id: tea},
@@ -142,6 +156,13 @@ def _promotions(
         user_ids=frozenset(draw(st.sampled_from([(), (), (), (CUSTOMER,)]))),
         maximum_discount=draw(st.none() | money),
         minimum_order=draw(st.none() | st.none() | money),
+        minimum_quantity=draw(st.none() | st.none() | st.integers(1, 20)),
+        excluded_category_ids=frozenset(draw(st.sampled_from([(), (), (CATEGORIES[0],)]))),
+        excluded_product_ids=frozenset(draw(st.sampled_from([(), (), (UUID(int=30_000),)]))),
+        group_ids=frozenset(draw(st.sampled_from([(), (), (), (GROUPS[0],)]))),
+        first_order_only=draw(st.integers(0, 4)) == 0,
+        new_customer_days=draw(st.sampled_from([None, None, None, 7, 8])),
+        weekly=draw(st.none() | st.none() | _hours),
         starts_at=draw(_moments),
         ends_at=draw(_moments),
         is_stackable=draw(st.integers(0, 3)) > 0,

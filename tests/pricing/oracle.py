@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from pricing.engine import (
     Basket,
@@ -23,6 +24,7 @@ from pricing.engine import (
     Rules,
     ShippingMethod,
     TaxRule,
+    WeeklyHours,
     Zone,
 )
 
@@ -117,6 +119,8 @@ class Oracle:
             )
             if rule is None:
                 refused[code] = "unknown"
+            elif code in self.rules.refused_codes:
+                refused[code] = self.rules.refused_codes[code]
             elif why := self.why_not(rule):
                 refused[code] = why
             elif rule.id in typed:
@@ -196,24 +200,51 @@ class Oracle:
         checks = {
             "expired": rule.ends_at is not None and not self.now < rule.ends_at,
             "not_started": rule.starts_at is not None and self.now < rule.starts_at,
+            "outside_hours": rule.weekly is not None and not self.is_open(rule.weekly),
             "used_up": rule.id in self.basket.used_up,
             "wrong_currency": rule.currency not in {"", self.basket.currency},
             "not_eligible": (bool(rule.user_ids) and self.basket.user_id not in rule.user_ids)
-            or (rule.scope == "USER" and self.basket.user_id is None),
+            or (rule.scope == "USER" and self.basket.user_id is None)
+            or (
+                bool(rule.group_ids)
+                and not any(id in rule.group_ids for id in self.basket.group_ids)
+            )
+            or (rule.first_order_only and self.basket.has_ordered)
+            or (rule.new_customer_days is not None and not self.is_new(rule.new_customer_days)),
             "no_matching_items": not sum(self.lines[i].quantity for i in mine),
             "no_shipping": self.about_shipping(rule) and not self.goes_out(),
             "minimum_not_met": rule.minimum_order is not None
             and sum(self.subtotals) < self.rounded(Fraction(rule.minimum_order)),
+            "quantity_not_met": rule.minimum_quantity is not None
+            and sum(self.lines[i].quantity for i in mine) < rule.minimum_quantity,
         }
         return next((reason for reason, holds in checks.items() if holds), None)
 
+    def is_open(self, weekly: WeeklyHours) -> bool:
+        """Every minute of a week, laid out on the wall's clock: is it now one of those?"""
+        wall = self.now.astimezone(ZoneInfo(weekly.zone))
+        minute = 1440 * wall.weekday() + 60 * wall.hour + wall.minute
+        first = 60 * weekly.opens.hour + weekly.opens.minute
+        last = 60 * weekly.closes.hour + weekly.closes.minute
+        length = last - first if last > first else last - first + 1440
+        return any((minute - 1440 * (day - 1) - first) % 10_080 < length for day in weekly.days)
+
+    def is_new(self, days: int) -> bool:
+        since = self.basket.customer_since
+        return since is not None and self.now - since < timedelta(days=days)
+
     def targets(self, rule: PromotionRule) -> list[int]:
-        if not rule.product_ids and not rule.category_ids:
-            return list(range(len(self.lines)))
+        about_all = not rule.product_ids and not rule.category_ids
         return [
             i
             for i, line in enumerate(self.lines)
-            if line.product_id in rule.product_ids or rule.category_ids & set(line.category_ids)
+            if (
+                about_all
+                or line.product_id in rule.product_ids
+                or rule.category_ids & set(line.category_ids)
+            )
+            and line.product_id not in rule.excluded_product_ids
+            and not rule.excluded_category_ids & set(line.category_ids)
         ]
 
     @staticmethod
