@@ -38,7 +38,8 @@ class WeeklyHours:
         """Return a moment until which the answer surely stays what it is."""
         zone = ZoneInfo(self.zone)
         # Near a change of the clock a wall time says little, and both fall on whole minutes.
-        if (moment + _DAY).astimezone(zone).utcoffset() != moment.astimezone(zone).utcoffset():
+        near = (moment - _DAY, moment, moment + _DAY)
+        if len({other.astimezone(zone).utcoffset() for other in near}) > 1:
             return moment.replace(second=0, microsecond=0) + _MINUTE
         day = moment.astimezone(zone).date()
         return min(
