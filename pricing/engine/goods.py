@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from pricing.engine.terms import Basket, PromotionRule
-from pricing.money import exponent, from_minor, to_minor
+from pricing.money import exponent, to_minor
+
+
+class _Amounts(dict[int, Decimal]):
+    """Decimal amounts by minor units. The same few come again and again: zero, shares of much the same lines."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__()
+        self._scale = -exponent(currency)
+
+    def __missing__(self, minor: int) -> Decimal:
+        amount = self[minor] = Decimal(minor).scaleb(self._scale)
+        return amount
 
 
 class Goods:
     """The lines of a basket in the order of their ids, so that every tie is broken the same way."""
 
     def __init__(self, basket: Basket, now: datetime) -> None:
-        exponent(basket.currency)
+        self.amount: Callable[[int], Decimal] = _Amounts(basket.currency).__getitem__
         self.basket = basket
         self.now = now
         self.currency = basket.currency
         self.lines = sorted(basket.lines, key=lambda line: line.id)
         if any(line.quantity < 0 or line.unit_price < 0 for line in self.lines):
             raise ValueError("Quantities and prices are not negative.")
-        self.subtotals = [self.minor(line.unit_price) * line.quantity for line in self.lines]
+        self.unit_prices = [self.minor(line.unit_price) for line in self.lines]
+        self.subtotals = [
+            unit * line.quantity for unit, line in zip(self.unit_prices, self.lines, strict=True)
+        ]
         self.subtotal = sum(self.subtotals)
         self.shipped = [line for line in self.lines if line.requires_shipping and line.quantity]
         self._everything = range(len(self.lines))
@@ -36,9 +51,6 @@ class Goods:
 
     def minor(self, amount: Decimal) -> int:
         return to_minor(amount, self.currency)
-
-    def amount(self, minor: int) -> Decimal:
-        return from_minor(minor, self.currency)
 
     def target(self, rule: PromotionRule) -> Sequence[int]:
         """Return the indexes of the lines this promotion is about."""

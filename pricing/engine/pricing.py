@@ -262,9 +262,8 @@ class _Pricing:
         taxes: list[tuple[TaxRule, int, int]],
         shares: list[tuple[int, int]],
     ) -> QuoteLine:
-        tax = sum(amount for _, _, amount in taxes)
-        included = sum(amount for rule, _, amount in taxes if rule.is_included)
-        unit_price = self.goods.amount(self.goods.minor(line.unit_price))
+        tax, included = _taken(taxes)
+        unit_price = self.goods.amount(self.goods.unit_prices[index])
         return QuoteLine(
             id=line.id,
             variant_id=line.variant_id,
@@ -280,7 +279,7 @@ class _Pricing:
             included_tax=self.goods.amount(included),
             total=self.goods.amount(left + tax - included),
             taxes=self._tax_amounts(taxes),
-            shares=tuple((number, self.goods.amount(part)) for number, part in shares),
+            shares=tuple([(number, self.goods.amount(part)) for number, part in shares]),
             price_kind=line.price_kind,
         )
 
@@ -293,8 +292,7 @@ class _Pricing:
     ) -> ShippingCharge:
         assert outcome.chosen is not None
         cost, method = outcome.chosen
-        tax = sum(amount for _, _, amount in taxes)
-        included = sum(amount for rule, _, amount in taxes if rule.is_included)
+        tax, included = _taken(taxes)
         return ShippingCharge(
             option=method.code,
             name=method.name,
@@ -306,22 +304,35 @@ class _Pricing:
             min_days=method.min_days,
             max_days=method.max_days,
             taxes=self._tax_amounts(taxes),
-            shares=tuple((number, self.goods.amount(part)) for number, part in shares),
+            shares=tuple([(number, self.goods.amount(part)) for number, part in shares]),
         )
 
     def _tax_amounts(self, taxes: list[tuple[TaxRule, int, int]]) -> tuple[TaxAmount, ...]:
+        exact = self.goods.amount
         return tuple(
-            TaxAmount(
-                rule.name,
-                rule.type,
-                rule.rate,
-                rule.is_included,
-                self.goods.amount(base),
-                self.goods.amount(amount),
-                rule.relief,
-            )
-            for rule, base, amount in taxes
+            [
+                TaxAmount(
+                    rule.name,
+                    rule.type,
+                    rule.rate,
+                    rule.is_included,
+                    exact(base),
+                    exact(amount),
+                    rule.relief,
+                )
+                for rule, base, amount in taxes
+            ]
         )
+
+
+def _taken(taxes: list[tuple[TaxRule, int, int]]) -> tuple[int, int]:
+    """Return all taxes on one item, and those of them that its price contains."""
+    tax = included = 0
+    for rule, _, amount in taxes:
+        tax += amount
+        if rule.is_included:
+            included += amount
+    return tax, included
 
 
 def _add_up(summed: dict[TaxKey, list[int]], taxes: list[tuple[TaxRule, int, int]]) -> None:

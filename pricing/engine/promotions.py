@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from uuid import UUID
 
 from pricing.engine.eligibility import refuses_customer
@@ -169,9 +169,13 @@ class Promotions:
         free = sum(quantities) // (buy + get) * get
         numerator, denominator = percent(Decimal(str(rule.details.get("percent", 100))))
         parts = [0] * len(indexes)
-        for position in sorted(
-            range(len(indexes)), key=lambda i: (Fraction(amounts[i], quantities[i]), i)
-        ):
+        # what one unit costs, as a whole number of parts of a cent that suit every line
+        scale = math.lcm(*quantities)
+        costs = [
+            amount * (scale // count) for amount, count in zip(amounts, quantities, strict=True)
+        ]
+        # sorted() is stable: of equals the first
+        for position in sorted(range(len(indexes)), key=costs.__getitem__):
             units = min(free, quantities[position])
             parts[position] = share(
                 amounts[position], numerator * units, denominator * quantities[position]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from uuid import UUID
 
 from pricing.engine.goods import share
@@ -34,7 +33,7 @@ def _spread_included(
 ) -> None:
     groups: dict[tuple[UUID, ...], list[int]] = {}
     for index, (of_item, _) in enumerate(items):
-        rates = tuple(rule.id for rule, _ in of_item.included)
+        rates = tuple(rule.id for rule in of_item.included)
         if rates:
             groups.setdefault(rates, []).append(index)
     for members in groups.values():
@@ -51,16 +50,16 @@ def _spread_included(
 
 
 def _spread_added(items: Sequence[tuple[Taxes, int]], taxes: list[list[int]]) -> None:
-    of_rule: dict[UUID, list[tuple[int, int, Fraction]]] = {}
+    of_rule: dict[UUID, list[tuple[int, int, int, int]]] = {}
     for index, (of_item, shown) in enumerate(items):
-        for position, (rule, part) in enumerate(of_item.parts):
-            if not rule.is_included:
-                of_rule.setdefault(rule.id, []).append(
-                    (index, position, shown * part / of_item.gross)
-                )
+        first = len(of_item.included)
+        for position, (numerator, denominator) in enumerate(of_item.added, start=first):
+            of_rule.setdefault(of_item.parts[position][0].id, []).append(
+                (index, position, shown * numerator, denominator)
+            )
     for places in of_rule.values():
-        scale = math.lcm(*(exact.denominator for *_, exact in places))
-        weights = [int(exact * scale) for *_, exact in places]
+        scale = math.lcm(*{denominator for *_, denominator in places})
+        weights = [exact * (scale // denominator) for *_, exact, denominator in places]
         of_rate = split_minor(share(sum(weights), 1, scale), weights)
-        for (index, position, _), amount in zip(places, of_rate, strict=True):
+        for (index, position, *_), amount in zip(places, of_rate, strict=True):
             taxes[index][position] = amount

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from pricing.engine.goods import Goods, share
@@ -15,12 +16,13 @@ from pricing.engine.terms import ANYWHERE, EXEMPT_CLASS, Relief, Rules, TaxRule
 from pricing.money import split_minor
 
 
-@dataclass(slots=True)
+@dataclass
 class Taxes:
     """
     The taxes on one class of goods; each part is a fraction of the net amount.
 
-    `full` is what anybody else would be charged, where this customer is relieved of some of it.
+    `full` is what anybody else would be charged, where this customer is relieved of some of it. One object serves all
+    lines of its class, so what depends on the rates alone is worked out once.
     """
 
     parts: list[tuple[TaxRule, Fraction]]
@@ -35,25 +37,36 @@ class Taxes:
         taxes = zip(self.full.parts, self.full.rounded(amount), strict=True)
         return sum(tax for (rule, _), tax in taxes if rule.is_included and rule.relief)
 
-    @property
-    def included(self) -> list[tuple[TaxRule, Fraction]]:
+    @cached_property
+    def included(self) -> list[TaxRule]:
         """Return the taxes that prices contain; they come first in `parts`."""
-        return [(rule, part) for rule, part in self.parts if rule.is_included]
+        return [rule for rule, _ in self.parts if rule.is_included]
+
+    @cached_property
+    def added(self) -> list[tuple[int, int]]:
+        """Return each tax that is added, as a fraction of the amount shown."""
+        parts = self.parts[len(self.included) :]
+        return [(part / self.gross).as_integer_ratio() for _, part in parts]
+
+    @cached_property
+    def _inside(self) -> tuple[int, int]:
+        return ((self.gross - 1) / self.gross).as_integer_ratio()
+
+    @cached_property
+    def _weights(self) -> list[int]:
+        parts = [part for _, part in self.parts[: len(self.included)]]
+        scale = math.lcm(*(part.denominator for part in parts))
+        return [int(part * scale) for part in parts]
 
     def inside(self, amount: int, *, by_net: bool = False) -> int:
         """Return the taxes in an amount shown, rounded half-up; with `by_net` it is what is left of it that is rounded."""
         if by_net:
             return amount - share(amount, self.gross.denominator, self.gross.numerator)
-        part = (self.gross - 1) / self.gross
-        return share(amount, part.numerator, part.denominator)
+        return share(amount, *self._inside)
 
     def split(self, whole: int) -> list[int]:
         """Return each included tax's part of all of them together."""
-        included = self.included
-        if not whole:
-            return [0] * len(included)
-        scale = math.lcm(*(part.denominator for _, part in included))
-        return split_minor(whole, [int(part * scale) for _, part in included])
+        return split_minor(whole, self._weights) if whole else [0] * len(self.included)
 
     def rounded(self, amount: int) -> list[int]:
         """
@@ -61,11 +74,8 @@ class Taxes:
 
         Included taxes are taken out together and then split, so that they never exceed what was shown.
         """
-        taxes = self.split(self.inside(amount)) if self.gross > 1 else []
-        for _, part in self.parts[len(taxes) :]:
-            factor = part / self.gross
-            taxes.append(share(amount, factor.numerator, factor.denominator))
-        return taxes
+        taxes = self.split(self.inside(amount)) if self.included else []
+        return taxes + [share(amount, *part) for part in self.added]
 
     def rows(self, amount: int, taxes: Sequence[int]) -> list[tuple[TaxRule, int, int]]:
         """Return (rule, base, tax) for an amount shown and what each tax comes to on it."""

@@ -93,7 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         help="measure search over so many variants instead (100000)",
     )
     parser.add_argument(
-        "--rounds", type=int, default=100, help="searches of each kind, with --search (100)"
+        "--rounds",
+        type=int,
+        default=100,
+        help="how often each is done, with --search and --engine (100)",
+    )
+    parser.add_argument(
+        "--engine", action="store_true", help="measure the price engine alone instead"
     )
     return parser
 
@@ -112,6 +118,10 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
     from tests.bench.serve import BenchError, Loader
     from tests.bench.serve import shop as served
 
+    if options.engine:
+        from tests.bench import engine
+
+        return engine.run(rounds=options.rounds, console=console)
     if options.search:
         from tests.bench import search
 

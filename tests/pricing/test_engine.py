@@ -24,6 +24,7 @@ from pricing.engine import (
     Zone,
     price,
 )
+from tests.bench.engine import large_basket, many_rules, milliseconds
 from tests.pricing.carts import NOW, PLACES, cases
 from tests.pricing.words import (
     CUSTOMER,
@@ -643,21 +644,14 @@ def test_every_cent_is_accounted_for(case: tuple[Basket, Rules]) -> None:
     assert not applied & refused
 
 
-@pytest.mark.parametrize(("lines", "milliseconds"), [(200, 40)])
-def test_a_large_cart_is_no_quadratic_affair(lines: int, milliseconds: int) -> None:
-    import time
+def test_a_large_cart_is_priced_in_milliseconds() -> None:
+    rules = many_rules()
 
-    def best(count: int) -> float:
-        goods = basket(*(line("9.99", 3) for _ in range(count)))
-        rules = Rules(promotions=tuple(promotion("PERCENTAGE", "3", priority=i) for i in range(20)))
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            price(goods, rules, NOW)
-            times.append(time.process_time() - start)
-        return min(times)
+    def best(lines: int) -> float:
+        return milliseconds(7, price, large_basket(lines), rules, NOW)[0]
 
-    large = best(lines)
+    large = best(200)
 
-    assert large * 1000 < milliseconds
-    assert best(lines * 4) < large * 10  # 16 would be quadratic
+    # 4 ms where nothing else runs (`make bench ARGS=--engine`); a busy machine doubles that
+    assert large < 15
+    assert best(800) < large * 10  # 16 would be quadratic
