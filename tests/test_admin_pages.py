@@ -33,6 +33,7 @@ from config.platform.models import (
 )
 from inventory import selectors as inventory
 from inventory.models import (
+    BackInStockRequest,
     Bundle,
     Category,
     Company,
@@ -128,7 +129,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
     assert {model._meta.model_name for model in empty} <= {
         "accessattempt", "featureflag", "group", "jobrun", "loginsession", "notification", "returnrequest",
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
-        "source", "sourcemessage", "stockdrift", "importrun", "taxexemption",
+        "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest",
         "customergroup", "specialprice", "pricingpolicy",
     }  # fmt: skip
 
@@ -189,7 +190,7 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 
 
 READ_ONLY = [
-    AbandonedCart, AuditEntry, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
+    AbandonedCart, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
     PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
 ]  # fmt: skip
 
@@ -409,6 +410,10 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     ImportRun: lambda company, n: ImportRun.objects.create(
         company=company, kind="stock", name=f"{n}.csv", size=1, content=b"", user_id=factories.make_staff().pk,
         actor=_by(), created_at=timezone.now(),
+    ),
+    BackInStockRequest: lambda company, n: BackInStockRequest.objects.create(
+        company=company, variant=factories.make_variant(), user_id=factories.make_user().pk, quantity=1,
+        queued_at=timezone.now(),
     ),
     Source: lambda company, n: Source.objects.create(company=company, slug=f"s{n}", name=f"S{n}"),
     SourceMessage: lambda company, n: SourceMessage.objects.create(

@@ -74,6 +74,7 @@ NAVIGATION = [
         },
         _list(_("Movements"), "swap_vert", "inventory.stockmovement"),
         _list(_("Holds"), "front_hand", "inventory.reservation"),
+        _list(_("Waiting customers"), "hourglass_top", "inventory.backinstockrequest"),
         _list(_("Warehouses"), "warehouse", "inventory.warehouse"),
         _list(_("Outside systems"), "cable", "inventory.source"),
         _list(_("Messages from outside"), "input", "inventory.sourcemessage"),
@@ -159,6 +160,12 @@ UNFOLD: dict[str, Any] = {
             (_("Running low"), "stock=low"),
             (_("None left"), "stock=out"),
             (_("Owed"), "stock=owed"),
+        ),
+        _tabs(
+            "inventory.backinstockrequest",
+            (_("In line"), ""),
+            (_("Kept for them"), "line=kept"),
+            (_("Ended"), "line=ended"),
         ),
         _tabs(
             "orders.returnrequest",

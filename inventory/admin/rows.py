@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.widgets import (
@@ -23,7 +25,7 @@ from unfold.widgets import (
 from config.platform.backoffice import NOTHING
 from config.platform.errors import ValidationFailed
 from inventory import pictures
-from inventory.models import ProductImage, ProductRelation, StockLevel, Variant
+from inventory.models import BackInStockRequest, ProductImage, ProductRelation, StockLevel, Variant
 from inventory.services import VariantDraft
 
 BETWEEN = " / "
@@ -104,11 +106,33 @@ class VariantInline(TabularInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Variant]:
         rows = super().get_queryset(request).select_related("product")
-        return rows.prefetch_related("stock_levels__warehouse", "product__images")
+        return rows.annotate(
+            waiting=Count(
+                "back_in_stock_requests",
+                filter=Q(back_in_stock_requests__status__in=BackInStockRequest.OPEN),
+            )
+        ).prefetch_related("stock_levels__warehouse", "product__images")
 
     @display(description=_("free · held"))
-    def stock(self, variant: Variant) -> str:
-        return shelves(variant.stock_levels.all()) if not variant._state.adding else NOTHING
+    def stock(self, variant: Any) -> str:
+        if variant._state.adding:
+            return NOTHING
+        there = shelves(variant.stock_levels.all())
+        if not variant.waiting:
+            return there
+        return format_html("{}<br>{}", there, line_of(variant.pk, variant.waiting))
+
+
+def line_of(variant_id: UUID, count: int) -> str:
+    """Return how many wait for a variant, linking to its line; a dash where nobody does."""
+    if not count:
+        return NOTHING
+    return format_html(
+        '<a class="office-link" href="{}?variant__id__exact={}">{}</a>',
+        reverse("admin:inventory_backinstockrequest_changelist"),
+        variant_id,
+        ngettext("%(count)d waits", "%(count)d wait", count) % {"count": count},
+    )
 
 
 def shelves(levels: Iterable[StockLevel]) -> str:

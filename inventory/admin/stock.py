@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -46,6 +48,7 @@ from inventory.admin import figures, work
 from inventory.admin.company import CompanyMixin
 from inventory.admin.figures import BAND_NAMES, KIND_TONES, signed
 from inventory.admin.files import counting_list
+from inventory.admin.rows import line_of
 from inventory.models import (
     Product,
     Reservation,
@@ -53,6 +56,7 @@ from inventory.models import (
     StockMovement,
     Warehouse,
 )
+from inventory.selectors import waiting
 
 SHOWN_ROWS = 25
 
@@ -210,7 +214,7 @@ class CoverFilter(SimpleListFilter):
 
 
 class CoverList(NamingChangeList):
-    """A list that reckons at once how long each shelf on the page lasts."""
+    """A list that reckons at once how long each shelf on the page lasts, and how many wait for what is on it."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -218,8 +222,20 @@ class CoverList(NamingChangeList):
         sold = selectors.sold_units(
             stock_level_ids=[level.pk for level in levels], now=timezone.now()
         )
+        waits = _waits(request, levels)
         for level in levels:
             level.lasts = selectors.cover(level.total, sold.get(level.pk, 0), selectors.DAYS)
+            level.waits = waits.get(level.variant_id, 0)
+
+
+def _waits(request: HttpRequest, levels: Iterable[StockLevel]) -> dict[UUID, int]:
+    """Return how many wait for the variants of these shelves; no statement where none is marked as awaited."""
+    awaited = {level.variant_id for level in levels if level.is_awaited}
+    if not awaited:
+        return {}
+    company_id = actor_of(request).company_id
+    lines = waiting.waiting_by_variant(company_id=company_id, variant_ids=awaited)
+    return {line.variant_id: line.requests for line in lines}
 
 
 class NewestFirst(forms.models.BaseInlineFormSet):
@@ -283,8 +299,8 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     """Shelves. Figures are changed here, units by work at the shelves (`inventory.admin.work`)."""
 
     list_display = [
-        "sku", "product", "warehouse", "state", "available", "reserved", "total", "owed_count", "low_at_count",
-        "lasts_count",
+        "sku", "product", "warehouse", "state", "available", "reserved", "total", "owed_count", "waits_count",
+        "low_at_count", "lasts_count",
     ]  # fmt: skip
     list_filter = [LowFilter, CoverFilter, "warehouse", "variant__product__category"]
     list_select_related = ["variant__product", "warehouse"]
@@ -369,6 +385,10 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     def owed_count(self, level: StockLevel) -> int:
         return level.backordered
 
+    @display(description=_("in line"))
+    def waits_count(self, level: Any) -> str:
+        return line_of(level.variant_id, level.waits)
+
     @display(description=_("low at"), ordering="reorder_level")
     def low_at_count(self, level: StockLevel) -> int:
         return level.reorder_level
@@ -391,7 +411,11 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
         context = dict(extra_context or {})
         level = self.get_object(request, object_id) if self.has_view_permission(request) else None
         if level is not None:
-            context["shelf"] = {"level": level, "state": self.state(level)}
+            context["shelf"] = {
+                "level": level,
+                "state": self.state(level),
+                "waits": _waits(request, [level]).get(level.variant_id, 0),
+            }
         return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

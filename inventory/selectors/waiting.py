@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import Count, IntegerField, Min, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from config.platform.actor import Actor
@@ -117,13 +117,58 @@ def back_in_stock_request(*, request_id: UUID, now: datetime) -> tuple[RequestVi
     return _view(row, now), RequestOwner(row.company_id, row.user_id, row.email)
 
 
+def back_in_stock_requests(*, company_id: UUID) -> QuerySet[Any]:
+    """Return every request of the company, open or closed, with what `back_in_stock_line` tells of each; for staff."""
+    return _with_ahead(BackInStockRequest.objects.filter(company_id=company_id))
+
+
 def back_in_stock_line(*, actor: Actor) -> QuerySet[Any]:
     """Return the company's open requests in the order in which they are served, with variant and product; for staff."""
-    return _with_ahead(
-        BackInStockRequest.objects.filter(
-            company_id=actor.company_id, status__in=BackInStockRequest.OPEN
+    return (
+        back_in_stock_requests(company_id=actor.company_id)
+        .filter(status__in=BackInStockRequest.OPEN)
+        .order_by("variant__sku", "queued_at", "id")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Who waits for a variant: open requests, what they want in all, and since when the first one does."""
+
+    variant_id: UUID
+    sku: str
+    name: str
+    requests: int
+    units: int
+    since: datetime
+
+
+def waiting_by_variant(
+    *, company_id: UUID, variant_ids: Iterable[UUID] | None = None, limit: int | None = None
+) -> list[Waiting]:
+    """Return who waits, by variant, the longest line first: one statement."""
+    rows = BackInStockRequest.objects.filter(
+        company_id=company_id, status__in=BackInStockRequest.OPEN
+    )
+    if variant_ids is not None:
+        rows = rows.filter(variant_id__in=list(variant_ids))
+    counted = (
+        rows.order_by()
+        .values("variant_id", "variant__sku", "variant__product__name")
+        .annotate(requests=Count("id"), units=Sum("quantity"), since=Min("queued_at"))
+        .order_by("-requests", "since", "variant_id")
+    )
+    return [
+        Waiting(
+            variant_id=row["variant_id"],
+            sku=row["variant__sku"],
+            name=row["variant__product__name"],
+            requests=row["requests"],
+            units=row["units"],
+            since=row["since"],
         )
-    ).order_by("variant__sku", "queued_at", "id")
+        for row in counted[:limit]
+    ]
 
 
 def waiting_users(*, product_id: UUID) -> list[UUID]:

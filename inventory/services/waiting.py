@@ -155,11 +155,14 @@ def claim_offer(*, actor: Actor, request_id: UUID, now: datetime) -> BackInStock
 
 
 @transaction.atomic
-def stop_waiting(*, actor: Actor, request_id: UUID, now: datetime) -> BackInStockRequest:
+def stop_waiting(
+    *, actor: Actor, request_id: UUID, reason: str = "", now: datetime
+) -> BackInStockRequest:
     """
     Leave the line; what was kept goes to the next. A request that is closed already stays as it is.
 
-    Customers leave for themselves; staff may take anybody out, with an audit entry. Locks the variant's stock.
+    Customers leave for themselves; staff may take anybody out, with an audit entry that says why. Locks the
+    variant's stock.
 
     :raises BackInStockRequestNotFound: if it is not the caller's
     """
@@ -168,7 +171,7 @@ def stop_waiting(*, actor: Actor, request_id: UUID, now: datetime) -> BackInStoc
         if actor.user_id is None:
             raise BackInStockRequestNotFound
         found = found.filter(user_id=actor.user_id)
-    return _cancel(actor, found, now)
+    return _cancel(actor, found, now, reason)
 
 
 @transaction.atomic
@@ -310,7 +313,7 @@ def _open(actor: Actor, found: Any, now: datetime) -> tuple[BackInStockRequest, 
     return BackInStockRequest.objects.get(id=named[0]), books
 
 
-def _cancel(actor: Actor, found: Any, now: datetime) -> BackInStockRequest:
+def _cancel(actor: Actor, found: Any, now: datetime, reason: str = "") -> BackInStockRequest:
     request, books = _open(actor, found, now)
     if request.status not in BackInStockRequest.OPEN:
         return request
@@ -330,6 +333,7 @@ def _cancel(actor: Actor, found: Any, now: datetime) -> BackInStockRequest:
             object_id=request.id,
             before={"status": before},
             after={"status": request.status},
+            reason=reason,
             now=now,
         )
     return request
