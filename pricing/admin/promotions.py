@@ -72,8 +72,8 @@ class PromotionForm(MoneyForm):
 
         if "settings" in self.fields:
             self.fields["settings"].help_text = _(
-                'Only for "buy some, get some", such as {"buy": 2, "get": 1, "percent": "100"}, and "more for less", '
-                'such as {"tiers": [{"from": 5, "percent": "10"}]}. Else {}.'
+                'Only for "buy some, get some", such as {"buy": 2, "get": 1, "percent": "100"} (for one set only with '
+                '"times": 1), and "more for less", such as {"tiers": [{"from": 5, "percent": "10"}]}. Else {}.'
             )
 
     def clean_customers(self) -> tuple[UUID, ...]:

@@ -161,12 +161,15 @@ class Promotions:
     def _take_free_units(
         self, rule: PromotionRule, indexes: list[int], amounts: list[int]
     ) -> list[int]:
-        """Return what "buy some, get some" takes off: of every full set, the cheapest units."""
+        """Return what "buy some, get some" takes off: the cheapest units of all, as many as full sets give."""
         buy, get = int(rule.details.get("buy", 0)), int(rule.details.get("get", 0))
         quantities = [self.goods.lines[index].quantity for index in indexes]
         if buy < 1 or get < 1:
             return [0] * len(indexes)
-        free = sum(quantities) // (buy + get) * get
+        sets = sum(quantities) // (buy + get)
+        if times := int(rule.details.get("times") or 0):
+            sets = min(sets, times)
+        free = sets * get
         numerator, denominator = percent(Decimal(str(rule.details.get("percent", 100))))
         parts = [0] * len(indexes)
         # what one unit costs, as a whole number of parts of a cent that suit every line

@@ -173,7 +173,8 @@ class PromotionRule:
     never touched. `minimum_quantity` counts the units it is about, `new_customer_days` the age of the account.
 
     `kind` and `scope` carry the names of `Promotion.Kind` and `Promotion.Scope`. `details` are those of the kind:
-    FIXED_AMOUNT `{"per_unit": true}`; BUY_X_GET_Y `{"buy": 2, "get": 1, "percent": "100"}`;
+    FIXED_AMOUNT `{"per_unit": true}`; BUY_X_GET_Y `{"buy": 2, "get": 1, "percent": "100", "times": 1}`
+    (without `times`, for every full set);
     TIERED_QUANTITY `{"tiers": [{"from": 5, "percent": "10"}]}`; shipping `{"options": ["standard"]}`.
     """
 

@@ -243,6 +243,10 @@ def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
                 yield FieldError(f"settings.{name}", "invalid", "How many? A whole number from 1.")
         if not _is_percentage(details.get("percent", 100)):
             yield FieldError("settings.percent", "invalid", "A percentage from 0 to 100.")
+        if "times" in details and not _is_count(details["times"]):
+            yield FieldError(
+                "settings.times", "invalid", "How often at most? A whole number from 1."
+            )
     if terms.kind == Promotion.Kind.TIERED_QUANTITY:
         tiers = details.get("tiers")
         if not isinstance(tiers, list) or not tiers:

@@ -136,6 +136,7 @@ def _promotions(
             "buy": draw(st.integers(1, 3)),
             "get": draw(st.integers(1, 2)),
             "percent": str(draw(_percents)),
+            **draw(st.sampled_from([{}, {}, {"times": 1}, {"times": 2}])),
         }
     elif kind == "TIERED_QUANTITY":
         starts = draw(st.lists(st.integers(1, 20), min_size=1, max_size=3, unique=True))

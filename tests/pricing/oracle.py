@@ -335,7 +335,7 @@ class Oracle:
         elif rule.kind == "BUY_X_GET_Y":
             percent = Fraction(Decimal(str(rule.details.get("percent", 100)))) / 100
             buy, get = int(rule.details["buy"]), int(rule.details["get"])
-            sets = sum(pieces) // (buy + get)
+            sets = min(sum(pieces) // (buy + get), int(rule.details.get("times", sum(pieces))))
             units = sorted(
                 (left[n] / pieces[n], n) for n in range(len(mine)) for _ in range(pieces[n])
             )

@@ -401,6 +401,14 @@ def test_create_promotion_stores_normal_codes_and_tells(staff: Actor, now: datet
         ({"codes": ("TAKEN",)}, "code"),
         ({"is_automatic": False}, "code"),
         ({"kind": "BUY_X_GET_Y", "settings": {"buy": 0, "get": "1"}}, "settings.buy"),
+        (
+            {"kind": "BUY_X_GET_Y", "settings": {"buy": 1, "get": 1, "times": 0}},
+            "settings.times",
+        ),
+        (
+            {"kind": "BUY_X_GET_Y", "settings": {"buy": 1, "get": 1, "percent": "101"}},
+            "settings.percent",
+        ),
         ({"kind": "TIERED_QUANTITY", "settings": {}}, "settings.tiers"),
         (
             {"kind": "TIERED_QUANTITY", "settings": {"tiers": [{"from": 2, "percent": "abc"}]}},
