@@ -11,7 +11,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from pricing.engine import EXEMPT, REVERSE_CHARGE, TAX_RELIEF, Discount, Quote
+from pricing.engine import EXEMPT, LOYALTY, REVERSE_CHARGE, TAX_RELIEF, Discount, Quote
 from pricing.engine.quote import RELIEF_NAMES
 from pricing.selectors import ProductView, VariantView
 from pricing.selectors.storefront import shipped_to
@@ -135,6 +135,8 @@ def discounts_of(quote: Quote) -> list[dict[str, Any]]:
 
 
 def _name_of(discount: Discount) -> str:
+    if discount.kind == LOYALTY:
+        return _("Points")
     if discount.kind != TAX_RELIEF:
         return discount.name
     return {

@@ -5,7 +5,8 @@ Pure Python. The same basket gives the same quote, whatever the order of its lin
 numbers of the currency's smallest unit, so that every sum and split is exact; what leaves is `Decimal`.
 
 A price is made in lanes: bundles, then promotions on lines, then promotions on the order, then shipping and what lowers
-it, then taxes. Inside a lane promotions apply by priority (highest first), each on what the earlier ones left.
+it, then points, then taxes. Inside a lane promotions apply by priority (highest first), each on what the earlier ones
+left.
 """
 
 from pricing.engine.hours import WeeklyHours
@@ -33,6 +34,7 @@ from pricing.engine.terms import (
     FIXED_AMOUNT,
     FREE_SHIPPING,
     KEEP_GROSS,
+    LOYALTY,
     MINIMUM_NOT_MET,
     NO_EFFECT,
     NO_MATCHING_ITEMS,
@@ -59,6 +61,7 @@ from pricing.engine.terms import (
     BundleOffer,
     Line,
     Place,
+    PointValue,
     PromotionRule,
     Relief,
     Rules,
@@ -78,6 +81,7 @@ __all__ = [
     "FIXED_AMOUNT",
     "FREE_SHIPPING",
     "KEEP_GROSS",
+    "LOYALTY",
     "MINIMUM_NOT_MET",
     "NOT_COMBINABLE",
     "NOT_ELIGIBLE",
@@ -106,6 +110,7 @@ __all__ = [
     "Line",
     "NotApplied",
     "Place",
+    "PointValue",
     "PromotionRule",
     "Quote",
     "QuoteLine",

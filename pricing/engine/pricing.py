@@ -9,8 +9,10 @@ from fractions import Fraction
 from pricing.engine.bundles import bundle_savings
 from pricing.engine.eligibility import changes
 from pricing.engine.goods import Goods
+from pricing.engine.points import spend_points
 from pricing.engine.promotions import Outcome, Promotions
 from pricing.engine.quote import (
+    POINTS_WORDS,
     RELIEF_NAMES,
     Discount,
     NotApplied,
@@ -26,6 +28,7 @@ from pricing.engine.rounding import spread
 from pricing.engine.taxes import Taxes, taxes_for
 from pricing.engine.terms import (
     BUNDLE,
+    LOYALTY,
     NO_SHIPPING_ZONE,
     REASONS,
     SHIPPING_CLASS,
@@ -85,6 +88,23 @@ class _Pricing:
                 shipping_shares.append((len(discounts), applied.shipping))
             discounts.append(
                 Discount(rule.id, code, rule.name, rule.kind, rule.lane, self.goods.amount(taken))
+            )
+
+        points, worth = spend_points(self.goods, self.rules, outcome.left)
+        if points:
+            for index, part in enumerate(worth):
+                outcome.left[index] -= part
+                if part:
+                    shares[index].append((len(discounts), part))
+            discounts.append(
+                Discount(
+                    None,
+                    None,
+                    POINTS_WORDS.format(points),
+                    LOYALTY,
+                    "loyalty",
+                    self.goods.amount(sum(worth)),
+                )
             )
 
         summed: dict[TaxKey, list[int]] = {}
@@ -190,6 +210,7 @@ class _Pricing:
             or (bool(self.goods.shipped) and charge is None),
             revision=self.rules.revision,
             tax_rounding=self.rules.tax_rounding,
+            points=points,
             valid_until=min(
                 filter(
                     None,

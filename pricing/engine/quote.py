@@ -12,8 +12,16 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from pricing.engine.terms import EXEMPT, KEEP_GROSS, PER_LINE, PER_ORDER, REASONS, REVERSE_CHARGE
-from pricing.money import format_amount
+from pricing.engine.terms import (
+    EXEMPT,
+    KEEP_GROSS,
+    LOYALTY,
+    PER_LINE,
+    PER_ORDER,
+    REASONS,
+    REVERSE_CHARGE,
+)
+from pricing.money import format_amount, split_minor, to_minor
 
 ROUNDING_WORDS: Mapping[str, str] = {
     PER_ORDER: "Each tax is rounded once, on the whole order",
@@ -28,6 +36,7 @@ RELIEF_MESSAGES: Mapping[str, str] = {
         "recipient accounts for the VAT."
     ),
 }
+POINTS_WORDS = "{} points"
 RELIEF_NAMES: Mapping[str, str] = {
     EXEMPT: "Tax taken out: exempt",
     REVERSE_CHARGE: "VAT taken out: reverse charge",
@@ -62,7 +71,8 @@ class TaxRelief:
 @dataclass(frozen=True, slots=True)
 class Discount:
     """
-    What lowered the price, and by how much in all: a promotion, a bundle's price, or a tax taken out of the prices.
+    What lowered the price, and by how much in all: a promotion, a bundle's price, points, or a tax taken out of the
+    prices.
 
     `promotion_id` is null for all but promotions.
     """
@@ -71,7 +81,7 @@ class Discount:
     code: str | None
     name: str
     kind: str
-    lane: str  # "bundle", "line", "order", "shipping" or "tax"
+    lane: str  # "bundle", "line", "order", "shipping", "loyalty" or "tax"
     amount: Decimal
 
 
@@ -173,7 +183,7 @@ class Quote:
     A basket priced at one moment. `id` names exactly this content: same lines, prices, promotions, tax and shipping.
 
     `valid_until` is when a rule next begins or ends; null when none will. `is_estimated` is true while the
-    destination, or the shipping of goods that need it, is open.
+    destination, or the shipping of goods that need it, is open. `points` are those the customer spends.
     """
 
     currency: str
@@ -192,6 +202,7 @@ class Quote:
     valid_until: datetime | None = None
     relief: TaxRelief | None = None
     tax_rounding: str = PER_LINE
+    points: int = 0
 
     @cached_property
     def id(self) -> str:
@@ -208,6 +219,17 @@ class Quote:
     @cached_property
     def applied_codes(self) -> Sequence[str]:
         return [discount.code for discount in self.discounts if discount.code]
+
+    @cached_property
+    def points_by_line(self) -> Mapping[UUID, int]:
+        """How many of the points each line took: in proportion to what they took off it, adding up exactly."""
+        index = next((i for i, item in enumerate(self.discounts) if item.kind == LOYALTY), None)
+        taken = [
+            sum(to_minor(part, self.currency) for number, part in line.shares if number == index)
+            for line in self.lines
+        ]
+        parts = split_minor(self.points, taken)
+        return {line.id: part for line, part in zip(self.lines, parts, strict=True)}
 
     def relief_json(self) -> dict[str, str] | None:
         """Return why a tax is not charged as the API shows it, with what an invoice has to say."""
@@ -339,6 +361,8 @@ class Quote:
             content["relief"] = [self.relief.reason, self.relief.reference]
         if self.tax_rounding != PER_LINE:
             content["tax_rounding"] = self.tax_rounding
+        if self.points:
+            content["points"] = self.points
         if (charge := self.shipping) is not None:
             content["shipping"] = [
                 charge.option,
@@ -443,6 +467,7 @@ class Quote:
             else None,
             relief=TaxRelief(*content["relief"]) if content.get("relief") else None,
             tax_rounding=content.get("tax_rounding", PER_LINE),
+            points=content.get("points", 0),
         )
 
 
@@ -487,7 +512,7 @@ def _steps(quote: Quote) -> list[Step]:
         if discount.lane in {"bundle", "line"}:
             for item_id, amount in by_discount.get(index, ()):
                 add(_kind(discount), discount.name, -amount, item_id)
-        elif discount.lane == "order":
+        elif discount.lane in {"order", "loyalty"}:
             add(_kind(discount), discount.name, -discount.amount)
     if quote.shipping is not None:
         add("shipping", quote.shipping.name, quote.shipping.price)
@@ -520,4 +545,6 @@ def _steps(quote: Quote) -> list[Step]:
 
 
 def _kind(discount: Discount) -> str:
+    if discount.kind == LOYALTY:
+        return "loyalty"
     return "coupon" if discount.code else "promotion"

@@ -19,6 +19,7 @@ FREE_SHIPPING = "FREE_SHIPPING"
 BUY_X_GET_Y = "BUY_X_GET_Y"
 TIERED_QUANTITY = "TIERED_QUANTITY"
 BUNDLE = "BUNDLE"
+LOYALTY = "LOYALTY"  # the kind of the discount that points were spent for
 
 # Where taxes are rounded.
 PER_LINE = "line"
@@ -146,7 +147,8 @@ class Basket:
 
     `used_up` names promotions whose limit is reached, in all or for this customer; `reliefs` are the customer's
     grounds not to be charged taxes; `group_ids`, `has_ordered` and `customer_since` (when the account was made) are
-    what promotions may ask about the customer. `services.quote` fills all of them in.
+    what promotions may ask about the customer. `services.quote` fills all of them in. `points` are what the customer
+    wants to spend; it lowers them to what they have.
     """
 
     lines: Sequence[Line]
@@ -161,6 +163,7 @@ class Basket:
     group_ids: frozenset[UUID] = frozenset()
     has_ordered: bool = False
     customer_since: datetime | None = None
+    points: int = 0
 
 
 # --- the rules --------------------------------------------------------------------------------------
@@ -277,6 +280,14 @@ class BundleOffer:
     parts: Mapping[UUID, int]
 
 
+@dataclass(frozen=True, slots=True)
+class PointValue:
+    """What one point is worth when it is spent: an amount above zero, in one currency and in no other."""
+
+    amount: Decimal
+    currency: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """Everything a company has decided about prices, as of one revision."""
@@ -291,6 +302,7 @@ class Rules:
     zones: Sequence[Zone] = ()
     bundles: Mapping[UUID, BundleOffer] = field(default_factory=dict)
     tax_rounding: str = PER_LINE
+    point_value: PointValue | None = None
 
     @cached_property
     def promotions_by_id(self) -> Mapping[UUID, PromotionRule]:

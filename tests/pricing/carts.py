@@ -13,6 +13,7 @@ from pricing.engine import (
     BundleOffer,
     Line,
     Place,
+    PointValue,
     PromotionRule,
     Rules,
     ShippingMethod,
@@ -104,6 +105,7 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         group_ids=frozenset(draw(st.lists(st.sampled_from(GROUPS), max_size=2))),
         has_ordered=draw(st.booleans()),
         customer_since=draw(st.sampled_from([None, NOW - timedelta(days=7), NOW])),
+        points=draw(st.sampled_from([0, 0, 1, 7, 1_000])) if promotions else 0,
     )
     return asked, Rules(
         promotions=rules,
@@ -113,6 +115,18 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         zones=[draw(_zones(index, currency, money)) for index in range(draw(st.integers(0, 3)))],
         bundles={tea.id: tea},
         tax_rounding=draw(st.sampled_from(["line", "order", "keep_gross"])),
+        point_value=draw(st.none() | _point_values(currency, places)),
+    )
+
+
+def _point_values(currency: str, places: int) -> st.SearchStrategy[PointValue]:
+    """Whole units of the currency and parts of them, and now and then a value in another currency."""
+    return st.builds(
+        PointValue,
+        amount=st.sampled_from(["1", "0.3", "1.5", "10"]).map(
+            lambda text: Decimal(text).scaleb(-places)
+        ),
+        currency=st.sampled_from([currency, currency, currency, "EUR"]),
     )
 
 

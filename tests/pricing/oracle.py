@@ -65,6 +65,7 @@ class Answer:
     options: list[tuple[str, Fraction]]
     refused: dict[str, str]
     applied: set[str]
+    points: int = 0
 
     @property
     def all(self) -> list[Costs]:
@@ -150,8 +151,26 @@ class Oracle:
             elif rule.id in typed and rule.name not in answer.applied:
                 refused[typed[rule.id]] = "no_effect"
         answer.refused = refused
+        self.take_points(answer)
         self.take_taxes(answer)
         return answer
+
+    def take_points(self, answer: Answer) -> None:
+        """As many points as the goods bear, each worth what the rules say; what a part of a cent is worth stays."""
+        value = self.rules.point_value
+        costs = [answer.lines[line.id] for line in self.lines]
+        whole = sum((item.left for item in costs), ZERO)
+        if value is None or value.currency != self.basket.currency or not whole:
+            return
+        worth = floor(self.basket.points * Fraction(value.amount) / self.unit) * self.unit
+        taken = min(whole, worth)
+        answer.points = next(
+            count
+            for count in range(self.basket.points + 1)
+            if floor(count * Fraction(value.amount) / self.unit) * self.unit >= taken
+        )
+        if taken:
+            self.hand_out(f"{answer.points} points", taken, costs, range(len(costs)))
 
     # --- bundles and promotions -------------------------------------------------------------------
 

@@ -70,6 +70,8 @@ def test_a_second_engine_comes_to_the_same_cent(case: tuple[Basket, Rules]) -> N
     assert [(o.id, Fraction(o.price)) for o in quote.shipping_options] == answer.options
     assert {item.code: item.reason for item in quote.not_applied} == answer.refused
     assert Fraction(quote.totals.grand_total) == answer.grand_total
+    assert quote.points == answer.points
+    assert sum(quote.points_by_line.values()) == quote.points
 
 
 @carts(60)
