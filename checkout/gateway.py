@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -392,68 +393,81 @@ class StripeGateway:
     def create(
         self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
     ) -> Remote:
+        """Open an intent by our key. One that nobody was told of takes no money, so a second try is harmless."""
+        params: Any = {
+            "amount": to_minor(amount, currency),
+            "currency": currency.lower(),
+            "metadata": metadata,
+            "capture_method": (
+                "manual" if settings.PAYMENT_CAPTURE_MODE == "manual" else "automatic"
+            ),
+            "automatic_payment_methods": {"enabled": True},
+            "expand": ["latest_charge"],
+        }
         return self._intent(
-            lambda client: client.v1.payment_intents.create(
-                params={
-                    "amount": to_minor(amount, currency),
-                    "currency": currency.lower(),
-                    "metadata": metadata,
-                    "capture_method": (
-                        "manual" if settings.PAYMENT_CAPTURE_MODE == "manual" else "automatic"
-                    ),
-                    "automatic_payment_methods": {"enabled": True},
-                    "expand": ["latest_charge"],
-                },
-                options={"idempotency_key": key},
+            lambda client: _by_key(
+                key,
+                lambda each: client.v1.payment_intents.create(
+                    params=params, options={"idempotency_key": each}
+                ),
             )
         )
 
     def retrieve(self, *, provider_id: str) -> Remote:
-        return self._intent(
-            lambda client: client.v1.payment_intents.retrieve(
-                provider_id, params={"expand": ["latest_charge"]}
-            )
-        )
+        return self._intent(lambda client: self._read(client, provider_id))
 
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
-        def run(client: stripe.StripeClient) -> Any:
-            intent = client.v1.payment_intents.retrieve(provider_id)
-            if intent.status == "requires_capture":
-                client.v1.payment_intents.capture(
-                    provider_id,
-                    params={"amount_to_capture": to_minor(amount, intent.currency.upper())},
-                    options={"idempotency_key": key},
-                )
-            return client.v1.payment_intents.retrieve(
-                provider_id, params={"expand": ["latest_charge"]}
-            )
+        """Collect what is authorised. An intent is captured once, whatever the key."""
 
-        return self._intent(run)
+        def run(client: stripe.StripeClient, each: str) -> Any:
+            intent = self._read(client, provider_id)
+            if intent.status != "requires_capture":
+                return intent
+            client.v1.payment_intents.capture(
+                provider_id,
+                params={"amount_to_capture": to_minor(amount, intent.currency.upper())},
+                options={"idempotency_key": each},
+            )
+            return self._read(client, provider_id)
+
+        return self._intent(lambda client: _by_key(key, lambda each: run(client, each)))
 
     def cancel(self, *, provider_id: str, key: str) -> Remote:
-        def run(client: stripe.StripeClient) -> Any:
-            intent = client.v1.payment_intents.retrieve(provider_id)
-            if intent.status not in {"succeeded", "canceled", "processing"}:
-                client.v1.payment_intents.cancel(provider_id, options={"idempotency_key": key})
-            return client.v1.payment_intents.retrieve(
-                provider_id, params={"expand": ["latest_charge"]}
-            )
+        def run(client: stripe.StripeClient, each: str) -> Any:
+            intent = self._read(client, provider_id)
+            if intent.status in {"succeeded", "canceled", "processing"}:
+                return intent
+            client.v1.payment_intents.cancel(provider_id, options={"idempotency_key": each})
+            return self._read(client, provider_id)
 
-        return self._intent(run)
+        return self._intent(lambda client: _by_key(key, lambda each: run(client, each)))
 
     def refund(
         self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
     ) -> RemoteRefund:
-        refund = self._call(
-            lambda client: client.v1.refunds.create(
+        """
+        Give money back by our key.
+
+        Looks first whether it was done: Stripe forgets keys after a day, and repeats a 500 until then, so the key alone
+        neither prevents a second refund for ever nor tells of the first.
+        """
+
+        def run(client: stripe.StripeClient) -> Any:
+            refunds = client.v1.refunds
+            known = refunds.list(params={"payment_intent": provider_id, "limit": 100})
+            for refund in known.auto_paging_iter():
+                if dict(refund.metadata or {}).get("key") == key:
+                    return refund
+            return refunds.create(
                 params={
                     "payment_intent": provider_id,
                     "amount": to_minor(amount, currency),
-                    "metadata": {"reason": reason[:200]},
+                    "metadata": {"reason": reason[:200], "key": key},
                 },
                 options={"idempotency_key": key},
             )
-        )
+
+        refund = self._call(run)
         return RemoteRefund(
             provider_id=refund.id,
             succeeded=refund.status in {"succeeded", "pending", "requires_action"},
@@ -463,6 +477,9 @@ class StripeGateway:
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         verify(secrets=[settings.STRIPE_WEBHOOK_SECRET], body=body, signature=signature, now=now)
         return _event(body)
+
+    def _read(self, client: stripe.StripeClient, provider_id: str) -> Any:
+        return client.v1.payment_intents.retrieve(provider_id, params={"expand": ["latest_charge"]})
 
     def _intent(self, run: Any) -> Remote:
         intent = self._call(run)
@@ -493,18 +510,46 @@ class StripeGateway:
             details={"brand": card.brand or "", "last4": card.last4 or ""} if card else {},
         )
 
-    def _call(self, run: Any) -> Any:
+    @contextmanager
+    def _client(self) -> Iterator[stripe.StripeClient]:
         host = getattr(settings, "STRIPE_API_HOST", "")
-        client = stripe.StripeClient(
-            settings.STRIPE_SECRET_KEY,
-            http_client=stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT_SECONDS),
-            max_network_retries=0,
-            base_addresses={"api": host} if host else None,
-        )
+        http = stripe.RequestsClient(timeout=settings.STRIPE_TIMEOUT_SECONDS)
         try:
-            return run(client)
-        except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as failure:
+            yield stripe.StripeClient(
+                settings.STRIPE_SECRET_KEY,
+                http_client=http,
+                max_network_retries=0,
+                base_addresses={"api": host} if host else None,
+            )
+        finally:
+            http.close()
+
+    def _call(self, run: Any) -> Any:
+        try:
+            with self._client() as client:
+                return run(client)
+        except (
+            stripe.APIConnectionError,
+            stripe.RateLimitError,
+            stripe.APIError,
+            stripe.AuthenticationError,  # a key of ours that is being changed is no answer to a customer
+            stripe.PermissionError,
+        ) as failure:
             raise ProviderUnavailable(type(failure).__name__) from failure
         except stripe.StripeError as failure:
             # Its text may repeat what was sent, so only the code is kept.
             raise ProviderRefused(failure.code or type(failure).__name__) from failure
+
+
+def _by_key(key: str, run: Callable[[str], Any]) -> Any:
+    """
+    Run what is safe to do twice, by `key`, and where Stripe answers that something broke, once more by another.
+
+    Stripe saves the answer to a key for a day, a 500 too: without the other key all tries of a day would be one.
+    """
+    try:
+        return run(key)
+    except stripe.APIError as failure:
+        if failure.http_status is None or failure.http_status < 500:
+            raise
+        return run(f"{key}-2")

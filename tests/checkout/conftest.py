@@ -87,11 +87,11 @@ class Buyer:
             actor=self.actor, checkout_id=self.checkout_id, quote_id=self.quote_id, now=self.now
         )
 
-    def pay(self) -> tuple[Order, Payment]:
+    def pay(self, method: str = "test") -> tuple[Order, Payment]:
         order, payment = checkout.pay(
             actor=self.actor,
             checkout_id=self.checkout_id,
-            method="test",
+            method=method,
             quote_id=self.quote_id,
             now=self.now,
         )
