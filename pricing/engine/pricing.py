@@ -24,7 +24,7 @@ from pricing.engine.quote import (
     TaxRelief,
     Totals,
 )
-from pricing.engine.rounding import spread
+from pricing.engine.rounding import relieved, spread
 from pricing.engine.taxes import Taxes, taxes_for
 from pricing.engine.terms import (
     BUNDLE,
@@ -108,8 +108,11 @@ class _Pricing:
             )
 
         summed: dict[TaxKey, list[int]] = {}
-        relieved, relief = self._relieved(outcome)
-        taxed = [(taxes, amount - off) for (taxes, amount), off in relieved]
+        shown, relief = self._shown(outcome)
+        taken_out = relieved(shown, self.rules.tax_rounding)
+        taxed = [
+            (taxes, amount - off) for (taxes, amount), off in zip(shown, taken_out, strict=True)
+        ]
         taxes_of = [
             taxes.rows(amount, parts)
             for (taxes, amount), parts in zip(
@@ -119,7 +122,7 @@ class _Pricing:
         for rows in taxes_of:
             _add_up(summed, rows)
         left = [amount for _, amount in taxed]
-        for (_, off), taking in zip(relieved, (*shares, shipping_shares), strict=False):
+        for off, taking in zip(taken_out, (*shares, shipping_shares), strict=False):
             if off:
                 taking.append((len(discounts), off))
         lines = [
@@ -129,8 +132,7 @@ class _Pricing:
         charge = None
         if outcome.chosen is not None:
             charge = self._charge(outcome, left.pop(), taxes_of[-1], shipping_shares)
-        relieved_in_all = sum(off for _, off in relieved)
-        if relieved_in_all and relief is not None:
+        if any(taken_out) and relief is not None:
             discounts.append(
                 Discount(
                     None,
@@ -138,7 +140,7 @@ class _Pricing:
                     RELIEF_NAMES[relief.reason],
                     TAX_RELIEF,
                     "tax",
-                    self.goods.amount(relieved_in_all),
+                    self.goods.amount(sum(taken_out)),
                 )
             )
 
@@ -250,13 +252,11 @@ class _Pricing:
             moments.append(self.rules.coupons_until)
         return moments
 
-    def _relieved(
-        self, outcome: Outcome
-    ) -> tuple[list[tuple[tuple[Taxes, int], int]], Relief | None]:
+    def _shown(self, outcome: Outcome) -> tuple[list[tuple[Taxes, int]], Relief | None]:
         """
-        Return the taxes on each line with the amount shown, and the tax in it that this customer is not charged.
+        Return the taxes on each line with the amount shown; shipping comes last, where it is charged.
 
-        Shipping comes last, where it is charged. With it the ground of the relief, where there is one.
+        With it the ground of the customer's relief from one of them, where there is one.
         """
         none = Taxes([], Fraction(1))
         of_class: dict[str, Taxes] = {}
@@ -273,7 +273,7 @@ class _Pricing:
                 of_shipping = taxes_for(self.goods, self.rules, STANDARD_CLASS, shipping=True)
             taxed.append((of_shipping, outcome.shipping_left))
         relief = next((taxes.relief for taxes, _ in taxed if taxes.relief), None)
-        return [((taxes, amount), taxes.relieved(amount)) for taxes, amount in taxed], relief
+        return taxed, relief
 
     def _line(
         self,

@@ -28,6 +28,23 @@ def spread(items: Sequence[tuple[Taxes, int]], rounding: str) -> list[list[int]]
     return taxes
 
 
+def relieved(items: Sequence[tuple[Taxes, int]], rounding: str) -> list[int]:
+    """Return the tax in each amount shown that the customer is not charged, rounded where included taxes are."""
+    off = [of_item.relieved(amount) for of_item, amount in items]
+    if rounding != PER_LINE:
+        groups: dict[tuple[UUID, ...], list[int]] = {}
+        for index, (of_item, _) in enumerate(items):
+            if of_item.full is not None:
+                rates = tuple(rule.id for rule in of_item.full.included)
+                groups.setdefault(rates, []).append(index)
+        for members in groups.values():
+            shown = [items[index][1] for index in members]
+            whole = items[members[0]][0].relieved(sum(shown), by_net=rounding != PER_ORDER)
+            for index, part in zip(members, split_minor(whole, shown), strict=True):
+                off[index] = part
+    return off
+
+
 def _spread_included(
     items: Sequence[tuple[Taxes, int]], taxes: list[list[int]], *, by_net: bool
 ) -> None:

@@ -30,12 +30,23 @@ class Taxes:
     full: Taxes | None = None
     relief: Relief | None = None
 
-    def relieved(self, amount: int) -> int:
-        """Return the part of an amount shown that is tax this customer is not charged; it is taken off first."""
+    def relieved(self, amount: int, *, by_net: bool = False) -> int:
+        """
+        Return the part of an amount shown that is tax this customer is not charged; it is taken off first.
+
+        What is left holds the same net amount and the taxes that are charged on it, also those that would be charged
+        on a tax that is not. Rounded half-up; with `by_net` it is what is left that is rounded.
+        """
         if self.full is None:
             return 0
-        taxes = zip(self.full.parts, self.full.rounded(amount), strict=True)
-        return sum(tax for (rule, _), tax in taxes if rule.is_included and rule.relief)
+        numerator, denominator = self._kept
+        if by_net:
+            return amount - share(amount, numerator, denominator)
+        return share(amount, denominator - numerator, denominator)
+
+    @cached_property
+    def _kept(self) -> tuple[int, int]:
+        return (self.gross / (self.full or self).gross).as_integer_ratio()
 
     @cached_property
     def included(self) -> list[TaxRule]:

@@ -15,6 +15,7 @@ from pricing.engine import (
     Place,
     PointValue,
     PromotionRule,
+    Relief,
     Rules,
     ShippingMethod,
     TaxRule,
@@ -81,7 +82,7 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
                 quantity=quantity,
                 unit_price=draw(money),
                 list_price=draw(st.none() | money),
-                tax_class=draw(st.sampled_from(["standard", "standard", "reduced"])),
+                tax_class=draw(st.sampled_from(["standard", "standard", "reduced", "exempt"])),
                 is_taxable=draw(st.integers(0, 4)) > 0,
                 requires_shipping=draw(st.integers(0, 3)) > 0,
                 weight_grams=draw(st.integers(0, 5_000)),
@@ -101,6 +102,7 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         codes=draw(st.lists(st.sampled_from([*coupons, "NOPE"]), unique=True, max_size=4)),
         shipping_option=draw(st.sampled_from([None, "standard", "express"])),
         user_id=draw(st.sampled_from([None, CUSTOMER])),
+        reliefs=draw(st.lists(_reliefs(), max_size=2, unique_by=lambda relief: relief.reference)),
         used_up=frozenset(draw(st.lists(st.sampled_from([UUID(int=40_000)]), max_size=1))),
         group_ids=frozenset(draw(st.lists(st.sampled_from(GROUPS), max_size=2))),
         has_ordered=draw(st.booleans()),
@@ -188,14 +190,31 @@ def _promotions(
 
 
 @st.composite
+def _reliefs(draw: st.DrawFn) -> Relief:
+    return Relief(
+        reason=draw(st.sampled_from(["exempt", "reverse_charge"])),
+        reference=draw(st.sampled_from(["R1", "R2", "R3"])),
+        countries=frozenset({draw(st.sampled_from(["DE", "DE", "FR", "*"]))}),
+        state=draw(st.sampled_from(["", "", "", "Be"])),
+        tax_types=frozenset(draw(st.sampled_from([(), ("VAT",), ("VAT",), ("SALES_TAX",)]))),
+        valid_from=draw(_days),
+        valid_to=draw(_days),
+    )
+
+
+@st.composite
 def _taxes(draw: st.DrawFn) -> list[TaxRule]:
     # all included, none, or each as it comes
     included = draw(st.sampled_from([True, False, None]))
+    names = [
+        draw(st.sampled_from(["VAT 1", "VAT 2", "SALES_TAX 1"]))
+        for _ in range(draw(st.integers(0, 4)))
+    ]
     return [
         TaxRule(
             id=UUID(int=50_000 + index),
-            name=draw(st.sampled_from(["T0", "T1", "T2"])),
-            type="VAT",
+            name=name,
+            type=name.split()[0],
             country=draw(st.sampled_from(["DE", "DE", "DE", "*"])),
             state=draw(st.sampled_from(["", "", "be"])),
             postal_prefix=draw(st.sampled_from(["", "", "10", "101*"])),
@@ -208,7 +227,7 @@ def _taxes(draw: st.DrawFn) -> list[TaxRule]:
             valid_from=draw(_days),
             valid_to=draw(_days),
         )
-        for index in range(draw(st.integers(0, 4)))
+        for index, name in enumerate(names)
     ]
 
 

@@ -21,6 +21,7 @@ from pricing.engine import (
     Basket,
     Line,
     PromotionRule,
+    Relief,
     Rules,
     ShippingMethod,
     TaxRule,
@@ -445,9 +446,9 @@ class Oracle:
     # --- taxes ----------------------------------------------------------------------------------------
 
     def rates(self, tax_class: str, *, shipping: bool = False) -> list[tuple[TaxRule, Fraction]]:
-        """The taxes on a class of goods here and now, each as a fraction of the net amount."""
+        """The taxes on a class of goods here and now for anybody, each as a fraction of the net amount."""
         place = self.basket.destination
-        if place is None:
+        if place is None or tax_class == "exempt":
             return []
         today = self.now.astimezone(UTC).date()
         postal = place.postal_code.replace(" ", "").replace("-", "").upper()
@@ -479,6 +480,10 @@ class Oracle:
                     ),
                 )
             )
+        return self.on_net(chosen)
+
+    @staticmethod
+    def on_net(chosen: list[TaxRule]) -> list[tuple[TaxRule, Fraction]]:
         result: list[tuple[TaxRule, Fraction]] = []
         key = lambda rule: (rule.is_compound, rule.priority, rule.type, rule.name)
         inside = sorted((rule for rule in chosen if rule.is_included), key=key)
@@ -488,8 +493,24 @@ class Oracle:
             result.append((rule, Fraction(rule.rate) * base))
         return result
 
+    def relief(self) -> Relief | None:
+        """The customer's ground not to be charged: of several, one that frees of all taxes, then by its names."""
+        place = self.basket.destination
+        today = self.now.astimezone(UTC).date()
+        valid = [
+            relief
+            for relief in self.basket.reliefs
+            if place is not None
+            and relief.countries & {place.country, "*"}
+            and relief.state.lower() in {"", place.state.lower()}
+            and (relief.valid_from is None or not today < relief.valid_from)
+            and (relief.valid_to is None or today < relief.valid_to)
+        ]
+        valid.sort(key=lambda relief: (len(relief.tax_types) > 0, relief.reason, relief.reference))
+        return valid[0] if valid else None
+
     def take_taxes(self, answer: Answer) -> None:
-        taxed = [
+        everybody = [
             (answer.lines[line.id], self.rates(line.tax_class))
             for line in self.lines
             if line.is_taxable
@@ -498,13 +519,57 @@ class Oracle:
             of_shipping = self.rates("shipping", shipping=True) or self.rates(
                 "standard", shipping=True
             )
-            taxed.append((answer.shipping, of_shipping))
+            everybody.append((answer.shipping, of_shipping))
+        taxed = self.take_out(everybody, self.relief())
         for costs, rates in taxed:
             self.by_line(costs, rates)
         if self.rules.tax_rounding != "line":
             self.included_by_sum([(costs, rates) for costs, rates in taxed if rates])
         if self.rules.tax_rounding == "order":
             self.added_by_sum(taxed)
+
+    def take_out(
+        self, everybody: list[tuple[Costs, list[tuple[TaxRule, Fraction]]]], relief: Relief | None
+    ) -> list[tuple[Costs, list[tuple[TaxRule, Fraction]]]]:
+        """Take the taxes that this customer is not charged out of what is shown; return those that are."""
+        if relief is None:
+            return everybody
+        name = {
+            "exempt": "Tax taken out: exempt",
+            "reverse_charge": "VAT taken out: reverse charge",
+        }[relief.reason]
+        taxed = []
+        alike: dict[tuple[UUID, ...], list[tuple[Costs, Fraction]]] = defaultdict(list)
+        for costs, rates in everybody:
+            charged = [
+                rule for rule, _ in rates if relief.tax_types and rule.type not in relief.tax_types
+            ]
+            for rule, _ in rates:
+                if rule not in charged:
+                    costs.taxes[rule.name] = Share(ZERO, ZERO)
+            left = self.on_net(charged)
+            taxed.append((costs, left))
+            if len(charged) < len(rates):
+                with_taxes, without = (
+                    1 + sum((part for rule, part in of if rule.is_included), ZERO)
+                    for of in (rates, left)
+                )
+                key = tuple(rule.id for rule, _ in rates if rule.is_included)
+                alike[key].append((costs, without / with_taxes))
+        for members in alike.values():
+            if self.rules.tax_rounding == "line":
+                for costs, kept in members:
+                    exact = costs.left * (1 - kept)
+                    self.take(name, self.rounded(exact), exact, costs)
+            else:
+                kept = members[0][1]
+                shown = sum((costs.left for costs, _ in members), ZERO)
+                if self.rules.tax_rounding == "order":
+                    off = self.rounded(shown * (1 - kept))
+                else:
+                    off = shown - self.rounded(shown * kept)
+                self.hand_out(name, off, [costs for costs, _ in members], range(len(members)))
+        return taxed
 
     def included_by_sum(self, taxed: list[tuple[Costs, list[tuple[TaxRule, Fraction]]]]) -> None:
         """Once for all that bears the same included rates: lines get their part of it, then rates theirs of the lines'."""

@@ -116,7 +116,12 @@ def test_order_changes_nothing_and_json_keeps_everything(
         return chance.sample(list(items), len(items))
 
     again = price(
-        replace(asked, lines=shuffled(asked.lines), codes=shuffled(asked.codes)),
+        replace(
+            asked,
+            lines=shuffled(asked.lines),
+            codes=shuffled(asked.codes),
+            reliefs=shuffled(asked.reliefs),
+        ),
         replace(
             rules,
             promotions=shuffled(rules.promotions),

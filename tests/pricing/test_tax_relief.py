@@ -113,6 +113,13 @@ CASES: dict[str, tuple[tuple[TaxRule, ...], tuple[Relief, ...], str, str]] = {
         "0.00",
         "100.00",
     ),
+    # 19.00 and 5 % of 119.00 make 124.95 of 100.00: without VAT the other tax is 5.00, so 105.00 of 124.95
+    "a tax on a tax that is not charged": (
+        (tax("0.19"), tax("0.05", name="Eco", type="SALES_TAX", is_compound=True)),
+        (reverse(),),
+        "4.76",  # 119.00 × 105 / 124.95 is 100.00, of which 5 / 105
+        "100.00",
+    ),
     "no rate there": ((tax("0.19", country="FR"),), (reverse(),), "0.00", "119.00"),
 }
 
@@ -126,6 +133,22 @@ def test_a_relief_takes_out_what_others_are_charged(
     assert (str(quote.totals.tax_total), str(quote.totals.grand_total)) == (taxed, total)
     assert quote.steps[-1].running_total == quote.totals.grand_total
     assert Quote.from_json(quote.to_json()) == quote
+
+
+@pytest.mark.parametrize(
+    ("rounding", "off", "to_pay"),
+    [("line", "79.85", "420.15"), ("order", "79.83", "420.17"), ("keep_gross", "79.83", "420.17")],
+)
+def test_what_is_taken_out_is_rounded_where_taxes_are(rounding: str, off: str, to_pay: str) -> None:
+    """Five tickets of 100.00 hold 5 × 15.97 or, on the whole, 79.83 (docs/pricing.md, "Rounding")."""
+    rules = Rules(tax_rules=(tax("0.19"),), tax_rounding=rounding)
+    asked = basket(*["100.00"] * 5)
+
+    charged = price(asked, rules, NOW)
+    quote = price(replace(asked, reliefs=(reverse(),)), rules, NOW)
+
+    assert str(charged.totals.tax_total) == off
+    assert [str(quote.totals.discount_total), str(quote.totals.grand_total)] == [off, to_pay]
 
 
 def test_what_is_not_charged_is_said_line_by_line_with_its_ground() -> None:
