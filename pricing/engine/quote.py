@@ -481,7 +481,7 @@ def _amounts(names: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
 
 _OWN_PRICES = {
     "quantity_break": ("quantity_break", "Price of {} for so many"),
-    "customer_group": ("customer_group", "Your price of {}"),
+    "customer_group": ("list_price", "Your price of {}"),
 }
 
 

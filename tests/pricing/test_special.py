@@ -682,7 +682,7 @@ def test_the_explanation_tells_why_a_unit_costs_less(
         ("list_price", "30.00"),
         ("quantity_break", "-6.00"),
         ("list_price", "20.00"),
-        ("customer_group", "-5.00"),
+        ("list_price", "-5.00"),
     ]
     assert type(view.quote).from_json(view.quote.to_json()) == view.quote
     direct = selectors.basket_of(
