@@ -71,3 +71,18 @@ class RefundExceedsPayment(ApplicationError):
     code = "REFUND_EXCEEDS_PAYMENT"
     title = "More than was paid"
     message = "The refund is more than what is left of the payment."
+
+
+class AddressNotFound(ApplicationError):
+    code = "ADDRESS_NOT_FOUND"
+    http_status = 404
+    title = "No such address"
+    message = "There is no such address in your address book."
+
+
+class AddressBookFull(ApplicationError):
+    code = "ADDRESS_BOOK_FULL"
+    http_status = 409
+    title = "The address book is full"
+    message = "The address book is full."
+    advice = "Remove an address that you no longer need."

@@ -299,18 +299,39 @@ class Address(models.Model):
     postal_code = models.CharField(max_length=20, blank=True)
     country = models.CharField(max_length=2)
     phone = models.CharField(max_length=40, blank=True)
-    is_default = models.BooleanField(default=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    is_default_shipping = models.BooleanField(default=False)
+    is_default_billing = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
 
     class Meta:
         db_table = "addresses"
         constraints = [
             models.UniqueConstraint(
                 fields=["company", "user_id"],
-                condition=Q(is_default=True),
+                condition=Q(is_default_shipping=True),
                 name="one_default_address",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["company", "user_id"],
+                condition=Q(is_default_billing=True),
+                name="one_default_billing_address",
+            ),
         ]
+        indexes = [models.Index(fields=["user_id", "company"], name="address_user")]
+
+    def as_fields(self) -> dict[str, str]:
+        """Return the address as checkouts and orders keep it."""
+        return {
+            "name": self.name,
+            "line1": self.line1,
+            "line2": self.line2,
+            "city": self.city,
+            "state": self.state,
+            "postalCode": self.postal_code,
+            "country": self.country,
+            "phone": self.phone,
+        }
 
 
 class TestCharge(models.Model):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from checkout.models import Payment
+from cart.rendering import render_cart
+from cart.services import Brought
+from checkout.models import Address, Payment
 from checkout.selectors import CheckoutView
 from orders.rendering import moment
 from pricing.money import format_amount
@@ -109,3 +111,42 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
         "expiresAt": moment(checkout.expires_at),
         "createdAt": moment(checkout.created_at),
     }
+
+
+def render_address(address: Address) -> dict[str, Any]:
+    """Return an entry of the address book; its own fields are those of any address."""
+    return {
+        "id": str(address.id),
+        **address.as_fields(),
+        "isDefaultShipping": address.is_default_shipping,
+        "isDefaultBilling": address.is_default_billing,
+        "createdAt": moment(address.created_at),
+        "updatedAt": moment(address.updated_at),
+    }
+
+
+def render_reordered(brought: Brought) -> dict[str, Any]:
+    """
+    Return the cart after a reorder, and line by line what became of it.
+
+    `added`: all units are in the cart; `short`: fewer, or none until there are goods again; `gone`: not sold any more.
+    """
+    cart = render_cart(brought.view)
+    report = []
+    for row in brought.report:
+        status = "added" if row["added"] >= row["requested"] else "short"
+        report.append(
+            {
+                "sku": row["sku"],
+                "name": row["name"],
+                "status": "gone" if row["action"] == "dropped" else status,
+                "requested": row["requested"],
+                "added": row["added"],
+                "list": "next" if row["action"] == "moved_to_next" else "active",
+                "reason": row["reason"] or None,
+                "itemId": row["itemId"],
+                "oldPrice": row["oldPrice"],
+                "unitPrice": row["unitPrice"],
+            }
+        )
+    return {**cart, "report": report, "cart": cart}

@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from cart.models import CartLine
 from cart.selectors.state import Head, Line, find_head, load_lines
 from cart.selectors.views import basket_of, judge
-from checkout.errors import CheckoutNotFound, PaymentNotFound
+from checkout.errors import AddressNotFound, CheckoutNotFound, PaymentNotFound
 from checkout.gateway import Method, methods
-from checkout.models import Checkout, Payment, WebhookInbox
+from checkout.models import Address, Checkout, Payment, WebhookInbox
 from config.platform.actor import Actor, ActorKind
 from inventory import selectors as inventory
 from orders import addresses
@@ -105,6 +105,27 @@ def find_payment(*, actor: Actor, payment_id: UUID) -> Payment:
     if payment is None:
         raise PaymentNotFound
     return payment
+
+
+def addresses_of(*, actor: Actor) -> QuerySet[Address]:
+    """Return the signed-in caller's address book, the default first, then the newest."""
+    if actor.user_id is None:
+        return Address.objects.none()
+    return Address.objects.filter(company_id=actor.company_id, user_id=actor.user_id).order_by(
+        "-is_default_shipping", "-id"
+    )
+
+
+def find_address(*, actor: Actor, address_id: UUID) -> Address:
+    """
+    Return one address of the caller's book.
+
+    :raises AddressNotFound: if it is not theirs
+    """
+    found = addresses_of(actor=actor).filter(pk=address_id).first()
+    if found is None:
+        raise AddressNotFound
+    return found
 
 
 def payments_of(*, actor: Actor, order_id: UUID) -> QuerySet[Payment]:

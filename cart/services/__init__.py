@@ -17,7 +17,7 @@ from cart.services.carts import (
     update,
 )
 from cart.services.codes import apply_code, remove_code
-from cart.services.history import Brought, re_add, reopen, restore_version
+from cart.services.history import Brought, bring_in, re_add, reopen, restore_version
 from cart.services.holds import (
     hold,
     hold_for_checkout,
@@ -63,6 +63,7 @@ from cart.services.recovery import (
 )
 from cart.services.sweeps import delete_old, expire_due, mark_abandoned, move_abandoned_to_next
 from cart.services.sync import Operation, OperationResult, Synced, sync
+from cart.services.transfer import Source
 
 __all__ = [
     "Brought",
@@ -75,6 +76,7 @@ __all__ = [
     "RecoveryPreview",
     "Restored",
     "RowResult",
+    "Source",
     "Synced",
     "Wished",
     "add_bundle",
@@ -83,6 +85,7 @@ __all__ = [
     "add_wish",
     "apply_code",
     "basket",
+    "bring_in",
     "change_line",
     "change_lines",
     "clear",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from cart.selectors.views import CartView
 from cart.services import texts
 from cart.services.carts import ensure_for_write
 from cart.services.change import Change, new_line, open_cart, snapshot
-from cart.services.transfer import Row, bring, render, settle_short, sources_of, unbuyable
+from cart.services.transfer import Row, Source, bring, render, settle_short, sources_of, unbuyable
 from config.platform.actor import Actor, ActorKind
 
 
@@ -73,6 +74,33 @@ def owner_of(cart: Cart, actor: Actor) -> Actor:
         request_id=actor.request_id,
         source=actor.source,
     )
+
+
+@transaction.atomic
+def bring_in(*, actor: Actor, sources: Sequence[Source], event: str, now: datetime) -> Brought:
+    """
+    Put lines from anywhere into the caller's cart, at today's prices; what does not fit is reported, not refused.
+
+    Each row of the report also says how many units it `added` to the cart.
+
+    :raises CartNotFound, CartExpired, CartMerged: if a guest's token opens no cart
+    """
+    change = ensure_for_write(
+        actor=actor, now=now, variant_ids={source.variant_id for source in sources}
+    )
+    before = {line.id: line.quantity for line in change.in_list(ACTIVE)}
+    rows = bring(change, sources)
+    if any(row.item_id for row in rows):
+        change.announce(ItemsChanged, line_ids=[str(row.item_id) for row in rows if row.item_id])
+        view = change.commit(event, summary=f"{len(rows)}")
+    else:
+        view = change.view()
+    after = {line.id: line.quantity for line in change.in_list(ACTIVE)}
+    report = render(rows, view.currency)
+    for row, told in zip(rows, report, strict=True):
+        own = after.get(row.item_id, 0) if row.item_id else 0
+        told["added"] = own - before.get(row.item_id, 0) if row.item_id and own else 0
+    return Brought(view, report)
 
 
 def _bring_lines(*, actor: Actor, cart: Cart, event: str, now: datetime) -> Brought:

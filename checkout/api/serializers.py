@@ -23,6 +23,8 @@ class Update(Input):
     email = Text(required=False, allow_null=True, max_length=400)
     shipping_address = serializers.DictField(required=False, allow_null=True)
     billing_address = serializers.DictField(required=False, allow_null=True)
+    shipping_address_id = serializers.UUIDField(required=False)
+    billing_address_id = serializers.UUIDField(required=False)
     shipping_option = Text(required=False, allow_null=True, max_length=100)
     notes = Text(required=False, allow_null=True, max_length=2000)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from checkout.api.addresses import AddressViewSet, ReorderView
 from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
 from checkout.webhooks import receive
 
@@ -12,6 +13,10 @@ def _checkout(**actions: str):
 
 def _payment(**actions: str):
     return PaymentViewSet.as_view(dict(actions))
+
+
+def _address(**actions: str):
+    return AddressViewSet.as_view(dict(actions))
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -32,5 +37,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/<uuid:payment_id>/simulate", _payment(post="simulate")),
     path("orders/<str:reference>/payments", _payment(get="by_order", post="add")),
     path("orders/<str:reference>/refund-items", _payment(post="refund_items")),
+    path("orders/<str:reference>/reorder", ReorderView.as_view()),
+    path("addresses", _address(get="list", post="create")),
+    path(
+        "addresses/<uuid:address_id>",
+        _address(get="retrieve", patch="update", delete="destroy"),
+    ),
     path("webhooks/<slug:provider>", receive),
 ]

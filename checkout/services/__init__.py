@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checkout.services.addressbook import add_address, change_address, remove_address
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
 from checkout.services.inbox import (
     LIMIT_BYTES,
@@ -27,6 +28,7 @@ from checkout.services.refunding import (
     refund_payment,
     refund_units,
 )
+from checkout.services.reordering import reorder
 from checkout.services.sessions import calculate, expire_due, initialize, update
 from checkout.services.settling import close_open_payments, reconcile, settle
 from checkout.services.simulation import Delivery, Outcome, simulate
@@ -35,10 +37,12 @@ __all__ = [
     "LIMIT_BYTES",
     "Delivery",
     "Outcome",
+    "add_address",
     "calculate",
     "cancel",
     "cancel_due_drafts",
     "capture",
+    "change_address",
     "close_of_order",
     "close_open_payments",
     "complete",
@@ -58,6 +62,8 @@ __all__ = [
     "record",
     "refund_payment",
     "refund_units",
+    "remove_address",
+    "reorder",
     "reprocess_webhook",
     "settle",
     "simulate",

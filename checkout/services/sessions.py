@@ -90,15 +90,17 @@ def update(
     Store what the customer has filled in, and price anew.
 
     `changes` may have `email`, `shipping_address`, `billing_address`, `shipping_option`, `notes`; what
-    is not there stays. Addresses may be incomplete and replace the earlier ones. A shipping option
+    is not there stays. `shipping_address_id` and `billing_address_id` name entries of the caller's address book, which
+    are copied. Addresses may be incomplete and replace the earlier ones. A shipping option
     that is not offered any more is dropped and becomes a requirement again. Renews the holds.
 
     :raises CheckoutNotFound: if there is none for this caller
     :raises CheckoutExpired: if its time is over
     :raises InvalidTransition: if it was placed or cancelled
+    :raises AddressNotFound: if an id is of no address of the caller's
     :raises ValidationFailed: listing each malformed field; nothing is written
     """
-    clean = _clean(changes)
+    clean = _clean(_with_addresses(changes, actor))
     checkout = lock(actor=actor, checkout_id=checkout_id)
     check_open(checkout, now=now)
     address_before = checkout.email
@@ -236,6 +238,22 @@ def _reprice(checkout: Checkout, change: Change, *, now: datetime) -> Priced:
     elif checkout.expires_at <= now:  # holds are switched off
         checkout.expires_at = now + priced.hold_life
     return priced
+
+
+def _with_addresses(changes: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    """Return the changes with chosen entries of the address book in place of their ids."""
+    clean = dict(changes)
+    for field in ("shipping_address", "billing_address"):
+        chosen = clean.pop(f"{field}_id", None)
+        if chosen is None:
+            continue
+        if field in clean:
+            name = "shippingAddressId" if field == "shipping_address" else "billingAddressId"
+            raise ValidationFailed(
+                errors=[FieldError(name, "invalid", "Send the address or its id, not both.")]
+            )
+        clean[field] = selectors.find_address(actor=actor, address_id=chosen).as_fields()
+    return clean
 
 
 def _clean(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from PIL import Image
 from cart import services as carts
 from cart import tokens
 from cart.models import CartLine, RecoveryAttempt
+from checkout import services as checkouts
 from config.platform.actor import Actor, hash_token
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from config.platform.models import User
@@ -233,6 +234,7 @@ OWN: dict[str, Call] = {
             "/edit-history": {},
             "/payments": {"post": {"method": "test"}},
             "/refund-items": {"post": _UNITS},
+            "/reorder": {},
         }.items()
     },
     **{
@@ -244,6 +246,9 @@ OWN: dict[str, Call] = {
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     "orders/<str:number>/cancel/": Call(ORDER, {"number": "number:order"}),
     # checkout and payment
+    "api/v1/addresses/<uuid:address_id>": Call(
+        {"ADDRESS_NOT_FOUND"}, {"address_id": "address"}, {"patch": {"city": "Bath"}}
+    ),
     **{
         f"api/v1/checkout/<uuid:checkout_id>{tail}": Call(
             CHECKOUT, {"checkout_id": "checkout"}, bodies
@@ -438,6 +443,7 @@ def world(company: Company) -> World:
     notifications.tell(
         actor=system, user_id=owner.id, channel="x", subject="Hello", dedupe_key="x", now=now
     )
+    address = checkouts.add_address(actor=actor_for(owner, there), address={**ADDRESS}, now=now)
     past_cart = past.view.checkout.cart_id if past.view else None
     assert past_cart
     factories.make_priced_variant("5.00", sku="HERE")
@@ -450,7 +456,7 @@ def world(company: Company) -> World:
         "special_price": special_price.id, "customer_group": trade.id,
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
-        "order_line": order_line.id, "return": returned.id, "checkout": checkout_id, "payment": payment.id,
+        "order_line": order_line.id, "return": returned.id, "checkout": checkout_id, "payment": payment.id, "address": address.id,
         "notification": Notification.objects.get(dedupe_key__contains="x", user_id=owner.id).id,
         
     }  # fmt: skip

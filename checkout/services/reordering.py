@@ -1,0 +1,48 @@
+"""Buying again what was bought before. Orders and carts do not know each other; this is where they meet."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from uuid import UUID
+
+from cart import services as carts
+from cart.services import Brought, Source
+from config.platform.actor import Actor
+from orders import selectors as orders
+from orders.models import OrderLine
+
+
+def reorder(*, actor: Actor, order_id: UUID, now: datetime) -> Brought:
+    """
+    Put what an order was placed for into the caller's cart, at today's prices.
+
+    Cancelled and returned units count too: the order is repeated as it was placed. What is short or gone is
+    reported line by line and refuses nothing; bundles come back as their parts.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises CartNotFound, CartExpired, CartMerged: if a guest's token opens no cart
+    """
+    order = orders.find(actor=actor, reference=str(order_id))
+    together: dict[tuple[UUID, str], Source] = {}
+    for line in order.lines.all():
+        key = (line.variant_id, json.dumps(line.customization, sort_keys=True))
+        earlier = together.get(key)
+        together[key] = _source(line, line.quantity + (earlier.quantity if earlier else 0))
+    return carts.bring_in(
+        actor=actor, sources=list(together.values()), event="cart.reordered", now=now
+    )
+
+
+def _source(line: OrderLine, quantity: int) -> Source:
+    kept = {key: value for key, value in line.metadata.items() if key != "bundleId"}
+    return Source(
+        variant_id=line.variant_id,
+        sku=line.sku,
+        name=line.name,
+        quantity=quantity,
+        price=line.unit_price,
+        note=line.note,
+        customization=line.customization,
+        metadata=kept,
+    )
