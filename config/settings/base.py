@@ -130,9 +130,9 @@ DB_POOL = switch("DB_POOL", default=True)
 DB_PREPARE_STATEMENTS = switch("DB_PREPARE_STATEMENTS", default=True)
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL"))}
 DATABASES["default"] |= {
-    "ENGINE": "django.db.backends.postgresql",
+    "ENGINE": "config.platform.postgresql",
     "CONN_MAX_AGE": 0 if DB_POOL else 300,
-    "CONN_HEALTH_CHECKS": True,
+    "CONN_HEALTH_CHECKS": not DB_POOL,  # a pool's connections are checked as they are taken from it
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
