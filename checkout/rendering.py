@@ -11,6 +11,7 @@ from checkout.models import Address, Payment
 from checkout.selectors import CheckoutView
 from orders.rendering import moment
 from pricing.money import format_amount
+from pricing.rendering import render_options
 
 
 def render_payment(payment: Payment) -> dict[str, Any]:
@@ -73,17 +74,7 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
         "shippingAddress": checkout.shipping_address,
         "billingAddress": checkout.billing_address,
         "shippingOption": checkout.shipping_option or None,
-        "shippingOptions": [
-            {
-                "id": option.id,
-                "name": option.name,
-                "price": format_amount(option.price, option.currency),
-                "currency": option.currency,
-                "minDays": option.min_days,
-                "maxDays": option.max_days,
-            }
-            for option in quote.shipping_options
-        ],
+        "shippingOptions": render_options(quote),
         "notes": checkout.notes,
         "discounts": [
             {

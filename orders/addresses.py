@@ -16,9 +16,9 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.core.validators import EmailValidator
 from django.utils.html import strip_tags
-from django_countries import countries
 
 from config.platform.errors import FieldError, ValidationFailed
+from pricing.destinations import STATES, country_code, state_code
 
 FIELDS: Mapping[str, int] = MappingProxyType(
     {
@@ -36,34 +36,6 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     {"zipCode": "postalCode", "zip_code": "postalCode", "postal_code": "postalCode"}
 )
 
-_US = (
-    "AL Alabama|AK Alaska|AZ Arizona|AR Arkansas|CA California|CO Colorado|CT Connecticut|DE Delaware|"
-    "DC District of Columbia|FL Florida|GA Georgia|HI Hawaii|ID Idaho|IL Illinois|IN Indiana|IA Iowa|KS Kansas|"
-    "KY Kentucky|LA Louisiana|ME Maine|MD Maryland|MA Massachusetts|MI Michigan|MN Minnesota|MS Mississippi|"
-    "MO Missouri|MT Montana|NE Nebraska|NV Nevada|NH New Hampshire|NJ New Jersey|NM New Mexico|NY New York|"
-    "NC North Carolina|ND North Dakota|OH Ohio|OK Oklahoma|OR Oregon|PA Pennsylvania|RI Rhode Island|"
-    "SC South Carolina|SD South Dakota|TN Tennessee|TX Texas|UT Utah|VT Vermont|VA Virginia|WA Washington|"
-    "WV West Virginia|WI Wisconsin|WY Wyoming|AS American Samoa|GU Guam|MP Northern Mariana Islands|PR Puerto Rico|"
-    "VI Virgin Islands|AA Armed Forces Americas|AE Armed Forces Europe|AP Armed Forces Pacific"
-)
-_CA = (
-    "AB Alberta|BC British Columbia|MB Manitoba|NB New Brunswick|NL Newfoundland and Labrador|NS Nova Scotia|"
-    "NT Northwest Territories|NU Nunavut|ON Ontario|PE Prince Edward Island|QC Quebec|SK Saskatchewan|YT Yukon"
-)
-_AU = (
-    "ACT Australian Capital Territory|NSW New South Wales|NT Northern Territory|QLD Queensland|SA South Australia|"
-    "TAS Tasmania|VIC Victoria|WA Western Australia"
-)
-
-
-def _states(text: str) -> dict[str, str]:
-    pairs = [entry.split(" ", 1) for entry in text.split("|")]
-    return {code: code for code, _ in pairs} | {name.upper(): code for code, name in pairs}
-
-
-STATES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"US": _states(_US), "CA": _states(_CA), "AU": _states(_AU)}
-)
 _UK = r"[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2}"
 # A country that is not listed may have any postal code, or none.
 POSTAL_CODES: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -200,14 +172,14 @@ def normalise(address: object, field: str) -> dict[str, str]:
         except ValidationFailed as refusal:
             errors.extend(refusal.errors)
     if clean["country"]:
-        clean["country"] = _country(clean["country"])
+        clean["country"] = country_code(clean["country"])
         if not clean["country"]:
             errors.append(
                 FieldError(f"{field}.country", "invalid", "Use a two-letter country code.")
             )
     country = clean["country"]
     if clean["state"] and country in STATES:
-        state = STATES[country].get(clean["state"].upper())
+        state = state_code(country, clean["state"])
         if state is None:
             errors.append(FieldError(f"{field}.state", "invalid", "There is no such state."))
         else:
@@ -238,13 +210,6 @@ def missing(address: Mapping[str, Any] | None) -> list[str]:
         needed.append("postalCode")
     needed.append("country")
     return [field for field in needed if not address.get(field)]
-
-
-def _country(text: str) -> str:
-    code = text.upper()
-    if not code.isascii() or not code.isalpha() or len(code) not in {2, 3}:
-        return ""
-    return str(countries.alpha2(code) or "")
 
 
 def _refusal(field: str, code: str, message: str) -> ValidationFailed:

@@ -8,7 +8,6 @@ from typing import Any
 from cart.rendering import moment, render_cart, render_line
 from cart.selectors import CartView, Finding, LineView, Summary
 from cart.services import RecoveryPreview, RowResult
-from pricing.engine import Quote
 from pricing.money import format_amount
 
 
@@ -76,41 +75,6 @@ def render_bulk(view: CartView, results: Sequence[RowResult]) -> dict[str, Any]:
                 "message": "" if result.error is None else str(result.error.detail),
             }
             for result in results
-        ],
-    }
-
-
-def render_shipping(quote: Quote) -> dict[str, Any]:
-    return {
-        "options": [
-            {
-                "id": option.id,
-                "name": option.name,
-                "price": quote.format(option.price),
-                "currency": option.currency,
-                "minDays": option.min_days,
-                "maxDays": option.max_days,
-            }
-            for option in sorted(quote.shipping_options, key=lambda option: option.price)
-        ],
-        "code": quote.shipping_code,
-    }
-
-
-def render_taxes(quote: Quote) -> dict[str, Any]:
-    return {
-        "taxTotal": quote.format(quote.totals.tax_total),
-        "currency": quote.currency,
-        "rates": [
-            {
-                "name": tax.name,
-                "type": tax.type,
-                "rate": f"{tax.rate.normalize():f}",
-                "base": quote.format(tax.base),
-                "amount": quote.format(tax.amount),
-                "included": tax.included,
-            }
-            for tax in quote.taxes
         ],
     }
 

@@ -43,12 +43,31 @@ class Destination(Input):
     )
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
-        given = super().to_internal_value(data)
-        return {
-            "country": given["country"],
-            "state": given.get("state") or "",
-            "postalCode": given.get("postal_code") or given.get("zip_code") or "",
-        }
+        return _destination(super().to_internal_value(data))
+
+
+def _destination(given: dict[str, Any]) -> dict[str, str]:
+    return {
+        "country": given["country"],
+        "state": given.get("state") or "",
+        "postalCode": given.get("postal_code") or given.get("zip_code") or "",
+    }
+
+
+class TaxEstimate(Destination):
+    """The way it would be shipped may be named: where shipping is taxed, the tax depends on it."""
+
+    shipping_option = serializers.CharField(required=False, allow_null=True, max_length=40)
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        given = Input.to_internal_value(self, data)
+        return {**_destination(given), "shippingOption": given.get("shipping_option") or ""}
+
+
+class RatesQuery(Destination):
+    """Without a country it is where the cart goes, as far as that is known."""
+
+    country = serializers.CharField(required=False, default="", max_length=3)
 
 
 class Update(Versioned):

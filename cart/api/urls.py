@@ -27,6 +27,7 @@ def _lines(base: str) -> list[URLPattern]:
         path(f"{base}/refresh", views.RefreshView.as_view()),
         path(f"{base}/explain", views.ExplainView.as_view()),
         path(f"{base}/shipping/estimate", views.ShippingEstimateView.as_view()),
+        path(f"{base}/shipping/rates", views.ShippingRatesView.as_view()),
         path(f"{base}/tax/estimate", views.TaxEstimateView.as_view()),
         path(f"{base}/history", views.HistoryView.as_view()),
         path(f"{base}/history/<str:version>/restore", views.RestoreVersionView.as_view()),

@@ -18,14 +18,13 @@ from cart.api.rendering import (
     render_hold_status,
     render_item,
     render_preview,
-    render_shipping,
     render_summary,
-    render_taxes,
 )
 from cart.errors import CartNotFound, ItemNotFound
 from cart.models import Cart, CartEvent
 from cart.rendering import moment, render_cart
 from cart.selectors import CartView
+from cart.selectors.views import place_of
 from cart.services.carts import plain_destination
 from cart.services.knobs import to_json
 from config.platform import limits
@@ -42,8 +41,10 @@ from config.platform.http import (
     page,
 )
 from config.platform.http.inputs import snake
-from pricing.engine import Place
+from pricing import services as pricing
+from pricing.engine import Quote
 from pricing.money import format_amount
+from pricing.rendering import render_shipping, render_taxes
 
 _TAG = re.compile(r"(\d{1,9})(?:-[0-9a-f]{20})?")
 NEVER = -1  # no cart has this version
@@ -189,29 +190,41 @@ class ExplainView(CartApiView):
         return Response(view.quote.explain())
 
 
-class ShippingEstimateView(CartApiView):
+class EstimateView(CartApiView):
+    """What the cart would cost somewhere; nothing is stored."""
+
+    def quote_at(self, given: dict[str, str]) -> Quote:
+        option = given.get("shippingOption") or None
+        quote = selectors.quote_for(
+            actor=actor_of(self.request),
+            destination=place_of(plain_destination(given)),
+            shipping_option=option,
+            now=timezone.now(),
+            cart_id=self.cart_id,
+        )
+        pricing.check_option(quote=quote, option=option)
+        return quote
+
+
+class ShippingEstimateView(EstimateView):
     def post(self, request: Request, cart_id: str = "") -> Response:
         """Return how the cart could be shipped to a place, cheapest first, and what that costs."""
-        place = _place(serializers.Destination.read(request))
-        quote = selectors.quote_for(
-            actor=actor_of(request), destination=place, now=timezone.now(), cart_id=self.cart_id
-        )
+        quote = self.quote_at(serializers.Destination.read(request))
         return Response(render_shipping(quote))
 
 
-class TaxEstimateView(CartApiView):
+class ShippingRatesView(EstimateView):
+    def get(self, request: Request, cart_id: str = "") -> Response:
+        """Return how the cart could be shipped to where it goes, or to the place in the query."""
+        quote = self.quote_at(serializers.RatesQuery.read_query(request))
+        return Response(render_shipping(quote))
+
+
+class TaxEstimateView(EstimateView):
     def post(self, request: Request, cart_id: str = "") -> Response:
-        """Return the taxes on the cart if it went to a place."""
-        place = _place(serializers.Destination.read(request))
-        quote = selectors.quote_for(
-            actor=actor_of(request), destination=place, now=timezone.now(), cart_id=self.cart_id
-        )
+        """Return the taxes on the cart if it went to a place, by the way of shipping that is named."""
+        quote = self.quote_at(serializers.TaxEstimate.read(request))
         return Response(render_taxes(quote))
-
-
-def _place(given: dict[str, str]) -> Place:
-    plain = plain_destination(given)
-    return Place(plain["country"], plain.get("state", ""), plain.get("postalCode", ""))
 
 
 # --- lines ----------------------------------------------------------------------------------------

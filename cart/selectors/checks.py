@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from cart.selectors.carts import view
 from cart.selectors.state import find_head, load_lines
-from cart.selectors.views import CartView, basket_of, judge
+from cart.selectors.views import CartView, basket_of, judge, place_of
 from config.platform.actor import Actor
 from inventory.models import Product, ProductRelation
 from pricing import services as pricing
@@ -106,13 +106,16 @@ def _alternatives(cart: CartView) -> dict[UUID, list[dict[str, str]]]:
 def quote_for(
     *,
     actor: Actor,
-    destination: Place,
     now: datetime,
+    destination: Place | None = None,
     shipping_option: str | None = None,
+    customer_key: str | None = None,
     cart_id: UUID | None = None,
 ) -> Quote:
     """
     Return what the caller's cart would cost if it went there; nothing is stored.
+
+    Without a destination it is the cart's own, and where it has none, the shop's default country.
 
     :raises CartNotFound: if there is none for this caller
     """
@@ -121,7 +124,8 @@ def quote_for(
     basket = basket_of(
         head=head,
         judged=judge(head=head, lines=lines, now=now),
-        destination=destination,
+        destination=destination or place_of(head.destination) or Place(settings.DEFAULT_COUNTRY),
         shipping_option=shipping_option,
+        customer_key=customer_key,
     )
     return pricing.quote(actor=actor, basket=basket, now=now, revision=head.revision)

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
-from django_countries import countries
 
 from cart.errors import CartEmpty, CartExpired, CartNotFound
 from cart.events import CartConverted, CartCreated, CartUpdated
@@ -31,6 +30,7 @@ from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.models import Company
 from pricing import engine
+from pricing.destinations import LONGEST_POSTAL_CODE, LONGEST_STATE, read_place
 from pricing.engine import Basket, Place
 from pricing.errors import CurrencyUnknown
 from pricing.money import EXPONENTS
@@ -371,22 +371,20 @@ def plain_destination(destination: Mapping[str, str]) -> dict[str, str]:
     """
     Return a destination as carts store it: `country` (two letters), `state`, `postalCode`.
 
-    :raises ValidationFailed: if there is no such country, or a text is too long
+    :raises ValidationFailed: if there is no such country or state, or a text is too long or no postal code
     """
-    country = (destination.get("country") or "").strip().upper()
+    country = (destination.get("country") or "").strip()
     if not country:
         return {}
-    country = countries.alpha2({"UK": "GB"}.get(country, country)) if country.isalpha() else ""
-    if not country:
-        raise ValidationFailed(
-            errors=[FieldError("country", "invalid", "A country code of two letters is needed.")]
-        )
-    found = {"country": country}
-    for key, length in (("state", 40), ("postalCode", 20)):
-        text = texts.plain_text(destination.get(key) or "", field=key, length=length)
-        if text:
-            found[key] = text
-    return found
+    place = read_place(
+        country=country,
+        state=texts.plain_text(destination.get("state") or "", field="state", length=LONGEST_STATE),
+        postal_code=texts.plain_text(
+            destination.get("postalCode") or "", field="postalCode", length=LONGEST_POSTAL_CODE
+        ),
+    )
+    found = {"country": place.country, "state": place.state, "postalCode": place.postal_code}
+    return {name: text for name, text in found.items() if text}
 
 
 # --- for checkout -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from checkout.api import estimates
 from checkout.api.addresses import AddressViewSet, ReorderView
 from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
 from checkout.webhooks import receive
@@ -22,6 +23,9 @@ def _address(**actions: str):
 urlpatterns: list[URLPattern | URLResolver] = [
     path("checkout/initialize", _checkout(post="initialize")),
     path("checkout/health", HealthView.as_view()),
+    path("checkout/tax/calculate", estimates.TaxCalculateView.as_view()),
+    path("checkout/shipping/options", estimates.ShippingOptionsView.as_view()),
+    path("checkout/shipping/calculate", estimates.ShippingCalculateView.as_view()),
     path("checkout/<uuid:checkout_id>", _checkout(get="retrieve", patch="update")),
     path("checkout/<uuid:checkout_id>/status", _checkout(get="status")),
     path("checkout/<uuid:checkout_id>/validate", _checkout(post="validate")),

@@ -19,7 +19,7 @@ from inventory.pictures import address, picture_json
 from inventory.selectors import VariantRef
 from inventory.services import ProductDraft, VariantDraft
 from pricing import selectors
-from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
+from pricing.engine import Quote
 from pricing.ladder import Ladder
 from pricing.models import Promotion, ShippingRule, ShippingZone, TaxExemption, TaxRate
 from pricing.money import EXPONENTS, format_amount, parse_amount
@@ -142,26 +142,6 @@ class ItemsInput(Input):
     items = ItemInput(many=True, max_length=MOST_ITEMS, allow_empty=False)
 
 
-class EstimateInput(ItemsInput):
-    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", help_text="Two letters.")
-    state = serializers.CharField(required=False, allow_blank=True, max_length=40, default="")
-    postal_code = serializers.CharField(required=False, allow_blank=True, max_length=20, default="")
-    codes = serializers.ListField(
-        child=serializers.CharField(max_length=100), required=False, max_length=20
-    )
-    shipping_option = serializers.CharField(required=False, allow_null=True, max_length=40)
-
-
-class ShippingQuery(Input):
-    """The items as `SKU:quantity`, divided by commas."""
-
-    currency = CurrencyField(required=False)
-    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", help_text="Two letters.")
-    state = serializers.CharField(required=False, allow_blank=True, max_length=40, default="")
-    postal_code = serializers.CharField(required=False, allow_blank=True, max_length=20, default="")
-    items = serializers.CharField(max_length=4_000)
-
-
 class DiscountInput(Input):
     code = serializers.CharField(max_length=200, trim_whitespace=False)
     currency = CurrencyField(required=False)
@@ -180,36 +160,6 @@ def wanted(items: Sequence[Mapping[str, Any]]) -> list[selectors.Wanted]:
         )
         for item in items
     ]
-
-
-def items_of_query(text: str) -> list[dict[str, Any]]:
-    """
-    Return the items of `SKU:quantity,SKU:quantity`; a SKU alone is one unit.
-
-    :raises ValidationFailed: if a quantity is no number from 1 to 100, or there are too many items
-    """
-    items = []
-    for index, part in enumerate(filter(None, (part.strip() for part in text.split(",")))):
-        sku, colon, count = part.rpartition(":")
-        if not colon:
-            sku, count = part, "1"
-        if not (
-            count.isascii()
-            and count.isdigit()
-            and len(count) <= 3
-            and 1 <= int(count) <= MOST_UNITS
-        ):
-            raise ValidationFailed(
-                errors=[FieldError(f"items.{index}", "invalid", "Such as SKU:2, up to 100 units.")]
-            )
-        items.append({"sku": sku, "quantity": int(count)})
-    if not 1 <= len(items) <= MOST_ITEMS:
-        raise ValidationFailed(errors=[FieldError("items", "invalid", "From 1 to 100 items.")])
-    return items
-
-
-def place(given: Mapping[str, Any]) -> Place:
-    return Place(given["country"].upper(), given["state"].strip(), given["postal_code"].strip())
 
 
 class VariantInput(Input):
@@ -674,35 +624,6 @@ def pricing_json(
 # --- estimates ----------------------------------------------------------------------------------
 
 
-class OptionOutput(serializers.Serializer):
-    id = serializers.CharField()
-    name = serializers.CharField()
-    price = serializers.CharField()
-    currency = serializers.CharField()
-    minDays = serializers.IntegerField()
-    maxDays = serializers.IntegerField()
-
-
-class ShippingOutput(serializers.Serializer):
-    options = OptionOutput(many=True)
-    code = serializers.ChoiceField(choices=[NO_SHIPPING_ZONE], allow_null=True)
-
-
-class TaxOutput(serializers.Serializer):
-    name = serializers.CharField()
-    type = serializers.CharField()
-    rate = serializers.CharField()
-    base = serializers.CharField()
-    amount = serializers.CharField()
-    included = serializers.BooleanField()
-
-
-class TaxesOutput(serializers.Serializer):
-    taxTotal = serializers.CharField()
-    currency = serializers.CharField()
-    rates = TaxOutput(many=True)
-
-
 class TotalsOutput(serializers.Serializer):
     subtotal = serializers.CharField()
     discountTotal = serializers.CharField()
@@ -739,41 +660,6 @@ class DiscountOutput(serializers.Serializer):
     message = serializers.CharField(allow_null=True)
     amount = serializers.CharField(allow_null=True)
     currency = serializers.CharField()
-
-
-def shipping_json(quote: Quote) -> dict[str, Any]:
-    return {
-        "options": [
-            {
-                "id": option.id,
-                "name": option.name,
-                "price": quote.format(option.price),
-                "currency": option.currency,
-                "minDays": option.min_days,
-                "maxDays": option.max_days,
-            }
-            for option in quote.shipping_options
-        ],
-        "code": quote.shipping_code,
-    }
-
-
-def taxes_json(quote: Quote) -> dict[str, Any]:
-    return {
-        "taxTotal": quote.format(quote.totals.tax_total),
-        "currency": quote.currency,
-        "rates": [
-            {
-                "name": tax.name,
-                "type": tax.type,
-                "rate": plain(tax.rate),
-                "base": quote.format(tax.base),
-                "amount": quote.format(tax.amount),
-                "included": tax.included,
-            }
-            for tax in quote.taxes
-        ],
-    }
 
 
 def value_json(quote: Quote) -> dict[str, Any]:

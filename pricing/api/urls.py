@@ -31,7 +31,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("shipping-rules", views.ShippingRulesView.as_view()),
     path("shipping-rules/<str:shipping_rule_id>", views.ShippingRuleView.as_view()),
     path("checkout/discount/validate", views.DiscountValidateView.as_view()),
-    path("checkout/tax/calculate", views.TaxCalculateView.as_view()),
-    path("checkout/shipping/options", views.ShippingOptionsView.as_view()),
-    path("checkout/shipping/calculate", views.ShippingCalculateView.as_view()),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -436,54 +436,6 @@ class DiscountValidateView(Question):
             )
         )
         return Response(answer)
-
-
-@extend_schema(tags=["checkout"])
-class TaxCalculateView(Question):
-    @extend_schema(request=serializers.EstimateInput, responses=serializers.TaxesOutput)
-    def post(self, request: Request) -> Response:
-        """Return the taxes on these items at a place, each rate with its base."""
-        return Response(serializers.taxes_json(_estimate(request)))
-
-
-@extend_schema(tags=["checkout"])
-class ShippingCalculateView(Question):
-    @extend_schema(request=serializers.EstimateInput, responses=serializers.ShippingOutput)
-    def post(self, request: Request) -> Response:
-        """Return the ways to ship these items to a place, cheapest first."""
-        return Response(serializers.shipping_json(_estimate(request)))
-
-
-@extend_schema(tags=["checkout"])
-class ShippingOptionsView(Question):
-    @extend_schema(parameters=[serializers.ShippingQuery], responses=serializers.ShippingOutput)
-    def get(self, request: Request) -> Response:
-        """Return the ways to ship the items named in the query to a place, cheapest first."""
-        given = serializers.ShippingQuery.read_query(request)
-        given["items"] = serializers.items_of_query(given["items"])
-        return Response(
-            serializers.shipping_json(_quote(request, given, destination=serializers.place(given)))
-        )
-
-    @extend_schema(request=serializers.EstimateInput, responses=serializers.ShippingOutput)
-    def post(self, request: Request) -> Response:
-        """The same with the items in the body."""
-        return Response(serializers.shipping_json(_estimate(request)))
-
-
-def _estimate(request: Request) -> engine.Quote:
-    given = serializers.EstimateInput.read(request)
-    return _quote(
-        request,
-        given,
-        destination=serializers.place(given),
-        codes=_codes(given.get("codes", ())),
-        shipping_option=given.get("shipping_option"),
-    )
-
-
-def _codes(codes: Sequence[str]) -> list[str]:
-    return [services.normalise_code(code) for code in codes]
 
 
 # --- rules, staff -----------------------------------------------------------------------------------

@@ -19,7 +19,14 @@ from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_p
 from pricing.services.productruns import ProductFiles
 from pricing.services.products import create_product, update_product
 from pricing.services.promotions import change_promotion, create_promotion, delete_promotion
-from pricing.services.quotes import check_code, normalise_code, quote, redeem, return_uses
+from pricing.services.quotes import (
+    check_code,
+    check_option,
+    normalise_code,
+    quote,
+    redeem,
+    return_uses,
+)
 from pricing.services.revision import bump
 from pricing.services.shipping import (
     change_shipping_rule,
@@ -52,6 +59,7 @@ __all__ = [
     "change_tax_rate",
     "change_zone",
     "check_code",
+    "check_option",
     "create_group",
     "create_product",
     "create_promotion",

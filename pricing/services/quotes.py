@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from config.platform import flags
 from config.platform.actor import Actor
+from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import LockingQuerySet, new_id
 from pricing import engine, selectors
 from pricing.errors import CurrencyUnknown, DiscountExpired, DiscountInvalid, DiscountLimitReached
@@ -69,6 +70,20 @@ def quote(
     if used_up:
         basket = dataclasses.replace(basket, used_up=used_up)
     return engine.price(basket, rules, now)
+
+
+def check_option(*, quote: engine.Quote, option: str | None) -> None:
+    """
+    Refuse a way to ship that is not open to what was quoted with it; where there is none at all, the quote says so.
+
+    :raises ValidationFailed: if others are offered, but not this one
+    """
+    if option and quote.shipping is None and quote.shipping_options:
+        raise ValidationFailed(
+            errors=[
+                FieldError("shippingOption", "invalid_choice", "This option is not offered there.")
+            ]
+        )
 
 
 def check_code(*, actor: Actor, code: str, basket: engine.Basket, now: datetime) -> str:

@@ -150,6 +150,7 @@ def _carts(base: str, named: bool = False) -> dict[str, Call]:
         f"{base}/refresh": Call(CART, there),
         f"{base}/explain": Call(CART, there),
         f"{base}/shipping/estimate": Call(CART, there, {"post": place}),
+        f"{base}/shipping/rates": Call(CART, there),
         f"{base}/tax/estimate": Call(CART, there, {"post": place}),
         f"{base}/history": Call(CART, there),
         f"{base}/history/<str:version>/restore": Call(CART, {"version": "1", **there}),
