@@ -40,6 +40,7 @@ class Priced:
     problems: list[Line]
     hold_life: timedelta
     quote: Quote
+    basis: dict[str, Any]  # the rules behind the quote
     requirements: list[Requirement]
 
 
@@ -196,7 +197,9 @@ def price_read(checkout: Checkout, *, head: Head, lines: list[Line], now: dateti
         shipping_option=checkout.shipping_option or None,
         customer_key=customer_key(checkout),
     )
-    quote = pricing.quote(actor=owner_of(checkout), basket=basket, now=now, revision=head.revision)
+    quote, basis = pricing.quote_with_basis(
+        actor=owner_of(checkout), basket=basket, now=now, revision=head.revision
+    )
     wanted = [each for each in judged if each.line.list == CartLine.List.ACTIVE]
     sold = quote.lines_by_id
     return Priced(
@@ -205,6 +208,7 @@ def price_read(checkout: Checkout, *, head: Head, lines: list[Line], now: dateti
         problems=[each.line for each in wanted if each.line.id not in sold],
         hold_life=head.policy.hold_life,
         quote=quote,
+        basis=basis,
         requirements=requirements(
             checkout, bought=[each.line.id in sold for each in wanted], quote=quote
         ),

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
@@ -42,9 +43,11 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from orders import selectors, services
+from orders.explaining import grounds_of
 from orders.models import Order, RefundRequest, ReturnLine, ReturnRequest
 from pricing.backoffice import amount
 from pricing.display import country_name
+from pricing.engine import Quote
 from pricing.money import quantize
 from pricing.templatetags.money import money_text
 
@@ -295,6 +298,7 @@ class OrderAdmin(OfficeAdmin):
                 }
                 for line in lines
             ],
+            "explanation": _explanation(order),
             "money": _money(order, asked=services.refundable(order)),
             "happened": sorted(happened, key=lambda step: step["at"])[::-1],  # the newest first
             "shipments": list(order.shipments.all()),
@@ -646,6 +650,44 @@ def _next(order: Order, units: int) -> Any:
         case Order.Status.DELIVERED:
             return _("Done. The customer may still return it.")
     return _("Nothing is left to do.")
+
+
+def _explanation(order: Order) -> dict[str, Any] | None:
+    if not order.quote:
+        return None
+    quote = Quote.from_json(order.quote)
+    return {
+        "steps": quote.steps,
+        "not_applied": quote.not_applied,
+        "grounds": grounds_of(order),
+        "rules": [
+            {
+                "label": rule["name"],
+                "link": _page_of(kind, rule["id"]),
+                "terms": [(name, value) for name, value in rule.items() if _tells(name, value)],
+            }
+            for kind, rule in _rules_of(order)
+        ],
+        "priced_at": parse_datetime(order.quote.get("basis", {}).get("pricedAt", "")),
+    }
+
+
+def _rules_of(order: Order) -> list[tuple[str, dict[str, Any]]]:
+    basis = order.quote.get("basis", {})
+    found = [("promotion", rule) for rule in basis.get("promotions", ())]
+    found += [("taxrate", rule) for rule in basis.get("taxRates", ())]
+    if basis.get("shipping"):
+        found.append(("shippingrule", basis["shipping"]))
+    return found
+
+
+def _page_of(kind: str, pk: str) -> str:
+    """Return where the rule stands as it is now; it may be gone, or say something else by now."""
+    return reverse(f"admin:pricing_{kind}_changelist") + f"?id__exact={pk}"
+
+
+def _tells(name: str, value: Any) -> bool:
+    return name not in {"id", "name", "zone"} and value not in (None, "", [], {}, False)
 
 
 def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:

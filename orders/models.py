@@ -92,7 +92,8 @@ class Order(models.Model):
     )  # the part of the shipping price that refunds have asked back
     prices_include_tax = models.BooleanField(default=False)
     quote_id = models.CharField(max_length=64)
-    quote = models.JSONField(default=dict)  # the explained steps and rates that made the totals
+    # what the totals are made of, and under `basis` the rules that made them (`pricing.engine.basis_of`)
+    quote = models.JSONField(default=dict)
     shipping_option = models.CharField(max_length=40, blank=True)
     shipping_name = models.CharField(max_length=100, blank=True)
     shipping_address = models.JSONField(default=dict)

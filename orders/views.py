@@ -25,6 +25,7 @@ from config.platform.http.forms import count, form_key, once
 from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
+from orders.explaining import grounds_of
 from orders.models import Order, OrderLine, Shipment
 from orders.rendering import tracking_url
 from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
@@ -143,6 +144,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "discounts": discounts_of(quote) if quote else [],
         "relief_text": relief_of(quote) if quote else "",
         "steps": _steps(found, quote) if quote else [],
+        "grounds": grounds_of(found),
         "refunded_total": found.refunded_total,
         "address": [
             text

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from babel.numbers import format_decimal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -157,6 +158,12 @@ def steps_of(quote: Quote, *, names: Mapping[UUID, str]) -> list[dict[str, Any]]
             label = label.replace(skus[step.item_id], names[step.item_id])
         steps.append({"label": label, "amount": step.amount})
     return [*steps, {"label": _("Total"), "amount": quote.totals.grand_total}]
+
+
+def percent_text(rate: Decimal) -> str:
+    """Return a rate such as 0.055 in the reader's language: `5.5 %`."""
+    number = format_decimal(rate * 100, format="#,##0.####", locale=current_locale())
+    return f"{number}\N{NO-BREAK SPACE}%"
 
 
 def not_applied_of(quote: Quote) -> list[dict[str, str]]:

@@ -204,6 +204,7 @@ def _draft(checkout: Checkout, priced: Priced, *, method: str = "", now: datetim
         email=checkout.email,
         currency=checkout.currency,
         quote=quote,
+        basis=priced.basis,
         lines=[
             DraftLine(
                 quote_line_id=line.id,

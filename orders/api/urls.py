@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/returns/<uuid:return_id>/reject", _return("reject")),
     path("orders/returns/<uuid:return_id>/receive", _return("receive")),
     path("orders/<str:reference>", _order(get="retrieve", patch="edit")),
+    path("orders/<str:reference>/explain", _order(get="explain")),
     path("orders/<str:reference>/cancel", _order(post="cancel")),
     path("orders/<str:reference>/cancel-items", _order(post="cancel_items")),
     path("orders/<str:reference>/returns", _order(get="returns", post="request_return")),

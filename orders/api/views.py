@@ -15,6 +15,7 @@ from config.platform.http.paging import page
 from config.platform.http.views import ApiView, ApiViewSet
 from orders import selectors, services
 from orders.api import serializers
+from orders.explaining import render_explanation
 from orders.models import Order
 from orders.rendering import render_edit, render_order, render_return, render_status_change
 from orders.services import DirectItem, Units, WantedReturn
@@ -35,7 +36,7 @@ class OrderViewSet(ApiViewSet):
     }
 
     def get_permissions(self):
-        if self.action in {"look_up", "retrieve"}:
+        if self.action in {"look_up", "retrieve", "explain"}:
             return [Anyone()]
         return [Staff()] if self.action in self.staff_only else [Known()]
 
@@ -81,6 +82,18 @@ class OrderViewSet(ApiViewSet):
             raise AuthRequired
         order = selectors.find(actor=actor, reference=reference, token=token)
         return Response(render_order(order, staff=actor.is_staff))
+
+    def explain(self, request: Request, reference: str) -> Response:
+        """
+        Explain an order's total: the steps, and the rules as they stood when it was placed.
+
+        Open to whoever may read the order, `?token=` too; staff see each rule's own terms under `basis`.
+        """
+        actor, token = actor_of(request), request.query_params.get("token", "")
+        if not actor.is_known and not token:
+            raise AuthRequired
+        order = selectors.find(actor=actor, reference=reference, token=token)
+        return Response(render_explanation(order, staff=actor.sees_everything))
 
     def look_up(self, request: Request) -> Response:
         """Find an order by its number and the e-mail address it was placed with."""

@@ -95,7 +95,7 @@ def place_direct(
         raise ValidationFailed(errors=errors)
 
     basket = _basket(wanted, actor=actor, email=email, address=address, currency=currency)
-    quote = pricing.quote(actor=actor, basket=basket, now=now)
+    quote, basis = pricing.quote_with_basis(actor=actor, basket=basket, now=now)
     if quote.shipping_code == NO_SHIPPING_ZONE:
         raise NoShippingZone
     if quote.requires_shipping:
@@ -112,7 +112,7 @@ def place_direct(
         basket = _basket(
             wanted, actor=actor, email=email, address=address, currency=currency, option=chosen
         )
-        quote = pricing.quote(actor=actor, basket=basket, now=now)
+        quote, basis = pricing.quote_with_basis(actor=actor, basket=basket, now=now)
 
     lines = [
         DraftLine(
@@ -138,6 +138,7 @@ def place_direct(
             email=email,
             currency=currency,
             quote=quote,
+            basis=basis,
             lines=lines,
             shipping_address=address,
             billing_address=None,

@@ -54,6 +54,7 @@ class OrderDraft:
     email: str
     currency: str
     quote: Quote
+    basis: dict[str, Any]  # the rules behind the quote, kept with it
     lines: Sequence[DraftLine]
     shipping_address: dict[str, Any]
     billing_address: dict[str, Any] | None
@@ -96,7 +97,11 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
         grand_total=totals.grand_total,
         prices_include_tax=quote.prices_include_tax,
         quote_id=quote.id,
-        quote=quote.to_json(),
+        quote={
+            **quote.to_json(),
+            "basis": draft.basis,
+            "items": {str(line.quote_line_id): str(line.id) for line in draft.lines},
+        },
         shipping_option=draft.shipping_option,
         shipping_name=draft.shipping_name,
         payment_method=draft.payment_method,

@@ -9,6 +9,7 @@ it, then points, then taxes. Inside a lane promotions apply by priority (highest
 left.
 """
 
+from pricing.engine.basis import basis_of
 from pricing.engine.hours import WeeklyHours
 from pricing.engine.pricing import price
 from pricing.engine.quote import (
@@ -126,5 +127,6 @@ __all__ = [
     "Totals",
     "WeeklyHours",
     "Zone",
+    "basis_of",
     "price",
 ]

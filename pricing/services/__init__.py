@@ -24,6 +24,7 @@ from pricing.services.quotes import (
     check_option,
     normalise_code,
     quote,
+    quote_with_basis,
     redeem,
     return_uses,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "import_products",
     "normalise_code",
     "quote",
+    "quote_with_basis",
     "redeem",
     "remove_exemption",
     "remove_vat_number",

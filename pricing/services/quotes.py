@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -49,6 +50,26 @@ def quote(
 
     :raises CurrencyUnknown: if we know no such currency
     """
+    return engine.price(*_question(actor, basket, revision), now)
+
+
+def quote_with_basis(
+    *, actor: Actor, basket: engine.Basket, now: datetime, revision: int | None = None
+) -> tuple[engine.Quote, dict[str, Any]]:
+    """
+    Return a quote and what it was made from (`engine.basis_of`), for an order that has to explain itself for good.
+
+    :raises CurrencyUnknown: if we know no such currency
+    """
+    asked, rules = _question(actor, basket, revision)
+    quote = engine.price(asked, rules, now)
+    return quote, engine.basis_of(asked, rules, quote, now)
+
+
+def _question(
+    actor: Actor, basket: engine.Basket, revision: int | None
+) -> tuple[engine.Basket, engine.Rules]:
+    """Return the basket with what is known of its customer, and the rules with the codes that it has."""
     if basket.currency not in EXPONENTS:
         raise CurrencyUnknown()
     if revision is None:
@@ -58,7 +79,7 @@ def quote(
         reliefs = selectors.reliefs_of(company_id=actor.company_id, user_id=basket.user_id)
         basket = dataclasses.replace(basket, reliefs=reliefs)
     if not flags.is_enabled(PROMOTIONS_FLAG):
-        return engine.price(basket, rules.without_promotions(), now)
+        return basket, rules.without_promotions()
     coupons, used_up = selectors.promotions_in_play(
         company_id=actor.company_id,
         rules=rules,
@@ -69,7 +90,7 @@ def quote(
         rules = rules.with_coupons(coupons)
     if used_up:
         basket = dataclasses.replace(basket, used_up=used_up)
-    return engine.price(basket, rules, now)
+    return basket, rules
 
 
 def check_option(*, quote: engine.Quote, option: str | None) -> None:

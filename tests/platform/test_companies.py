@@ -233,6 +233,7 @@ OWN: dict[str, Call] = {
             "/deliver": {"post": {}},
             "/status-history": {},
             "/edit-history": {},
+            "/explain": {},
             "/payments": {"post": {"method": "test"}},
             "/refund-items": {"post": _UNITS},
             "/reorder": {},
