@@ -102,6 +102,15 @@ class BackInStockOffered(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackInStockLapsed(Event):
+    """aggregate: the request; what was kept was not taken in time, or was let go, and the place in the line is over."""
+
+    name: ClassVar[str] = "inventory.back_in_stock_lapsed"
+    aggregate_type: ClassVar[str] = "back_in_stock_request"
+    sku: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LowStock(Event):
     name: ClassVar[str] = "inventory.low-stock"
     aggregate_type: ClassVar[str] = "stock_level"

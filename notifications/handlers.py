@@ -26,6 +26,7 @@ from inventory import services as inventory
 from inventory.errors import BackInStockRequestNotFound
 from inventory.events import (
     BackInStockAsked,
+    BackInStockLapsed,
     BackInStockOffered,
     HoldExpired,
     LowStock,
@@ -199,7 +200,8 @@ def tell_keepers(event: StockChanged, envelope: Envelope, now: datetime) -> None
     """
     Tell customers that what they keep is back, or that what they have in the cart and do not hold has sold out.
 
-    Once a day about one thing, however often it comes and goes.
+    Once a day about one thing, however often it comes and goes. What is kept for later and is back is mailed too, in one
+    mail a day (`services.send_kept_back`).
     """
     if event.before is None or (event.before > 0) == (event.available > 0):
         return
@@ -214,6 +216,15 @@ def tell_keepers(event: StockChanged, envelope: Envelope, now: datetime) -> None
     else:
         users = keepers.unheld_buyers_of(variant_id=variant.id, now=now)
         text, channel = _("%(name)s in your cart has sold out."), "stock.gone"
+    if is_back:
+        aside = keepers.aside_keepers_of(variant_ids=[variant.id], added_by=envelope.occurred_at)
+        services.note_kept_back(
+            company_id=variant.company_id,
+            variant_id=variant.id,
+            user_ids={user_id for user_id, _variant in aside},
+            key=envelope.id,
+            now=now,
+        )
     services.tell_all(
         company_id=variant.company_id,
         user_ids=users,
@@ -324,6 +335,44 @@ def tell_offered(event: BackInStockOffered, envelope: Envelope, now: datetime) -
                 "offer_url": f"{settings.STOREFRONT_URL}{path}",
             },
             dedupe_key=str(envelope.id),
+            now=now,
+        )
+
+
+@durable(BackInStockLapsed, consumer="notifications.back_in_stock_over")
+def tell_lapsed(event: BackInStockLapsed, envelope: Envelope, now: datetime) -> None:
+    """Tell once that what was kept is not kept any more, and with it the place; not to whom waits for it again."""
+    try:
+        offer, owner = waiting.back_in_stock_request(request_id=event.aggregate_id, now=now)
+    except BackInStockRequestNotFound:
+        return
+    if waiting.waits_again(request_id=offer.id):
+        return
+    path = f"/products/{offer.slug}/?sku={quote(offer.sku)}"
+    email = owner.email
+    if owner.user_id is not None:
+        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
+        email = user.email if user else ""
+        services.tell(
+            actor=Actor.system(owner.company_id, source="outbox", request_id=envelope.request_id),
+            user_id=owner.user_id,
+            channel=event.name,
+            subject=_("%(name)s is no longer kept for you.") % {"name": offer.name},
+            dedupe_key=f"lapsed-{offer.id}",
+            url=path,
+            now=now,
+        )
+    if email:
+        services.notify(
+            company_id=owner.company_id,
+            channel="back-in-stock-over",
+            recipient=email,
+            user_id=owner.user_id,
+            context={
+                "name": offer.name,
+                "product_url": f"{settings.STOREFRONT_URL}{path}",
+            },
+            dedupe_key=f"lapsed-{offer.id}",
             now=now,
         )
 

@@ -130,15 +130,21 @@ class Suppression(models.Model):
 
 
 class Digest(models.Model):
-    """Something for the next mail that sums up what happened; `id` is the event's, so it is noted once."""
+    """
+    Something for the next mail that sums up what happened, to staff or to one customer.
+
+    `id` is the event's, or made of it and the customer, so it is noted once.
+    """
 
     class Kind(models.TextChoices):
         LOW_STOCK = "low-stock", _("low stock")
+        KEPT_BACK = "kept-back", _("back in stock")
 
     id = models.UUIDField(primary_key=True, editable=False)
     company_id = models.UUIDField()
     kind = models.CharField(max_length=20, choices=Kind.choices)
     object_id = models.UUIDField()
+    user_id = models.UUIDField(null=True)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from babel.dates import format_date, format_time
@@ -14,10 +15,13 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone, translation
 
+from cart.selectors import keepers
 from config.platform.actor import Actor
+from config.platform.models import User
 from inventory import selectors as inventory
+from inventory.models import Product, Variant
 from notifications.errors import NotificationNotFound
-from notifications.models import Notification, Preference, Suppression
+from notifications.models import Digest, Notification, Preference, Suppression
 from orders import services as orders
 from orders.models import Order
 from pricing.money import exponent
@@ -103,6 +107,41 @@ def low_shelves(*, company_id: UUID, shelf_ids: Sequence[UUID]) -> list[dict[str
         }
         for level in sorted(levels, key=lambda level: (level.available, level.variant.sku))
     ]
+
+
+def kept_back(
+    *, company_id: UUID, rows: Sequence[Digest], now: datetime
+) -> dict[User, list[dict[str, str]]]:
+    """
+    Return what to write to each of these customers: what came back, is still there and still kept by them.
+
+    Four statements for any number.
+    """
+    stock = inventory.availability(variant_ids=[row.object_id for row in rows], now=now)
+    there = {key for key, available in stock.items() if available.in_stock}
+    users = {
+        user.pk: user
+        for user in User.objects.filter(
+            pk__in=[row.user_id for row in rows], is_active=True
+        ).exclude(email="")
+    }
+    kept = keepers.aside_keepers_of(variant_ids=there, user_ids=users)
+    variants = Variant.objects.select_related("product").filter(
+        id__in=there,
+        is_active=True,
+        product__status=Product.Status.ACTIVE,
+        company_id=company_id,
+    )
+    named = {variant.id: variant for variant in variants}
+    found: dict[User, list[dict[str, str]]] = {}
+    for user_id, variant_id in dict.fromkeys((row.user_id, row.object_id) for row in rows):
+        if user_id is not None and (user_id, variant_id) in kept and variant_id in named:
+            variant = named[variant_id]
+            path = f"/products/{variant.product.slug}/?sku={quote(variant.sku)}"
+            found.setdefault(users[user_id], []).append(
+                {"name": variant.product.name, "url": f"{settings.STOREFRONT_URL}{path}"}
+            )
+    return found
 
 
 def order_context(order: Order) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import smtplib
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.core import signing
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 
 from config.platform.actor import Actor
@@ -22,11 +23,14 @@ from notifications.events import NotificationCreated
 from notifications.models import Digest, Notification, Preference, PushSubscription, Suppression
 
 MAX_ATTEMPTS = 6
+KEPT_BACK_EVERY = timedelta(days=1)  # a customer gets at most one such mail in this time
+STALE_NEWS = timedelta(days=7)
 UNSUBSCRIBE_SALT = "notifications.unsubscribe"
 # Mail that belongs to a purchase is not optional; everything else can be refused.
 CATEGORIES = {
     "cart-abandoned": Preference.Category.REMINDERS,
     "wish-back": Preference.Category.STOCK,
+    "kept-back": Preference.Category.STOCK,
 }
 
 
@@ -193,6 +197,72 @@ def note_for_digest(
         [Digest(id=key, company_id=company_id, kind=kind, object_id=object_id, created_at=now)],
         ignore_conflicts=True,
     )
+
+
+def note_kept_back(
+    *, company_id: UUID, variant_id: UUID, user_ids: Collection[UUID], key: UUID, now: datetime
+) -> None:
+    """Put something that is back on the next mail to each of these customers; the same `key` is noted once for each."""
+    Digest.objects.bulk_create(
+        [
+            Digest(
+                id=uuid5(key, str(user_id)),
+                company_id=company_id,
+                kind=Digest.Kind.KEPT_BACK,
+                object_id=variant_id,
+                user_id=user_id,
+                created_at=now,
+            )
+            for user_id in sorted(user_ids)
+        ],
+        ignore_conflicts=True,
+    )
+
+
+@transaction.atomic
+def send_kept_back(*, now: datetime, limit: int = 500) -> int:
+    """
+    Write one mail to each customer about what they keep for later and is back; return how many mails.
+
+    Who had one within a day gets the next when the day is over, with all that came back meanwhile. What is gone again,
+    or kept no longer, is left out. News older than a week are none. Rows and mails are written together.
+    """
+    Digest.objects.filter(
+        kind=Digest.Kind.KEPT_BACK, sent_at=None, created_at__lt=now - STALE_NEWS
+    ).delete()
+    told = Notification.objects.filter(
+        user_id=OuterRef("user_id"),
+        channel="kept-back",
+        type=Notification.Type.EMAIL,
+        created_at__gt=now - KEPT_BACK_EVERY,
+    )
+    due = list(
+        Digest.objects.filter(~Exists(told), kind=Digest.Kind.KEPT_BACK, sent_at=None)
+        .order_by("id")
+        .for_update(skip_locked=True)[:limit]
+    )
+    written = 0
+    for company_id in dict.fromkeys(row.company_id for row in due):
+        rows = [row for row in due if row.company_id == company_id]
+        for user, things in selectors.kept_back(company_id=company_id, rows=rows, now=now).items():
+            note = notify(
+                company_id=company_id,
+                channel="kept-back",
+                recipient=user.email,
+                user_id=user.pk,
+                context={
+                    "first": things[0],
+                    "things": things[:20],
+                    "more": max(len(things) - 20, 0),
+                    "is_one": len(things) == 1,
+                    "lists_url": f"{settings.STOREFRONT_URL}/cart/",
+                },
+                dedupe_key=f"kept-{next(row.id for row in rows if row.user_id == user.pk)}",
+                now=now,
+            )
+            written += note is not None
+    Digest.objects.filter(pk__in=[row.pk for row in due]).update(sent_at=now)
+    return written
 
 
 @transaction.atomic

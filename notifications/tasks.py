@@ -25,3 +25,13 @@ def send_digests() -> None:
         lambda now: services.send_low_stock_digest(now=now),
         now=timezone.now(),
     )
+
+
+@shared_task
+def mail_kept_back() -> None:
+    """Write to customers about what they keep for later and is back, each once a day at most."""
+    run_job(
+        "notifications.mail_kept_back",
+        lambda now: services.send_kept_back(now=now),
+        now=timezone.now(),
+    )

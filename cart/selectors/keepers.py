@@ -24,6 +24,40 @@ def list_keepers_of(
     return _known(lines.values_list("cart__user_id", flat=True))
 
 
+def aside_keepers_of(
+    *,
+    variant_ids: Collection[UUID],
+    added_by: datetime | None = None,
+    user_ids: Collection[UUID] | None = None,
+) -> set[tuple[UUID, UUID]]:
+    """
+    Return who keeps which of these for later or for next time in an open cart, put there until `added_by`: one statement.
+
+    Who has it on their wishlist too is left out: wishes have news of their own.
+    """
+    lines = CartLine.objects.filter(
+        variant_id__in=variant_ids,
+        list__in=[CartLine.List.SAVED, CartLine.List.NEXT],
+        cart__status__in=Cart.OPEN,
+        cart__user_id__isnull=False,
+    ).exclude(
+        Exists(
+            Wish.objects.filter(
+                variant_id=OuterRef("variant_id"), wishlist__user_id=OuterRef("cart__user_id")
+            )
+        )
+    )
+    if added_by is not None:
+        lines = lines.filter(added_at__lte=added_by)
+    if user_ids is not None:
+        lines = lines.filter(cart__user_id__in=user_ids)
+    return {
+        (user_id, variant_id)
+        for user_id, variant_id in lines.values_list("cart__user_id", "variant_id")
+        if user_id is not None
+    }
+
+
 def keepers_of(*, variant_ids: Collection[UUID]) -> set[UUID]:
     """Return the accounts that have any of these in an open cart or on their wishlist: two statements."""
     wishes = Wish.objects.filter(variant_id__in=variant_ids, wishlist__user_id__isnull=False)

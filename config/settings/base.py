@@ -256,6 +256,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(minutes=1),
         "options": {"expires": 60},
     },
+    "write of what is back": {
+        "task": "notifications.tasks.mail_kept_back",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 300},
+    },
     "mark abandoned carts": {
         "task": "cart.tasks.mark_abandoned",
         "schedule": timedelta(minutes=15),

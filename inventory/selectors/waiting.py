@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, IntegerField, Min, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from config.platform.actor import Actor
@@ -115,6 +115,17 @@ def back_in_stock_request(*, request_id: UUID, now: datetime) -> tuple[RequestVi
     if row is None:
         raise BackInStockRequestNotFound
     return _view(row, now), RequestOwner(row.company_id, row.user_id, row.email)
+
+
+def waits_again(*, request_id: UUID) -> bool:
+    """Tell whether whoever made a request has an open one for the same variant by now."""
+    mine = BackInStockRequest.objects.filter(id=request_id)
+    return BackInStockRequest.objects.filter(
+        Q(user_id__in=mine.filter(user_id__isnull=False).values("user_id"))
+        | Q(user_id=None, email__in=mine.filter(user_id=None).values("email")),
+        variant_id__in=mine.values("variant_id"),
+        status__in=BackInStockRequest.OPEN,
+    ).exists()
 
 
 def back_in_stock_requests(*, company_id: UUID) -> QuerySet[Any]:

@@ -22,7 +22,7 @@ from config.platform.actor import Actor
 from config.platform.events import Event
 from config.platform.models import new_id
 from config.platform.prepared import prepared_cursor
-from inventory.events import LowStock, StockChanged, Why
+from inventory.events import BackInStockLapsed, LowStock, StockChanged, Why
 from inventory.models import Reservation, StockMovement, Variant
 from inventory.services import claims, turns
 from inventory.services.claims import Claim
@@ -597,12 +597,22 @@ class Books:
         _write(
             changed, touched, self.levels, self.movements, [*events, *also], actor=actor, now=now
         )
-        turns.write(
+        untaken = turns.write(
             offered=self.offered.values(),
             taken=self.taken,
             lapsed=self._offers_closed(touched),
             now=now,
         )
+        if untaken:  # known only now: an offer lapses as a whole or becomes smaller
+            skus = {level.variant_id: level.sku for level in self.levels.values()}
+            outbox.publish(
+                *(
+                    BackInStockLapsed(aggregate_id=key, sku=skus[variant_id])
+                    for key, variant_id in untaken.items()
+                ),
+                actor=actor,
+                now=now,
+            )
 
     def _claims(self, touched: list[HeldUnits], why: Why | None) -> list[Event]:
         change = claims.Change(self.became)

@@ -63,6 +63,7 @@ _WRITE = """
         SELECT sum(r.quantity) AS units FROM stock_reservations r
          WHERE c.status = 'LAPSED' AND r.line_id = c.id AND r.cart_id IS NULL AND r.status = 'ACTIVE') kept ON true
      WHERE q.id = c.id AND q.status = CASE c.status WHEN 'OFFERED' THEN 'WAITING' ELSE 'OFFERED' END
+RETURNING q.id, q.variant_id, q.status
 """
 
 
@@ -80,8 +81,12 @@ def next_in_line(free: Mapping[UUID, int], *, passed: Sequence[UUID]) -> list[Tu
 
 def write(
     *, offered: Iterable[Turn], taken: Collection[UUID], lapsed: Collection[UUID], now: datetime
-) -> None:
-    """Write what became of requests, in one statement or none."""
+) -> dict[UUID, UUID]:
+    """
+    Write what became of requests, in one statement or none; return the variants of those that ended untaken.
+
+    An offer of which a part is still kept goes on.
+    """
     rows: list[dict[str, Any]] = [
         {
             "id": turn.id,
@@ -93,9 +98,11 @@ def write(
     ]
     rows += [{"id": key, "status": TAKEN} for key in taken]
     rows += [{"id": key, "status": LAPSED} for key in lapsed]
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, {"requests": json.dumps(rows, default=str), "now": now})
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITE, {"requests": json.dumps(rows, default=str), "now": now})
+        return {key: variant for key, variant, status in cursor.fetchall() if status == LAPSED}
 
 
 def offers(offered: Iterable[Turn]) -> list[BackInStockOffered]:

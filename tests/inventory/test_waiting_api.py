@@ -167,6 +167,65 @@ def test_the_customer_is_told_once_and_the_link_puts_it_into_the_cart(
     assert client.post(path).status_code == 404
 
 
+def test_an_offer_that_lapsed_is_told_once_and_the_place_is_over(
+    api: Any, user: User, actor_user: Actor, company: Any, staff: Actor, now: datetime, deliver: Any
+) -> None:
+    variant = make_priced_variant(available=0)
+    inventory.wait_for(actor=actor_user, variant=variant, now=now)
+    guest = BackInStockRequest.objects.create(
+        company=company,
+        variant=variant,
+        email="ann@example.com",
+        quantity=1,
+        queued_at=now + timedelta(seconds=1),
+    )
+    receive(variant, 1, staff, now)
+    over = now + timedelta(minutes=31)
+    for later in (over, over + timedelta(minutes=31), over + timedelta(hours=3)):
+        inventory.release_expired(now=later)
+        inventory.serve_waiting(now=later)
+    OutboxEvent.objects.update(next_attempt_at=now)
+    for _ in range(3):
+        deliver()
+
+    mails = Notification.objects.filter(channel="back-in-stock-over").order_by("created_at", "id")
+    assert {mail.recipient for mail in mails} == {user.email, "ann@example.com"}
+    assert len(mails) == 2
+    assert "your place in the line has ended" in mails[0].body_text
+    assert f"/products/{variant.product.slug}/" in mails[0].body_html
+    bell = Notification.objects.get(type="IN_APP", channel="inventory.back_in_stock_lapsed")
+    assert bell.user_id == user.pk
+    guest.refresh_from_db()
+    assert guest.status == "LAPSED"
+
+
+def test_who_waits_again_or_took_it_is_not_told_that_an_offer_lapsed(
+    actor_user: Actor, company: Any, staff: Actor, now: datetime, deliver: Any, client: Client
+) -> None:
+    variant, taken = make_priced_variant(available=0), make_priced_variant(available=0)
+    for thing in (variant, taken):
+        inventory.wait_for(actor=actor_user, variant=thing, now=now)
+        receive(thing, 1, staff, now)
+    request = BackInStockRequest.objects.get(variant=taken)
+    inventory.claim_offer(actor=actor_user, request_id=request.id, now=now)
+    inventory.reserve(
+        actor=actor_user, cart_id=new_id(), demands=[inventory.Demand(new_id(), taken.id, 1)],
+        expires_at=now + timedelta(minutes=15), now=now,
+    )  # fmt: skip
+    over = now + timedelta(minutes=31)
+    other = actor_for(make_user(), company)
+    inventory.reserve(
+        actor=other, cart_id=new_id(), demands=[inventory.Demand(new_id(), variant.id, 1)],
+        expires_at=over + timedelta(hours=5), now=over,
+    )  # fmt: skip
+    inventory.wait_for(actor=actor_user, variant=variant, now=over)
+    OutboxEvent.objects.update(next_attempt_at=now)
+    deliver()
+
+    assert [row.status for row in BackInStockRequest.objects.order_by("queued_at", "id")].count("LAPSED") == 1  # fmt: skip
+    assert not Notification.objects.filter(channel="back-in-stock-over").exists()
+
+
 def test_an_offer_that_is_over_is_not_told(
     actor_user: Actor, staff: Actor, now: datetime, deliver: Any
 ) -> None:

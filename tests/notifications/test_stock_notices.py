@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from cart.models import CartLine
 from config.platform.actor import Actor
@@ -108,6 +110,119 @@ def test_who_keeps_a_thing_is_told_once_a_day_that_it_is_back(
     note = Notification.objects.filter(channel="stock.back").first()
     assert note is not None
     assert note.metadata["url"] == f"/products/{variant.product.slug}/?sku={variant.sku}"
+
+
+@pytest.fixture
+def keep(api: Any, now: datetime) -> Any:
+    """Return a function that lets a customer keep a variant on a list beside the cart."""
+
+    def run(user: Any, variant: Variant, act: str = "save") -> None:
+        client = api.as_user(user)
+        line = next(
+            line
+            for line in client.post("/cart/items", {"sku": variant.sku}).json()["items"]
+            if line["sku"] == variant.sku
+        )
+        assert client.post(f"/cart/items/{line['id']}/{act}").status_code == 200
+        CartLine.objects.filter(variant=variant).update(added_at=now)
+
+    return run
+
+
+def mails_about_what_is_kept() -> list[tuple[str, str, str]]:
+    rows = Notification.objects.filter(channel="kept-back").order_by("created_at", "recipient")
+    return [(row.recipient, row.status, row.subject) for row in rows]
+
+
+def test_what_is_kept_for_later_and_is_back_is_mailed_by_choice(
+    keep: Any, api: Any, staff: Actor, now: datetime, deliver: Any
+) -> None:
+    variant = make_priced_variant(available=3)
+    saver, planner, deaf, buyer, wisher = (make_user() for _ in range(5))
+    keep(saver, variant)
+    keep(planner, variant, "next-purchase")
+    keep(deaf, variant)
+    keep(wisher, variant)
+    assert api.as_user(wisher).post("/wishlist/items", {"sku": variant.sku}).status_code == 201
+    api.as_user(buyer).post("/cart/items", {"sku": variant.sku})
+    Preference.objects.create(user_id=deaf.pk, category="stock", type="EMAIL", is_enabled=False)
+    inventory.release_expired(now=now + timedelta(hours=1))
+    move(variant, -3, staff, now)
+    move(variant, 2, staff, now)
+    for _ in range(2):
+        deliver()
+
+    assert services.send_kept_back(now=now) == 3
+    assert services.send_kept_back(now=now) == 0
+
+    told = {recipient: status for recipient, status, _subject in mails_about_what_is_kept()}
+    assert told == {
+        saver.email: "PENDING",
+        planner.email: "PENDING",
+        deaf.email: "SUPPRESSED",
+    }  # in the active list it is the bell, on a wishlist a mail of its own
+    mail = Notification.objects.get(channel="kept-back", recipient=saver.email)
+    assert mail.subject == f"{variant.product.name} is back"
+    assert f"/products/{variant.product.slug}/?sku={variant.sku}" in mail.body_html
+    assert mail.metadata["unsubscribe"] in mail.body_text
+
+
+def test_what_comes_back_later_the_same_day_waits_for_the_next_mail(
+    keep: Any, staff: Actor, now: datetime, deliver: Any
+) -> None:
+    user = make_user()
+    first, second, third, gone, dropped = (make_priced_variant(available=1) for _ in range(5))
+    for variant in (first, second, third, gone, dropped):
+        keep(user, variant)
+        move(variant, -1, staff, now)
+    move(first, 1, staff, now)
+    deliver()
+    assert services.send_kept_back(now=now) == 1
+
+    for variant in (second, third, gone, dropped):
+        move(variant, 1, staff, now)
+    deliver()
+    move(gone, -1, staff, now)  # there no more when the mail is written
+    CartLine.objects.filter(variant=dropped).delete()
+    assert services.send_kept_back(now=now + timedelta(hours=23)) == 0
+    assert services.send_kept_back(now=now + timedelta(hours=25)) == 1
+
+    mail = Notification.objects.filter(channel="kept-back").latest("created_at")
+    assert mail.subject == "Things you kept are back"
+    for variant, is_named in ((first, False), (second, True), (third, True), (gone, False), (dropped, False)):  # fmt: skip
+        assert (variant.product.slug in mail.body_text) is is_named
+    assert not Digest.objects.filter(sent_at=None).exists()
+
+
+def test_news_of_a_week_ago_are_none(keep: Any, staff: Actor, now: datetime, deliver: Any) -> None:
+    variant = make_priced_variant(available=1)
+    keep(make_user(), variant)
+    move(variant, -1, staff, now)
+    move(variant, 1, staff, now)
+    deliver()
+
+    assert services.send_kept_back(now=now + timedelta(days=8)) == 0
+    assert mails_about_what_is_kept() == []
+    assert not Digest.objects.exists()
+
+
+def test_what_many_keep_costs_a_constant_number_of_statements_a_mail(
+    keep: Any, staff: Actor, now: datetime, deliver: Any, unhurried: None
+) -> None:
+    counts = []
+    for number in (1, 3):
+        variant = make_priced_variant(available=1)
+        for _ in range(number):
+            keep(make_user(), variant)
+        move(variant, -1, staff, now)
+        move(variant, 1, staff, now)
+        deliver()
+        with CaptureQueriesContext(connection) as queries:
+            assert services.send_kept_back(now=now) == number
+        counts.append(len(queries))
+
+    each = (counts[1] - counts[0]) / 2
+    assert each <= 6  # the message itself, nothing about the goods
 
 
 def test_who_takes_a_thing_up_after_it_came_back_is_not_told_that_it_did(
