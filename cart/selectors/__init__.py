@@ -10,7 +10,7 @@ from cart.selectors.carts import (
     summary,
     view,
 )
-from cart.selectors.checks import Finding, Validation, quote_for, validate
+from cart.selectors.checks import Finding, Validation, instead_of, quote_for, validate
 from cart.selectors.lists import Compared, WishView, compared, wishes
 from cart.selectors.recovery import (
     AbandonedMetrics,
@@ -39,6 +39,7 @@ __all__ = [
     "currency_of",
     "find",
     "history",
+    "instead_of",
     "latest_head",
     "past",
     "quote_for",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,15 @@ from django.utils.translation import gettext as _
 
 from cart.selectors.carts import view
 from cart.selectors.state import find_head, load_lines
-from cart.selectors.views import CartView, basket_of, judge, place_of
+from cart.selectors.views import CartView, LineView, basket_of, judge, place_of
 from config.platform.actor import Actor
-from inventory.models import Product, ProductRelation
+from pricing import selectors as pricing_selectors
 from pricing import services as pricing
 from pricing.engine import Place, Quote
+from pricing.selectors import ProductView
 
 ERROR, WARNING = "error", "warning"
+MOST_ALTERNATIVES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,26 @@ def validate(*, actor: Actor, now: datetime, cart_id: UUID | None = None) -> Val
     :raises CartNotFound: if there is none for this caller
     """
     cart = view(actor=actor, now=now, cart_id=cart_id)
-    instead = _alternatives(cart)
+    instead = instead_of(
+        actor=actor, cart=cart, lines=[line for line, _problem in cart.problems], now=now
+    )
     findings = [
         Finding(
             problem.code,
             ERROR,
             line.id,
             problem.message,
-            {**problem.extra, "alternatives": instead.get(line.product_id, [])},
+            {
+                **problem.extra,
+                "alternatives": [
+                    {
+                        "productId": str(other.id),
+                        "name": other.name,
+                        "url": f"/products/{other.slug}/",
+                    }
+                    for other in instead.get(line.product_id, [])
+                ],
+            },
         )
         for line, problem in cart.problems
     ]
@@ -78,29 +92,17 @@ def validate(*, actor: Actor, now: datetime, cart_id: UUID | None = None) -> Val
     return Validation(not any(finding.severity == ERROR for finding in findings), findings)
 
 
-def _alternatives(cart: CartView) -> dict[UUID, list[dict[str, str]]]:
-    gone = {line.product_id for line, _problem in cart.problems}
-    if not gone:
-        return {}
-    related = (
-        ProductRelation.objects.filter(
-            product_id__in=gone,
-            kind=ProductRelation.Kind.ALTERNATIVE,
-            related__status=Product.Status.ACTIVE,
-        )
-        .select_related("related")
-        .order_by("-weight", "id")
+def instead_of(
+    *, actor: Actor, cart: CartView, lines: Iterable[LineView], now: datetime
+) -> dict[UUID, list[ProductView]]:
+    """Return what could be bought instead of the products of these lines; a constant number of statements, or none."""
+    return pricing_selectors.alternatives_to(
+        actor=actor,
+        product_ids={line.product_id for line in lines},
+        currency=cart.currency,
+        now=now,
+        limit=MOST_ALTERNATIVES,
     )
-    found: dict[UUID, list[dict[str, str]]] = {}
-    for relation in related:
-        found.setdefault(relation.product_id, []).append(
-            {
-                "productId": str(relation.related_id),
-                "name": relation.related.name,
-                "url": f"/products/{relation.related.slug}/",
-            }
-        )
-    return found
 
 
 def quote_for(

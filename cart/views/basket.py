@@ -53,13 +53,15 @@ from pricing.display import (
     steps_of,
     totals_of,
 )
-from pricing.selectors import product_detail
+from pricing.selectors import ProductView, product_detail, products_shown
 from pricing.selectors.storefront import featured_products, option_orders, storefront
 from pricing.templatetags.money import money_text
 
 UNDO_SALT = "cart.views.undo"  # of links in use: it stays as the module moves
 UNDO_SECONDS = 3_600
 YEAR_SECONDS = 365 * 24 * 3600
+INSTEAD = 3  # what is shown beside a line that is gone
+GONE, SOLD_OUT = {"PRODUCT_DISCONTINUED", "PRODUCT_NOT_FOUND"}, {"ITEM_OUT_OF_STOCK"}
 MOVES = {"save": "saved", "next": "next", "activate": "active"}
 
 
@@ -120,11 +122,69 @@ def _line(line: LineView, cart: CartView, order: Sequence[str]) -> dict[str, Any
         "hold_state": line.hold.state,
         "hold_seconds": line.hold.seconds_left if line.hold.state == "held" else 0,
         "hold_total": total,
+        "sku": line.sku,
         "most": 100 if line.available >= SHOWN_AT_MOST else max(line.available, 1),
         "is_bundled": line.group_id is not None,
         "problems": [problem.message for problem in line.problems],
         "notices": notices,
     }
+
+
+def _is_gone(line: LineView) -> bool:
+    """Tell whether there is none of it to be had, rather than less than is wanted."""
+    codes = {problem.code for problem in line.problems}
+    return bool(codes & GONE) or (bool(codes & SOLD_OUT) and line.available <= 0)
+
+
+def _instead(
+    request: HttpRequest, cart: CartView, gone: Sequence[LineView]
+) -> dict[UUID, list[dict[str, Any]]]:
+    """Return what can be had instead of each line: other choices of the same product first; nothing asked for no line."""
+    if not gone:
+        return {}
+    actor = actor_of(request)
+    others = selectors.instead_of(actor=actor, cart=cart, lines=gone, now=cart.now)
+    own = {
+        view.id: view
+        for view in products_shown(actor=actor, currency=cart.currency, ids=list(others))
+        if view.is_sold
+    }
+    return {
+        line.id: _offered(
+            line,
+            [
+                *([own[line.product_id]] if line.product_id in own else []),
+                *others.get(line.product_id, ()),
+            ],
+        )
+        for line in gone
+    }
+
+
+def _offered(line: LineView, products: Sequence[ProductView]) -> list[dict[str, Any]]:
+    """
+    Return those of these products that are there, with the SKU that a button adds.
+
+    That is the choice with the same options, else the only one there is; where neither is, the product's page asks.
+    """
+    offered = []
+    for product in products:
+        there = [v for v in product.variants if v.is_active and v.in_stock and v.price is not None]
+        if not there:
+            continue
+        same = [v for v in there if v.options == line.options]
+        only = same or (there if len(there) == 1 else [])
+        most = only[0].available if only and not only[0].is_backorder else line.quantity
+        offered.append(
+            {
+                **card_of(product),
+                "price": only[0].price if only else product.price_from,
+                "options_text": options_text(only[0].options, product.option_names) if only else "",
+                "sku": only[0].sku if only else "",
+                "quantity": max(1, min(line.quantity, most)),
+            }
+        )
+    return offered[:INSTEAD]
 
 
 def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[str, Any]:
@@ -150,9 +210,15 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
     quote = cart.quote
     orders = option_orders(product_ids=[line.product_id for line in cart.lines])
     reasons = {refused.code: refused.message for refused in quote.not_applied}
+    gone = [line for line in cart.items if _is_gone(line)]
+    instead = _instead(request, cart, gone)
     return context | {
         "currency": cart.currency,
-        "lines": [_line(line, cart, orders.get(line.product_id, ())) for line in cart.items],
+        "lines": [
+            _line(line, cart, orders.get(line.product_id, ()))
+            | {"is_gone": line.id in instead, "instead": instead.get(line.id, [])}
+            for line in cart.items
+        ],
         "next_lines": [
             _line(line, cart, orders.get(line.product_id, ())) for line in cart.next_purchase_items
         ],

@@ -4,6 +4,7 @@ from pricing.facets import SORTS
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
 from pricing.selectors.beside import (
     alternative_products,
+    alternatives_to,
     bought_together,
     recommended_products,
     related_products,
@@ -78,6 +79,7 @@ __all__ = [
     "Wanted",
     "advertised_promotions",
     "alternative_products",
+    "alternatives_to",
     "basket_of",
     "bought_together",
     "bundles",

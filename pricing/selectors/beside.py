@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -15,8 +15,9 @@ from pricing.selectors.catalogue import (
     priced_products,
     product_detail,
     product_view,
+    products_shown,
 )
-from pricing.selectors.search import Search, search_catalogue
+from pricing.selectors.search import Search, nearest_in_price, search_catalogue
 
 _DEARER = Decimal("0.001")  # the least by which a price can be higher
 
@@ -44,16 +45,51 @@ def alternative_products(
     :raises ProductNotFound: if there is no such product for this caller
     """
     product = product_detail(actor=actor, ref=ref, currency=currency)
-    found = _related(actor, product.id, [ProductRelation.Kind.ALTERNATIVE], currency)
-    price = product.price_from
-    if len(found) < limit and price is not None:
-        near = [
-            *_of_category(actor, product, now, limit, at_least=price),
-            *_of_category(actor, product, now, limit, at_most=price),
-        ]
-        near.sort(key=lambda other: abs((other.price_from or price) - price))
-        found = _without_repeats(product, [*found, *near])
-    return found[:limit]
+    return _instead(actor, [product], currency, now, limit)[product.id]
+
+
+def alternatives_to(
+    *, actor: Actor, product_ids: Collection[UUID], currency: str, now: datetime, limit: int
+) -> dict[UUID, list[ProductView]]:
+    """Return what `alternative_products` names for each of these, four statements for all; none for what is unknown."""
+    if not product_ids:
+        return {}
+    gone = products_shown(actor=actor, currency=currency, ids=list(dict.fromkeys(product_ids)))
+    return _instead(actor, gone, currency, now, limit)
+
+
+def _instead(
+    actor: Actor, products: Sequence[ProductView], currency: str, now: datetime, limit: int
+) -> dict[UUID, list[ProductView]]:
+    named: dict[UUID, list[UUID]] = {product.id: [] for product in products}
+    relations = ProductRelation.objects.filter(
+        product__in=list(named), kind=ProductRelation.Kind.ALTERNATIVE
+    ).order_by("-weight", "id")
+    for product_id, related_id in relations.values_list("product_id", "related_id"):
+        named[product_id].append(related_id)
+    priced = [
+        (product, product.category.slug, product.price_from)
+        for product in products
+        if product.category is not None and product.price_from is not None
+    ]
+    near = nearest_in_price(
+        actor=actor,
+        currency=currency,
+        wanted=[(slug, price) for _product, slug, price in priced],
+        size=limit + 1,
+        now=now,
+    )
+    ids = [key for found in (*named.values(), *near) for key in found]
+    shown = {
+        view.id: view
+        for view in products_shown(actor=actor, currency=currency, ids=list(dict.fromkeys(ids)))
+        if view.is_sold
+    }
+    found = {key: [shown[id] for id in ids if id in shown] for key, ids in named.items()}
+    for (product, _slug, price), others in zip(priced, near, strict=True):
+        views = _nearest([shown[key] for key in others if key in shown], price)
+        found[product.id] = _without_repeats(product, [*found[product.id], *views])
+    return {key: views[:limit] for key, views in found.items()}
 
 
 def upsell_products(
@@ -68,7 +104,7 @@ def upsell_products(
     kinds = [ProductRelation.Kind.UP_SELL, ProductRelation.Kind.CROSS_SELL]
     found = _related(actor, product.id, kinds, currency)
     if len(found) < limit and product.price_from is not None:
-        dearer = _of_category(actor, product, now, limit, at_least=product.price_from + _DEARER)
+        dearer = _dearer_of_category(actor, product, product.price_from, now, limit)
         found = _without_repeats(product, [*found, *dearer])
     return found[:limit]
 
@@ -123,24 +159,18 @@ def _related(
     return _sold(actor, ids, currency)
 
 
-def _of_category(
-    actor: Actor,
-    product: ProductView,
-    now: datetime,
-    limit: int,
-    *,
-    at_least: Decimal | None = None,
-    at_most: Decimal | None = None,
+def _nearest(views: Iterable[ProductView], price: Decimal) -> list[ProductView]:
+    return sorted(views, key=lambda view: abs((view.price_from or price) - price))
+
+
+def _dearer_of_category(
+    actor: Actor, product: ProductView, price: Decimal, now: datetime, limit: int
 ) -> list[ProductView]:
-    """Return what of the product's category is in stock from a price upwards, or from one downwards; the nearest first."""
+    """Return what of the product's category is in stock and costs more than this; the nearest first."""
     if product.category is None:
         return []
     search = Search(
-        category=product.category.slug,
-        min_price=at_least,
-        max_price=at_most,
-        in_stock=True,
-        sort="price" if at_most is None else "-price",
+        category=product.category.slug, min_price=price + _DEARER, in_stock=True, sort="price"
     )
     found = search_catalogue(
         actor=actor, currency=product.currency, search=search, now=now, size=limit + 1

@@ -156,23 +156,7 @@ def search_catalogue(
         company_id=actor.company_id, words=words, text=text, status=status, now=now
     )
     tree = picture.categories
-    branch = tree.branch(search.category) if search.category else None
-    wanted = Wanted(
-        currency=currency,
-        status=status,
-        categories=branch,
-        options={
-            fold(name): frozenset(map(fold, values))
-            for name, values in search.options.items()
-            if values
-        },
-        lowest=_thousandths(search.min_price, ROUND_CEILING),
-        highest=_thousandths(search.max_price, ROUND_FLOOR),
-        in_stock=search.in_stock,
-        stock=ANYWHERE if flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES") else AT_HOME,
-        hits=matched.hits if text else None,
-        needs_price=sort in (PRICE, PRICE_DOWN),
-    )
+    wanted = _wanted(search, tree, currency, status, matched.hits if text else None, sort)
     finding = picture.index.find(wanted)
     page = finding.page(sort, size=size + 1, after=key, backwards=backwards, skip=skip)
     has_more, page = len(page) > size, page[:size]
@@ -198,6 +182,62 @@ def search_catalogue(
         is_corrected=matched.is_corrected,
         keys=(_sent(sort, page[0][0]), _sent(sort, page[-1][0])) if page else None,
         has_more=has_more,
+    )
+
+
+def nearest_in_price(
+    *,
+    actor: Actor,
+    currency: str,
+    wanted: Sequence[tuple[str, Decimal]],
+    size: int,
+    now: datetime,
+) -> list[list[UUID]]:
+    """
+    Return for each category (a slug) and price the products of it in stock that cost at least, and those that cost at
+    most that much: up to `size` of either, the nearest first. One statement for all of them.
+    """
+    if not wanted:
+        return []
+    picture, _matches = _read(
+        company_id=actor.company_id, words=[], text="", status=Product.Status.ACTIVE, now=now
+    )
+    found = []
+    for category, price in wanted:
+        ids: list[UUID] = []
+        dearer = Search(category=category, in_stock=True, min_price=price)
+        cheaper = Search(category=category, in_stock=True, max_price=price)
+        for sort, search in ((PRICE, dearer), (PRICE_DOWN, cheaper)):
+            terms = _wanted(search, picture.categories, currency, Product.Status.ACTIVE, None, sort)
+            page = picture.index.find(terms).page(sort, size=size)
+            ids += [UUID(bytes=row_id) for _key, row_id in page]
+        found.append(list(dict.fromkeys(ids)))
+    return found
+
+
+def _wanted(
+    search: Search,
+    tree: _Tree,
+    currency: str,
+    status: str,
+    hits: Any,
+    sort: str,
+) -> Wanted:
+    return Wanted(
+        currency=currency,
+        status=status,
+        categories=tree.branch(search.category) if search.category else None,
+        options={
+            fold(name): frozenset(map(fold, values))
+            for name, values in search.options.items()
+            if values
+        },
+        lowest=_thousandths(search.min_price, ROUND_CEILING),
+        highest=_thousandths(search.max_price, ROUND_FLOOR),
+        in_stock=search.in_stock,
+        stock=ANYWHERE if flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES") else AT_HOME,
+        hits=hits,
+        needs_price=sort in (PRICE, PRICE_DOWN),
     )
 
 
