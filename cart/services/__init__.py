@@ -61,6 +61,7 @@ from cart.services.recovery import (
     send_due_recoveries,
     send_recovery,
 )
+from cart.services.rehearsal import rehearse
 from cart.services.sweeps import delete_old, expire_due, mark_abandoned, move_abandoned_to_next
 from cart.services.sync import Operation, OperationResult, Synced, sync
 from cart.services.transfer import Source
@@ -118,6 +119,7 @@ __all__ = [
     "preview_recovery",
     "re_add",
     "refresh",
+    "rehearse",
     "release_hold",
     "remove_bundle",
     "remove_code",
