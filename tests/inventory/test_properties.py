@@ -11,17 +11,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from config.platform import invariants
-from config.platform.actor import Actor
+from config.platform.actor import Actor, ActorKind
 from config.platform.errors import ApplicationError
 from config.platform.models import new_id
 from inventory import services as inventory
-from inventory.models import Company, StockLevel, Variant
+from inventory.models import BackInStockRequest, Company, StockLevel, Variant
 from inventory.services import Demand
 from inventory.services.books import Level, allocate
 from tests.factories import default_warehouse, make_stock, make_variant, make_warehouse
 
 LINES = 4
-SAFETY = [check for check in invariants.all_checks() if check.id in {"I01", "I02", "I03", "I04"}]
+SAFETY = [
+    check
+    for check in invariants.all_checks()
+    if check.id in {"I01", "I02", "I03", "I04", "I10", "I11"}
+]
 
 steps = st.lists(
     st.tuples(
@@ -41,6 +45,10 @@ steps = st.lists(
                 "extend",
                 "move",
                 "reacquire",
+                "wait",
+                "leave",
+                "take",
+                "serve",
             ]
         ),
         st.integers(0, LINES - 1),
@@ -52,7 +60,10 @@ steps = st.lists(
 
 
 class Shop:
-    """Four cart lines of two variants, each on its way to an order of its own, and a clock that moves on."""
+    """
+    Four cart lines of two variants, each on its way to an order of its own, four customers who may wait for them, and
+    a clock that moves on.
+    """
 
     def __init__(self, company: Company, now: datetime) -> None:
         self.actor = Actor.system(company.id)
@@ -69,6 +80,10 @@ class Shop:
         self.carts = [new_id() for _ in range(LINES)]
         self.orders = [new_id() for _ in range(LINES)]
         self.order_lines = [new_id() for _ in range(LINES)]
+        self.customers = [
+            Actor(kind=ActorKind.USER, company_id=company.id, user_id=new_id())
+            for _ in range(LINES)
+        ]
 
     def step(self, verb: str, line: int, number: int) -> None:
         self.now += timedelta(minutes=number)
@@ -137,6 +152,31 @@ class Shop:
                 inventory.receive(stock_level_id=level.id, quantity=number, **who)
             case "sweep":
                 inventory.release_expired(now=self.now)
+            case "wait":
+                inventory.wait_for(
+                    actor=self.customers[line], variant=variant, quantity=number, now=self.now
+                )
+            case "leave":
+                for request in BackInStockRequest.objects.filter(
+                    user_id=self.customers[line].user_id, variant=variant
+                ):
+                    inventory.stop_waiting(
+                        actor=self.customers[line], request_id=request.id, now=self.now
+                    )
+            case "take":  # what is kept for a customer becomes their line's
+                inventory.reserve(
+                    actor=self.customers[line], cart_id=self.carts[line], demands=[cart], **late
+                )
+            case "serve":
+                inventory.serve_waiting(now=self.now)
+
+    def somebody_waits_beside_free_units(self) -> bool:
+        """Tell whether a unit lies free on a shelf that sells while somebody waits for it."""
+        return StockLevel.objects.filter(
+            available__gt=0,
+            warehouse__is_default=True,
+            variant__back_in_stock_requests__status="WAITING",
+        ).exists()
 
 
 @pytest.mark.django_db
@@ -157,6 +197,7 @@ def test_it_stays_sound_whatever_happens(
                 pass
             broken = [result for result in invariants.run(SAFETY) if not result.holds]
             assert not broken, (verb, line, number, broken)
+            assert not shop.somebody_waits_beside_free_units(), (verb, line, number)
         transaction.set_rollback(True)
 
 
