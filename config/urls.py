@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from config.platform.views import staff_login
+
 api = [
     path("", include("config.platform.api.urls")),
     path("", include("inventory.api.urls")),
@@ -18,6 +20,7 @@ api = [
 urlpatterns = [
     path("api/v1/", include(api)),
     path("api/", include(api)),
+    path("admin/login/", staff_login),
     path("admin/", admin.site.urls),
     path("account/", include("allauth.urls")),
     path("", include("config.platform.urls")),

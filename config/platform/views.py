@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib import messages
+from django.contrib import admin, messages
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
@@ -30,6 +32,15 @@ def metrics(request: HttpRequest) -> HttpResponse:
         series.exposition(now=timezone.now()),
         content_type="text/plain; version=0.0.4; charset=utf-8",
     )
+
+
+def staff_login(request: HttpRequest) -> HttpResponse:
+    """Sign in for the admin, and go there: also where nobody said where to, as customers' sign-in leads to their account."""
+    if REDIRECT_FIELD_NAME not in {*request.GET, *request.POST}:
+        named = request.GET.copy()
+        named[REDIRECT_FIELD_NAME] = reverse("admin:index")
+        request.GET = named  # type: ignore[assignment]
+    return admin.site.login(request)
 
 
 def _may_scrape(request: HttpRequest) -> bool:
