@@ -20,6 +20,13 @@ class OrderNotCancellable(ApplicationError):
     advice = "Once it has arrived, you can return it."
 
 
+class ShipmentNotFound(ApplicationError):
+    code = "SHIPMENT_NOT_FOUND"
+    http_status = 404
+    title = "No such shipment"
+    message = "There is no such shipment of this order."
+
+
 class ReturnWindowClosed(ApplicationError):
     code = "RETURN_WINDOW_CLOSED"
     title = "The return window has closed"

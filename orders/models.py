@@ -199,6 +199,7 @@ class OrderLine(models.Model):
     customization = models.JSONField(default=dict)
     metadata = models.JSONField(default=dict)
     cancelled_quantity = models.PositiveIntegerField(_("cancelled"), default=0)
+    shipped_quantity = models.PositiveIntegerField(_("sent"), default=0)
     returned_quantity = models.PositiveIntegerField(_("returned"), default=0)
     claimed_quantity = models.PositiveIntegerField(
         default=0
@@ -229,6 +230,10 @@ class OrderLine(models.Model):
                 name="order_line_not_overreturned",
             ),
             models.CheckConstraint(
+                condition=Q(quantity__gte=F("cancelled_quantity") + F("shipped_quantity")),
+                name="order_line_not_oversent",
+            ),
+            models.CheckConstraint(
                 condition=Q(quantity__gte=F("claimed_quantity")), name="order_line_not_overclaimed"
             ),
             models.CheckConstraint(
@@ -237,6 +242,11 @@ class OrderLine(models.Model):
             ),
         ]
         indexes = [models.Index(fields=["variant"], name="order_line_variant")]
+
+    @property
+    def unsent(self) -> int:
+        """Units that were neither cancelled nor sent."""
+        return self.quantity - self.cancelled_quantity - self.shipped_quantity
 
 
 class OrderDay(models.Model):

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from config.platform.actor import hash_token
 from orders.models import Order, OrderEdit, OrderLine, ReturnRequest, Shipment, StatusChange
+from orders.selectors.picking import PickingTask
+from orders.selectors.reports import Analytics, Sums
 from orders.services.placing import access_token
 from pricing.engine import Quote
 from pricing.money import format_amount
@@ -55,6 +57,7 @@ def render_line(line: OrderLine, currency: str) -> dict[str, Any]:
         "note": line.note,
         "customization": line.customization,
         "cancelledQuantity": line.cancelled_quantity,
+        "shippedQuantity": line.shipped_quantity,
         "returnedQuantity": line.returned_quantity,
         "refundedAmount": money(line.refunded_amount),
     }
@@ -168,4 +171,65 @@ def render_return(request: ReturnRequest, currency: str) -> dict[str, Any]:
         "requestedAt": moment(request.requested_at),
         "decidedAt": moment(request.decided_at),
         "receivedAt": moment(request.received_at),
+    }
+
+
+def render_picking_task(task: PickingTask) -> dict[str, Any]:
+    return {
+        "warehouse": task.warehouse or None,
+        "warehouseName": task.warehouse_name or None,
+        "orderId": str(task.order_id),
+        "orderNumber": task.order_number,
+        "orderStatus": task.order_status,
+        "placedAt": moment(task.placed_at),
+        "itemId": str(task.line_id),
+        "sku": task.sku,
+        "name": task.name,
+        "options": task.options,
+        "quantity": task.quantity,
+        "waiting": task.waiting,
+        "note": task.note,
+        "shippingName": task.shipping_name or None,
+    }
+
+
+def render_analytics(found: Analytics) -> dict[str, Any]:
+    """Return the figures of a period; rates are fractions of one with four places."""
+
+    def money(amount: Decimal) -> str:
+        return format_amount(amount, found.currency)
+
+    def sums(row: Sums) -> dict[str, Any]:
+        return {
+            "orders": row.orders,
+            "units": row.units,
+            "revenue": money(row.revenue),
+            "refunded": money(row.refunded),
+            "netRevenue": money(row.net),
+            "averageOrderValue": money(row.average(found.currency)),
+            "cancelled": row.cancelled,
+            "cancellationRate": str(row.cancellation_rate),
+            "returned": row.returned,
+            "returnedUnits": row.returned_units,
+            "returnRate": str(row.return_rate),
+        }
+
+    return {
+        "from": found.first.isoformat(),
+        "to": found.last.isoformat(),
+        "period": found.period,
+        "currency": found.currency,
+        "currencies": found.currencies,
+        "totals": sums(found.totals),
+        "periods": [{"start": row.start.isoformat(), **sums(row.sums)} for row in found.periods],
+        "topProducts": [
+            {
+                "productId": str(row.product_id),
+                "name": row.name,
+                "units": row.units,
+                "revenue": money(row.revenue),
+            }
+            for row in found.top_products
+        ],
+        "byStatus": found.by_status,
     }

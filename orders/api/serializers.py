@@ -62,6 +62,7 @@ class StatusInput(Reason):
 
 
 class ShipInput(Reason):
+    items = UnitsInput(many=True, required=False, allow_empty=False, max_length=200)
     carrier = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
     tracking_number = serializers.CharField(
         required=False, allow_blank=True, max_length=100, default=""
@@ -69,6 +70,12 @@ class ShipInput(Reason):
     tracking_url = serializers.CharField(
         required=False, allow_blank=True, max_length=500, default=""
     )
+
+
+class TrackingInput(Reason):
+    carrier = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    tracking_number = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    tracking_url = serializers.CharField(required=False, allow_blank=True, max_length=500)
 
 
 class DirectItemInput(Input):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from orders.api.reports import ReportViewSet
+from orders.api.shipments import ShipmentViewSet
 from orders.api.views import HealthView, OrderViewSet, ReturnViewSet
 
 
@@ -13,10 +15,22 @@ def _return(action: str):
     return ReturnViewSet.as_view({"post": action})
 
 
+def _report(action: str):
+    return ReportViewSet.as_view({"get": action})
+
+
+def _shipment(**actions: str):
+    return ShipmentViewSet.as_view(dict(actions))
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("orders", _order(get="list", post="create")),
     path("orders/health", HealthView.as_view()),
     path("orders/health/dependencies", HealthView.as_view()),
+    path("orders/analytics", _report("analytics")),
+    path("orders/export", _report("export")),
+    path("orders/picking", _report("picking")),
+    path("orders/picking/export", _report("picking_file")),
     path("orders/lookup", _order(post="look_up")),
     path("orders/returns/<uuid:return_id>/approve", _return("approve")),
     path("orders/returns/<uuid:return_id>/reject", _return("reject")),
@@ -28,6 +42,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/<str:reference>/returns", _order(get="returns", post="request_return")),
     path("orders/<str:reference>/status", _order(put="set_status")),
     path("orders/<str:reference>/ship", _order(post="ship")),
+    path("orders/<str:reference>/shipments", _shipment(get="list", post="create")),
+    path("orders/<str:reference>/shipments/<uuid:shipment_id>", _shipment(patch="update")),
+    path("orders/<str:reference>/shipments/<uuid:shipment_id>/deliver", _shipment(post="deliver")),
     path("orders/<str:reference>/deliver", _order(post="deliver")),
     path("orders/<str:reference>/status-history", _order(get="status_history")),
     path("orders/<str:reference>/edit-history", _order(get="edit_history")),

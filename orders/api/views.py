@@ -47,8 +47,8 @@ class OrderViewSet(ApiViewSet):
         orders = selectors.orders_of(
             actor=actor_of(request),
             statuses=query.get("status", ()),
-            placed_from=_midnight(query.get("placed_from")),
-            placed_to=_midnight(until + timedelta(days=1) if until else None),
+            placed_from=midnight(query.get("placed_from")),
+            placed_to=midnight(until + timedelta(days=1) if until else None),
         )
         return Response(
             page(
@@ -163,9 +163,11 @@ class OrderViewSet(ApiViewSet):
         return self._answer(request, order)
 
     def ship(self, request: Request, reference: str) -> Response:
-        """Send what is left of an order; staff only."""
+        """Send units of an order, or all that is left of it; staff only."""
         body = serializers.ShipInput.read(request)
+        items = body.pop("items", None)
         shipment = services.ship(
+            units=None if items is None else _units(items),
             actor=actor_of(request),
             order_id=self._id(request, reference),
             now=timezone.now(),
@@ -280,7 +282,7 @@ class HealthView(ApiView):
         return Response({"status": "ok", "drafts": selectors.count_drafts(actor=actor_of(request))})
 
 
-def _midnight(date) -> datetime | None:
+def midnight(date) -> datetime | None:
     return None if date is None else datetime.combine(date, time.min, tzinfo=UTC)
 
 

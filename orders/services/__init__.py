@@ -30,7 +30,7 @@ from orders.services.returns import (
     reject_return,
     request_return,
 )
-from orders.services.shipping import ship
+from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
     deliver,
     edit,
@@ -53,10 +53,12 @@ __all__ = [
     "approve_return",
     "cancel",
     "cancel_items",
+    "change_shipment",
     "confirm",
     "confirm_locked",
     "count_co_purchases",
     "deliver",
+    "deliver_shipment",
     "demands",
     "edit",
     "fail",

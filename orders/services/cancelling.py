@@ -17,6 +17,7 @@ from orders.errors import OrderNotCancellable
 from orders.events import OrderCancelled, OrderItemsCancelled
 from orders.models import Order, OrderLine, RefundRequest
 from orders.services.refunds import PAID, Units, claim
+from orders.services.shipping import close_if_sent
 from orders.services.status import about, lock, move, record_edit
 from pricing import services as pricing
 
@@ -51,8 +52,10 @@ def cancel_items(
 
     :raises FeatureDisabled: if partial cancellation is switched off
     :raises OrderNotFound: if there is none for this caller
+    What is left of an order of which parts were sent is then *shipped*, if nothing is left to send.
+
     :raises OrderNotCancellable: if it was not confirmed yet, was sent, or is over already
-    :raises ValidationFailed: listing each line that is not of this order or has fewer units left
+    :raises ValidationFailed: listing each line that is not of this order or has fewer units left to send
     """
     flags.require("ORDER_ENABLE_PARTIAL_CANCELLATION")
     order = lock(actor=actor, order_id=order_id)
@@ -68,7 +71,7 @@ def cancel_items(
                     f"items.{index}.itemId", "invalid", "There is no such line in this order."
                 )
             )
-        elif wanted.quantity > line.quantity - line.cancelled_quantity - line.returned_quantity:
+        elif wanted.quantity > line.unsent:
             errors.append(
                 FieldError(f"items.{index}.quantity", "max_value", "Fewer units are left.")
             )
@@ -79,8 +82,7 @@ def cancel_items(
 
     taken = {wanted.line_id: wanted.quantity for wanted in units}
     if all(
-        line.quantity == line.cancelled_quantity + line.returned_quantity + taken.get(line.id, 0)
-        for line in lines.values()
+        line.quantity == line.cancelled_quantity + taken.get(line.id, 0) for line in lines.values()
     ):
         return _cancel(order, actor=actor, reason=reason, now=now)
     for wanted in units:
@@ -100,6 +102,7 @@ def cancel_items(
         order, lines, units, shipping=Decimal(0), actor=actor, now=now, reason=reason or "cancelled"
     )
     outbox.publish(
+        *close_if_sent(order, list(lines.values()), actor=actor, now=now, reason=reason),
         OrderItemsCancelled(
             **about(order),
             items=[
@@ -146,6 +149,11 @@ def _cancel(
         raise OrderNotCancellable(extra={"status": order.status})
     sold = order.status in SOLD
     lines = {line.id: line for line in order.lines.all()}
+    if any(line.shipped_quantity for line in lines.values()):
+        raise OrderNotCancellable(
+            "A part of it was sent already.",
+            extra={"status": order.status, "code": "PARTLY_SENT"},
+        )
     left = [
         Units(line.id, line.quantity - line.cancelled_quantity - line.returned_quantity)
         for line in lines.values()

@@ -231,6 +231,7 @@ OWN: dict[str, Call] = {
             "/status": {"put": {"status": "processing", "reason": "x"}},
             "/ship": {"post": {}},
             "/deliver": {"post": {}},
+            "/shipments": {"post": {}},
             "/status-history": {},
             "/edit-history": {},
             "/explain": {},
@@ -244,6 +245,12 @@ OWN: dict[str, Call] = {
             {"NOT_FOUND", "RETURN_NOT_FOUND", "ORDER_NOT_FOUND"}, {"return_id": "return"}
         )
         for verb in ("approve", "reject", "receive")
+    },
+    **{
+        f"api/v1/orders/<str:reference>/shipments/<uuid:shipment_id>{tail}": Call(
+            ORDER, {**_ORDER, "shipment_id": "order"}, bodies
+        )
+        for tail, bodies in {"": {"patch": {"carrier": "x"}}, "/deliver": {}}.items()
     },
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     "orders/<str:number>/cancel/": Call(ORDER, {"number": "number:order"}),
