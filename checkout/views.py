@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,6 +18,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from cart import selectors as carts
+from cart import services as baskets
 from checkout import selectors
 from checkout import services as checkouts
 from checkout.errors import CheckoutExpired, CheckoutNotFound, PaymentRequired, PriceChanged
@@ -24,8 +27,10 @@ from checkout.selectors import CheckoutView
 from checkout.services import Delivery, Outcome
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
-from config.platform.http import actor_of
-from config.platform.http.forms import count, form_key, once
+from config.platform.http import actor_of, set_guest_cookie
+from config.platform.http.forms import as_new_guest, count, form_key, once
+from orders import selectors as placed
+from orders.addresses import normalise
 from orders.models import Order
 from pricing import selectors as pricing
 from pricing.display import (
@@ -113,6 +118,8 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     changes: dict[str, Any] = {}
     if name == "contact":
         changes = {"email": form["email"]}
+    elif name == "address" and (chosen := _uuid(request.POST.get("address_id", ""))):
+        changes = {"shipping_address_id": chosen}
     elif name == "address":
         changes = {"shipping_address": {field: form[field] for field in ADDRESS}}
     elif name == "delivery":
@@ -138,9 +145,30 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     errors = _missing(view, name)
     if errors:
         return _show(request, view, edit=name, form=form, errors=errors)
+    if name == "address" and request.POST.get("keep") and actor.user_id is not None:
+        _keep(actor, changes.get("shipping_address"), now)
     if request.htmx:  # type: ignore[attr-defined]
         return _show(request, view)
     return redirect("/checkout/")
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _keep(actor: Actor, address: Mapping[str, str] | None, now: Any) -> None:
+    """Put the address just typed into the book, unless it stands there; a full book is no reason to stop buying."""
+    if address is None:
+        return
+    clean = {key: value for key, value in normalise(address, "address").items() if value}
+    for known in selectors.addresses_of(actor=actor):
+        if {key: value for key, value in known.as_fields().items() if value} == clean:
+            return
+    with contextlib.suppress(ApplicationError):
+        checkouts.add_address(actor=actor, address=address, now=now)
 
 
 def _leave(request: HttpRequest, gone: ApplicationError) -> HttpResponse:
@@ -252,6 +280,8 @@ def _context(
         "hold_total": int(settings.HOLD_DURATION.total_seconds()),
         "countries": countries_of(company_id=found.company_id, first=settings.DEFAULT_COUNTRY),
         "form": form or stored,
+        "book": _book(actor_of(request)) if form is None else [],
+        "is_member": actor_of(request).user_id is not None,
         "shipping_options": delivery_options_of(quote),
         "shipping_option": found.shipping_option
         or (quote.shipping.option if quote.shipping else ""),
@@ -523,3 +553,150 @@ def cancel(request: HttpRequest, payment_id: UUID) -> HttpResponse:
         return redirect(f"/orders/{order.number}/")
     messages.success(request, _("Nothing was charged. Everything is back in your cart."))
     return redirect("/cart/")
+
+
+# --- the address book ------------------------------------------------------------------------------
+
+
+def _book(actor: Actor) -> list[dict[str, Any]]:
+    """Return the entries of the signed-in visitor's book as a page shows them."""
+    return [
+        {
+            "id": str(entry.id),
+            "name": entry.name,
+            "text": ", ".join(
+                part
+                for part in (
+                    entry.line1,
+                    entry.line2,
+                    " ".join(part for part in (entry.city, entry.state, entry.postal_code) if part),
+                    country_name(entry.country),
+                )
+                if part
+            ),
+            "is_default_shipping": entry.is_default_shipping,
+            "is_default_billing": entry.is_default_billing,
+        }
+        for entry in selectors.addresses_of(actor=actor)
+    ]
+
+
+@cache_control(no_store=True)
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def addresses(request: HttpRequest) -> HttpResponse:
+    """The visitor's addresses; a POST keeps another one."""
+    if request.method == "POST":
+        return _save_address(request, None)
+    return _show_book(request)
+
+
+@cache_control(no_store=True)
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def address(request: HttpRequest, address_id: UUID) -> HttpResponse:
+    """
+    Change one address, make it a default, or forget it.
+
+    :raises AddressNotFound: if it is not the visitor's
+    """
+    actor = actor_of(request)
+    entry = selectors.find_address(actor=actor, address_id=address_id)
+    if request.method != "POST":
+        stored = entry.as_fields()
+        form = {
+            field: stored["postalCode" if field == "postal_code" else field] for field in ADDRESS
+        }
+        return _show_book(request, entry_id=address_id, form=form)
+    act = request.POST.get("act", "save")
+    if act == "save":
+        return _save_address(request, address_id)
+    count(request)
+    if act == "remove":
+        checkouts.remove_address(actor=actor, address_id=address_id)
+        messages.success(request, _("It is forgotten. Orders keep their own copy."))
+    else:
+        checkouts.change_address(
+            actor=actor,
+            address_id=address_id,
+            changes={},
+            is_default_shipping=True if act == "shipping" else None,
+            is_default_billing=True if act == "billing" else None,
+            now=timezone.now(),
+        )
+    return redirect("page_addresses")
+
+
+def _save_address(request: HttpRequest, address_id: UUID | None) -> HttpResponse:
+    actor, now = actor_of(request), timezone.now()
+    form = {field: request.POST.get(field, "").strip() for field in ADDRESS}
+    try:
+        count(request)
+        if address_id is None:
+            checkouts.add_address(actor=actor, address=form, now=now)
+        else:
+            checkouts.change_address(actor=actor, address_id=address_id, changes=form, now=now)
+    except ValidationFailed as refusal:
+        errors = {_field(error.field): str(error.message) for error in refusal.errors}
+        return _show_book(request, entry_id=address_id, form=form, errors=errors)
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+    return redirect("page_addresses")
+
+
+def _show_book(
+    request: HttpRequest,
+    *,
+    entry_id: UUID | None = None,
+    form: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    actor = actor_of(request)
+    context = {
+        "book": _book(actor),
+        "entry_id": entry_id,
+        "form": form or {"country": settings.DEFAULT_COUNTRY},
+        "errors": errors or {},
+        "countries": countries_of(company_id=actor.company_id, first=settings.DEFAULT_COUNTRY),
+    }
+    return render(request, "checkout/addresses.html", context, status=422 if errors else 200)
+
+
+# --- buying again ----------------------------------------------------------------------------------
+
+
+@require_POST
+def reorder(request: HttpRequest, number: str) -> HttpResponse:
+    """
+    Put the lines of an earlier order into the visitor's cart.
+
+    :raises OrderNotFound: if it is not the visitor's
+    """
+    order_id = placed.find_id(actor=actor_of(request), reference=number)
+    return _reorder(request, order_id=order_id)  # type: ignore[return-value]
+
+
+@once
+def _reorder(request: HttpRequest, *, order_id: UUID) -> HttpResponse:
+    actor, now = actor_of(request), timezone.now()
+    try:
+        count(request, "bulk")
+        # A guest who placed it and has no open cart any more gets a new one; the order stays with the old token.
+        opened = baskets.ensure(actor=actor, now=now)
+        into = as_new_guest(request, opened.token) if opened.token else actor
+        brought = checkouts.reorder(actor=actor, order_id=order_id, into=into, now=now)
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+        return redirect("/cart/")
+    for row in brought.report:
+        if row["action"] == "dropped":
+            messages.warning(request, _("%(name)s is no longer sold.") % {"name": row["name"]})
+        elif row["added"] < row["requested"]:
+            text = _("Of %(name)s there are only %(added)d of %(requested)d now.")
+            messages.warning(request, text % row)
+    if any(row["added"] for row in brought.report):
+        messages.success(request, _("It is in your cart, at today's prices."))
+    response = redirect("/cart/")
+    if opened.token:
+        set_guest_cookie(response, opened.token)
+    return response

@@ -13,12 +13,13 @@ from orders import selectors as orders
 from orders.models import OrderLine
 
 
-def reorder(*, actor: Actor, order_id: UUID, now: datetime) -> Brought:
+def reorder(*, actor: Actor, order_id: UUID, now: datetime, into: Actor | None = None) -> Brought:
     """
     Put what an order was placed for into the caller's cart, at today's prices.
 
     Cancelled and returned units count too: the order is repeated as it was placed. What is short or gone is
-    reported line by line and refuses nothing; bundles come back as their parts.
+    reported line by line and refuses nothing; bundles come back as their parts. `into` is whose cart it goes into
+    where that is another than the caller: a guest who was just given a new one.
 
     :raises OrderNotFound: if there is none for this caller
     :raises CartNotFound, CartExpired, CartMerged: if a guest's token opens no cart
@@ -30,7 +31,7 @@ def reorder(*, actor: Actor, order_id: UUID, now: datetime) -> Brought:
         earlier = together.get(key)
         together[key] = _source(line, line.quantity + (earlier.quantity if earlier else 0))
     return carts.bring_in(
-        actor=actor, sources=list(together.values()), event="cart.reordered", now=now
+        actor=into or actor, sources=list(together.values()), event="cart.reordered", now=now
     )
 
 

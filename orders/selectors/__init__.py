@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import QuerySet, Sum
 
 from config.platform.actor import Actor, hash_token
 from orders.errors import OrderNotFound
-from orders.models import Order, OrderEdit, RefundRequest, ReturnRequest, Shipment, StatusChange
+from orders.models import (
+    Order,
+    OrderEdit,
+    RefundRequest,
+    ReturnLine,
+    ReturnRequest,
+    Shipment,
+    StatusChange,
+)
 
 NUMBER = re.compile(r"ORD-[0-9]{8}-[0-9]{6,12}")
 _TOKEN = re.compile(r"[0-9a-f]{64}")
@@ -116,6 +125,34 @@ def edit_history(*, order_id: UUID) -> QuerySet[OrderEdit]:
 def returns_of(*, order_id: UUID) -> QuerySet[ReturnRequest]:
     """Return the order's returns with their lines, oldest first."""
     return ReturnRequest.objects.filter(order_id=order_id).prefetch_related("lines").order_by("id")
+
+
+def return_until(*, order: Order) -> datetime | None:
+    """Return until when units of an order may be sent back; None where it has not arrived, or is over."""
+    if order.status != Order.Status.DELIVERED or order.delivered_at is None:
+        return None
+    until: datetime = order.delivered_at + settings.ORDER_RETURN_WINDOW
+    return until
+
+
+def returnable(*, order: Order) -> dict[UUID, int]:
+    """Return how many units of each line may still be sent back: what arrived, less what is back or announced."""
+    pending = dict(
+        ReturnLine.objects.filter(
+            request__order=order,
+            request__status__in=[ReturnRequest.Status.REQUESTED, ReturnRequest.Status.APPROVED],
+        )
+        .order_by()
+        .values_list("order_line_id")
+        .annotate(quantity=Sum("quantity"))
+    )
+    return {
+        line.id: line.quantity
+        - line.cancelled_quantity
+        - line.returned_quantity
+        - pending.get(line.id, 0)
+        for line in order.lines.all()
+    }
 
 
 def refunds_of(*, order_id: UUID) -> QuerySet[RefundRequest]:

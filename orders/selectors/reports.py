@@ -136,7 +136,7 @@ def analytics(
     )
     start = datetime.combine(first, time.min, tzinfo=UTC)
     end = datetime.combine(last + timedelta(days=1), time.min, tzinfo=UTC)
-    values = {
+    values: dict[str, Any] = {
         "company": actor.company_id,
         "currency": currency,
         "start": start,

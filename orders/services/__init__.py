@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orders.services.cancelling import cancel, cancel_items, fail
+from orders.services.cancelling import SOLD, cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
 from orders.services.placing import (
     DraftLine,
@@ -22,6 +22,7 @@ from orders.services.refunds import (
     request_refund,
     retry_refund,
     return_payment,
+    would_bring,
 )
 from orders.services.returns import (
     WantedReturn,
@@ -44,6 +45,7 @@ from orders.services.steps import set_status
 from orders.services.together import count_co_purchases
 
 __all__ = [
+    "SOLD",
     "DirectItem",
     "DraftLine",
     "OrderDraft",
@@ -81,4 +83,5 @@ __all__ = [
     "set_payment_status",
     "set_status",
     "ship",
+    "would_bring",
 ]

@@ -49,6 +49,19 @@ def refundable(order: Order) -> Decimal:
     return left
 
 
+def would_bring(order: Order, units: Sequence[Units]) -> Decimal:
+    """Return what taking these units back would ask of the payment now; for showing, nothing is written or locked."""
+    lines = {line.id: line for line in order.lines.all()}
+    total = Decimal(0)
+    for wanted in units:
+        line = lines[wanted.line_id]
+        count = min(wanted.quantity, line.quantity - line.claimed_quantity)
+        total += unit_shares(
+            line.total, line.quantity, line.claimed_quantity, count, order.currency
+        )
+    return min(total, refundable(order))
+
+
 def shipping_share(order: Order, price: Decimal) -> Decimal:
     """
     Return what a part of the shipping price brings back with its tax, counted after earlier parts.

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
 
 from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, InvalidTransition, NotFound
 from inventory import services as inventory
+from orders import selectors
 from orders.errors import ReturnNotEligible, ReturnWindowClosed
 from orders.events import ReturnRequested
 from orders.models import Order, ReturnLine, ReturnRequest
@@ -50,17 +50,11 @@ def request_return(
         raise ReturnNotEligible(
             "Only what has arrived can be returned.", extra={"status": order.status}
         )
-    if now > order.delivered_at + settings.ORDER_RETURN_WINDOW:
+    until = selectors.return_until(order=order)
+    if until is None or now > until:
         raise ReturnWindowClosed(extra={"days": settings.ORDER_RETURN_WINDOW.days})
     lines = {line.id: line for line in order.lines.all()}
-    pending = dict(
-        ReturnLine.objects.filter(
-            request__order=order,
-            request__status__in=[ReturnRequest.Status.REQUESTED, ReturnRequest.Status.APPROVED],
-        )
-        .values_list("order_line_id")
-        .annotate(quantity=Sum("quantity"))
-    )
+    open_ = selectors.returnable(order=order)
     errors = []
     for index, part in enumerate(wanted):
         line = lines.get(part.line_id)
@@ -70,13 +64,7 @@ def request_return(
                     f"items.{index}.itemId", "invalid", "There is no such line in this order."
                 )
             )
-        elif (
-            part.quantity
-            > line.quantity
-            - line.cancelled_quantity
-            - line.returned_quantity
-            - pending.get(line.id, 0)
-        ):
+        elif part.quantity > open_[line.id]:
             errors.append(
                 FieldError(f"items.{index}.quantity", "max_value", "Fewer units can be returned.")
             )

@@ -253,7 +253,11 @@ OWN: dict[str, Call] = {
         for tail, bodies in {"": {"patch": {"carrier": "x"}}, "/deliver": {}}.items()
     },
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
-    "orders/<str:number>/cancel/": Call(ORDER, {"number": "number:order"}),
+    **{
+        f"orders/<str:number>/{tail}/": Call(ORDER, {"number": "number:order"})
+        for tail in ("cancel", "cancel-items", "return", "reorder")
+    },
+    "account/addresses/<uuid:address_id>/": Call({"ADDRESS_NOT_FOUND"}, {"address_id": "address"}),
     # checkout and payment
     "api/v1/addresses/<uuid:address_id>": Call(
         {"ADDRESS_NOT_FOUND"}, {"address_id": "address"}, {"patch": {"city": "Bath"}}

@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods, require_safe
 
+from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
@@ -26,7 +27,7 @@ from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
-from orders.models import Order, OrderLine, Shipment
+from orders.models import Order, OrderLine, ReturnRequest, Shipment
 from orders.rendering import tracking_url
 from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
 from pricing.engine import Quote
@@ -157,7 +158,12 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
             )
             if text
         ],
-        "can_cancel": is_own and found.status in CANCELLABLE,
+        "can_cancel": is_own and found.status in CANCELLABLE and not _is_partly_sent(found),
+        "can_cancel_items": is_own and _can_cancel_items(found),
+        "can_return": is_own and _can_return(found),
+        "can_reorder": is_own,
+        "parcels": _parcels(found),
+        "returns": _returns(found) if is_own else [],
         "form_key": form_key(),
     }
     return render(request, "orders/detail.html", context)
@@ -185,6 +191,75 @@ def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
     return redirect(f"/orders/{number}/")
+
+
+def _is_partly_sent(order: Order) -> bool:
+    return any(line.shipped_quantity for line in order.lines.all())
+
+
+def _can_cancel_items(order: Order) -> bool:
+    """Say whether a part can be left out: where it is one single unit, the whole can be cancelled instead."""
+    units = sum(line.unsent for line in order.lines.all())
+    is_on = flags.is_enabled("ORDER_ENABLE_PARTIAL_CANCELLATION")
+    return is_on and order.status in orders.SOLD and (units > 1 or _is_partly_sent(order))
+
+
+def _can_return(order: Order) -> bool:
+    until = selectors.return_until(order=order)
+    return (
+        until is not None
+        and until >= timezone.now()
+        and flags.is_enabled("ORDER_ENABLE_RETURNS")
+        and any(selectors.returnable(order=order).values())
+    )
+
+
+def _parcels(order: Order) -> list[dict[str, Any]]:
+    """Return the parcels of an order that goes out in more than one, in words."""
+    shipments = list(order.shipments.all())
+    names = {str(line.id): line.name for line in order.lines.all()}
+    if len(shipments) < 2 and not any(line.unsent for line in order.lines.all()):
+        return []
+    return [
+        {
+            "number": number,
+            "status_text": shipment.get_status_display(),
+            "sent": shipment.shipped_at,
+            "arrived": shipment.delivered_at,
+            "carrier": " ".join(
+                part for part in (shipment.carrier, shipment.tracking_number) if part
+            ),
+            "url": shipment.tracking_url if shipment.tracking_url.startswith("https://") else "",
+            "lines": [
+                f"{part['quantity']} × {names.get(part['itemId'], '')}" for part in shipment.lines
+            ],
+        }
+        for number, shipment in enumerate(shipments, start=1)
+    ]
+
+
+def _returns(order: Order) -> list[dict[str, Any]]:
+    names = {line.id: line.name for line in order.lines.all()}
+    words = {
+        ReturnRequest.Status.REQUESTED: _("We look at it and write to you."),
+        ReturnRequest.Status.APPROVED: _("You can send it. We pay as soon as it is here."),
+        ReturnRequest.Status.REJECTED: _("We could not take it back."),
+        ReturnRequest.Status.RECEIVED: _("It is here. Your money is on its way."),
+        ReturnRequest.Status.REFUNDED: _("It is here, and your money went back."),
+    }
+    return [
+        {
+            "status_text": found.get_status_display(),
+            "words": words.get(ReturnRequest.Status(found.status), ""),
+            "asked": found.requested_at,
+            "amount": found.refund_amount,
+            "lines": [
+                f"{part.quantity} × {names.get(part.order_line_id, '')}"
+                for part in found.lines.all()
+            ],
+        }
+        for found in selectors.returns_of(order_id=order.id)
+    ]
 
 
 def _is_own(actor: Actor, found: Order) -> bool:
