@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -37,8 +38,25 @@ REASONS = {
 }
 
 
+def _once_at_the_end(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """
+    Let the last step of a form be done once, however often it is pressed.
+
+    The whole view is guarded, as what was chosen is no longer there to choose when the second press comes.
+    """
+    guarded = once(view)
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        run = guarded if request.POST.get("step") == "do" else view
+        return run(request, *args, **kwargs)
+
+    return wrapped
+
+
 @cache_control(no_store=True)
 @require_http_methods(["GET", "HEAD", "POST"])
+@_once_at_the_end
 def cancel_items(request: HttpRequest, number: str) -> HttpResponseBase:
     """
     Choose units to take out of an order, see what comes back for them, and then do it.
@@ -68,6 +86,7 @@ def cancel_items(request: HttpRequest, number: str) -> HttpResponseBase:
 
 @cache_control(no_store=True)
 @require_http_methods(["GET", "HEAD", "POST"])
+@_once_at_the_end
 def request_return(request: HttpRequest, number: str) -> HttpResponseBase:
     """
     Choose what goes back and why, look it over, and ask for it.
@@ -151,7 +170,6 @@ def _steps(
     return render(request, template, context, status=422 if problem else 200)
 
 
-@once
 def _do(
     request: HttpRequest,
     order: Order,
