@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
@@ -45,6 +45,7 @@ from config.platform.http import actor_of
 from orders import selectors, services
 from orders.explaining import grounds_of
 from orders.models import Order, RefundRequest, ReturnLine, ReturnRequest
+from orders.taxpages import report_page
 from pricing.backoffice import amount
 from pricing.display import country_name
 from pricing.engine import Quote
@@ -183,6 +184,10 @@ class OrderAdmin(OfficeAdmin):
     actions_detail_hide_default = True
     fieldsets = [(_("For staff only"), {"fields": ["needs_attention", "staff_notes"]})]
     total_money = amount("grand_total", _("total"))
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(lambda request: report_page(self, request))
+        return [path("taxes/", view, name="orders_order_taxes"), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

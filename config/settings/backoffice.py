@@ -47,7 +47,13 @@ NAVIGATION = [
     _group(
         "",
         {"title": _("Today"), "icon": "wb_twilight", "link": reverse_lazy("admin:index")},
-        _list(_("Orders"), "package_2", "orders.order"),
+        {
+            **_list(_("Orders"), "package_2", "orders.order"),
+            # the tax report stands below the list's address and has an entry of its own
+            "active": lambda request: (
+                "/orders/order/" in request.path and not request.path.endswith("/taxes/")
+            ),
+        },
         _list(_("Returns"), "assignment_return", "orders.returnrequest"),
         _list(_("Refunds"), "undo", "orders.refundrequest"),
         _list(_("Carts"), "shopping_basket", "cart.cart"),
@@ -97,6 +103,12 @@ NAVIGATION = [
     _group(
         _("Money"),
         _list(_("Payments"), "payments", "checkout.payment"),
+        {
+            "title": _("Tax report"),
+            "icon": "receipt_long",
+            "link": reverse_lazy("admin:orders_order_taxes"),
+            "permission": lambda request: request.user.has_perm("orders.view_order"),
+        },
         _list(_("Checkouts"), "shopping_cart_checkout", "checkout.checkout"),
         _list(_("Provider events"), "webhook", "checkout.webhookinbox"),
     ),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from orders.api import taxes
 from orders.api.reports import ReportViewSet
 from orders.api.shipments import ShipmentViewSet
 from orders.api.views import HealthView, OrderViewSet, ReturnViewSet
@@ -35,6 +36,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/returns/<uuid:return_id>/approve", _return("approve")),
     path("orders/returns/<uuid:return_id>/reject", _return("reject")),
     path("orders/returns/<uuid:return_id>/receive", _return("receive")),
+    path("tax/report", taxes.TaxReportView.as_view()),
+    path("tax/report.csv", taxes.TaxReportFileView.as_view()),
+    path("tax/entries.csv", taxes.TaxEntriesFileView.as_view()),
     path("orders/<str:reference>", _order(get="retrieve", patch="edit")),
     path("orders/<str:reference>/explain", _order(get="explain")),
     path("orders/<str:reference>/cancel", _order(post="cancel")),
