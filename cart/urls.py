@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.views import basket, lists, waiting
+from cart.views import alerts, basket, lists, waiting
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("preferences/", basket.preferences, name="page_preferences"),
@@ -24,6 +24,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("back-in-stock/confirm/<str:token>/", waiting.confirm, name="page_back_in_stock_confirm"),
     path("back-in-stock/<str:token>/", waiting.offer, name="page_back_in_stock_offer"),
     path("account/back-in-stock/", waiting.mine, name="page_back_in_stock_mine"),
+    path("price-alerts/", alerts.ask, name="page_price_alert"),
+    path("price-alerts/confirm/<str:token>/", alerts.confirm, name="page_price_alert_confirm"),
+    path("price-alerts/<str:token>/", alerts.stop, name="page_price_alert_stop"),
+    path("account/price-alerts/", alerts.mine, name="page_price_alerts"),
     path("compare/", lists.compare, name="page_compare"),
     path("compare/add/", lists.add_compared, name="page_compare_add"),
     path("compare/change/", lists.change_compared, name="page_compare_change"),

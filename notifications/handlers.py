@@ -41,7 +41,10 @@ from notifications.events import NotificationCreated
 from notifications.models import Digest, Preference
 from orders import selectors as orders
 from orders.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderShipped
-from pricing.events import PriceUpdated
+from pricing import selectors as pricing
+from pricing import services as prices
+from pricing.errors import PriceAlertNotFound
+from pricing.events import PriceAlertAsked, PriceAlertReached, PriceUpdated
 
 SHOWN_AT_MOST = 10  # customers never learn an exact stock figure above this
 
@@ -373,6 +376,85 @@ def tell_lapsed(event: BackInStockLapsed, envelope: Envelope, now: datetime) -> 
                 "product_url": f"{settings.STOREFRONT_URL}{path}",
             },
             dedupe_key=f"lapsed-{offer.id}",
+            now=now,
+        )
+
+
+# --- price alerts ---------------------------------------------------------------------------------
+
+
+@durable(PriceAlertAsked, consumer="notifications.price_alert_confirmation")
+def ask_price_address(event: PriceAlertAsked, envelope: Envelope, now: datetime) -> None:
+    """Ask an address whether its owner wants the alert: at most once a day for one thing, so that nobody is pestered."""
+    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    assert envelope.company_id is not None
+    if variant is None:
+        return
+    token = prices.alert_confirmation(
+        company_id=envelope.company_id,
+        variant_id=variant.id,
+        email=event.email,
+        currency=event.currency,
+        target=event.target,
+    )
+    services.notify(
+        company_id=envelope.company_id,
+        channel="price-alert-confirm",
+        recipient=event.email,
+        context={
+            "name": variant.product.name,
+            "target": selectors.money(Decimal(event.target), event.currency),
+            "confirm_url": f"{settings.STOREFRONT_URL}/price-alerts/confirm/{token}/",
+        },
+        dedupe_key=f"price-{variant.id}-{event.target}-{envelope.occurred_at:%Y%m%d}",
+        now=now,
+    )
+
+
+@durable(PriceAlertReached, consumer="notifications.price_alert")
+def tell_price_reached(event: PriceAlertReached, envelope: Envelope, now: datetime) -> None:
+    """Tell who asked that the price has fallen to what they named; not if they have ended the alert since."""
+    assert envelope.company_id is not None
+    try:
+        alert, owner = pricing.price_alert(
+            alert_id=event.aggregate_id, company_id=envelope.company_id
+        )
+    except PriceAlertNotFound:
+        return
+    path = f"/products/{alert.slug}/?sku={quote(alert.sku)}"
+    amount = selectors.money(Decimal(event.amount), event.currency)
+    email = owner.email
+    if owner.user_id is not None:
+        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
+        if user is None:
+            return
+        email = user.email
+        services.tell(
+            actor=Actor.system(
+                envelope.company_id, source="outbox", request_id=envelope.request_id
+            ),
+            user_id=owner.user_id,
+            channel=event.name,
+            subject=_("%(name)s is down to %(amount)s.") % {"name": alert.name, "amount": amount},
+            dedupe_key=str(envelope.id),
+            url=path,
+            now=now,
+        )
+    if email:
+        link = prices.alert_link(alert_id=alert.id)
+        services.notify(
+            company_id=envelope.company_id,
+            channel="price-alert",
+            recipient=email,
+            user_id=owner.user_id,
+            context={
+                "name": alert.name,
+                "amount": amount,
+                "target": selectors.money(Decimal(event.target), event.currency),
+                "product_url": f"{settings.STOREFRONT_URL}{path}",
+                "stop_url": f"{settings.STOREFRONT_URL}/price-alerts/{link}/",
+            },
+            dedupe_key=str(envelope.id),
             now=now,
         )
 

@@ -31,6 +31,7 @@ CATEGORIES = {
     "cart-abandoned": Preference.Category.REMINDERS,
     "wish-back": Preference.Category.STOCK,
     "kept-back": Preference.Category.STOCK,
+    "price-alert": Preference.Category.STOCK,
 }
 
 

@@ -50,6 +50,29 @@ class CustomerGroupNotFound(ApplicationError):
     message = "There is no such customer group."
 
 
+class PriceAlertNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such price alert"
+    message = "There is no such price alert."
+
+
+class PriceAlertLinkInvalid(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "This link leads nowhere"
+    message = "This link is not complete, or too old."
+    advice = "Ask again on the product's page."
+
+
+class TooManyPriceAlerts(ApplicationError):
+    code = "PRICE_ALERT_LIMIT_EXCEEDED"
+    http_status = 409
+    title = "Too many price alerts"
+    message = "You have as many price alerts as one customer may."
+    advice = "End one of them first."
+
+
 class NoShippingZone(ApplicationError):
     code = "NO_SHIPPING_ZONE"
     http_status = 409

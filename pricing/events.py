@@ -30,3 +30,27 @@ class RulesChanged(Event):
     name: ClassVar[str] = "pricing.rules_changed"
     aggregate_type: ClassVar[str] = "company"
     what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceAlertAsked(Event):
+    """aggregate: the variant. A guest would be told at `target`; the address has not been asked yet."""
+
+    name: ClassVar[str] = "pricing.alert_asked"
+    aggregate_type: ClassVar[str] = "variant"
+    sku: str
+    email: str
+    currency: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceAlertReached(Event):
+    """aggregate: the alert. Its variant costs its target or less, for the first time since it cost more."""
+
+    name: ClassVar[str] = "pricing.alert_reached"
+    aggregate_type: ClassVar[str] = "price_alert"
+    sku: str
+    currency: str
+    target: str
+    amount: str

@@ -41,21 +41,21 @@ def lowest_before(
 
     Where a price falls in steps, each step is a reduction of its own.
     """
-    periods = _periods(changes, scheduled, now)
-    if len(periods) < 2:
+    found = periods(changes, scheduled, now)
+    if len(found) < 2:
         return None
-    began = periods[-1][0]
+    began = found[-1][0]
     assert began is not None  # only the first period has no beginning
-    ends = [period[0] for period in periods[1:]]
+    ends = [period[0] for period in found[1:]]
     prior = [
         amount
-        for (_, amount), end in zip(periods[:-1], ends, strict=True)
+        for (_, amount), end in zip(found[:-1], ends, strict=True)
         if amount is not None and end is not None and end > began - PERIOD
     ]
     return min(prior, default=None)
 
 
-def _periods(
+def periods(
     changes: Sequence[Change], scheduled: Sequence[Scheduled], now: datetime
 ) -> list[tuple[datetime | None, Decimal | None]]:
     """Return which price was in force from when on, the first one since ever; neighbours differ."""
@@ -65,14 +65,14 @@ def _periods(
         moments |= {
             moment for moment in (price.starts_at, price.ends_at) if moment and moment <= now
         }
-    periods: list[tuple[datetime | None, Decimal | None]] = [
+    found: list[tuple[datetime | None, Decimal | None]] = [
         (None, ordered[0].old if ordered else None)
     ]
     for moment in sorted(moments):
         amount = _at(ordered, scheduled, moment)
-        if amount != periods[-1][1]:
-            periods.append((moment, amount))
-    return periods
+        if amount != found[-1][1]:
+            found.append((moment, amount))
+    return found
 
 
 def _at(

@@ -255,6 +255,66 @@ class PriceChange(models.Model):
         return f"{self.variant}, {self.currency}"
 
 
+class PriceAlert(models.Model):
+    """
+    Somebody wants to know when a variant costs `target` or less; told once each time its price falls to that.
+
+    `is_armed` while the price is above the target, so that the next fall is news. Customers are known by their
+    account, guests by an address they have confirmed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    variant = models.ForeignKey(Variant, models.CASCADE, related_name="price_alerts")
+    user_id = models.UUIDField(null=True)
+    email = models.EmailField(_("e-mail"), blank=True)  # of guests only
+    currency = models.CharField(_("currency"), max_length=3)
+    target = money_field(_("told at"))
+    is_armed = models.BooleanField(_("waits"), default=True)
+    created_at = models.DateTimeField(_("asked"))
+    told_at = models.DateTimeField(_("told"), null=True)
+    closed_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        db_table = "price_alerts"
+        verbose_name = _("price alert")
+        verbose_name_plural = _("price alerts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["variant", "currency", "user_id"],
+                condition=Q(closed_at__isnull=True, user_id__isnull=False),
+                name="one_price_alert_per_user",
+            ),
+            models.UniqueConstraint(
+                fields=["variant", "currency", "email"],
+                condition=Q(closed_at__isnull=True, user_id__isnull=True),
+                name="one_price_alert_per_email",
+            ),
+            models.CheckConstraint(condition=Q(target__gt=0), name="price_alert_target"),
+            models.CheckConstraint(
+                condition=Q(user_id__isnull=False, email="")
+                | Q(user_id__isnull=True) & ~Q(email=""),
+                name="price_alert_has_one_owner",
+            ),
+        ]
+        indexes = [
+            # whom a change of this price may concern
+            models.Index(
+                fields=["variant", "currency", "target"],
+                name="price_alert_open",
+                condition=Q(closed_at__isnull=True),
+            ),
+            models.Index(
+                fields=["user_id", "-created_at"],
+                name="price_alert_user",
+                condition=Q(closed_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.variant}, {self.target} {self.currency}"
+
+
 class Revision(models.Model):
     """
     A counter per company that rises with every change of promotions, tax or shipping.

@@ -129,6 +129,20 @@ _CART: dict[str, Any] = {
     "updatedAt": "2026-11-21T09:30:00Z",
 }
 
+_ALERT: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c051",
+    "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c002",
+    "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+    "sku": "LANTERN-BRASS",
+    "name": "Brass lantern",
+    "currency": "USD",
+    "targetPrice": "55.00",
+    "currentPrice": "64.00",
+    "reached": False,
+    "createdAt": "2026-11-21T09:30:00Z",
+    "toldAt": None,
+}
+
 EXAMPLES: Examples = {
     "get_wishlist": [answered(listed(_WISH))],
     "post_wishlist_items": [
@@ -137,6 +151,51 @@ EXAMPLES: Examples = {
         answered(_WISH, "Wished for before", status=200),
     ],
     "post_wishlist_items_by_item_id_move_to_cart": [sent({"quantity": 1}), answered(_CART)],
+    "post_products_pricing_compare": [
+        sent({"items": [{"sku": "LANTERN-BRASS", "quantity": 1, "price": "72.00"}]}),
+        answered(
+            {
+                "currency": "USD",
+                "changed": True,
+                "results": [
+                    {
+                        "itemId": None,
+                        "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c002",
+                        "sku": "LANTERN-BRASS",
+                        "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c012",
+                        "quantity": 1,
+                        "price": "72.00",
+                        "currentPrice": "64.00",
+                        "difference": "-8.00",
+                        "changed": True,
+                        "problem": None,
+                    }
+                ],
+            }
+        ),
+    ],
+    "get_products_pricing_alerts": [answered(listed(_ALERT))],
+    "post_products_pricing_alerts": [
+        sent({"items": [{"sku": "LANTERN-BRASS", "targetPrice": "55.00"}]}),
+        answered(
+            {"currency": "USD", "status": "SUBSCRIBED", "changes": [], "alerts": [_ALERT]},
+            "For a customer",
+            status=201,
+        ),
+        answered(
+            {"currency": "USD", "status": "CONFIRMATION_SENT", "changes": [], "alerts": []},
+            "For a guest",
+            status=202,
+        ),
+        answered(
+            {"currency": "USD", "status": "LOOKED", "changes": [], "alerts": []},
+            "Without a target",
+        ),
+    ],
+    "post_products_pricing_alerts_confirm": [
+        sent({"token": "eyJhbGV…:1uXyZ…"}),
+        answered(_ALERT),
+    ],
     "get_compare": [answered(_COMPARISON)],
     "post_compare": [
         sent({"product": "oilskin-jacket"}),

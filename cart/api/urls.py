@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.api import lists, views
+from cart.api import alerts, lists, prices, views
 
 
 def _lines(base: str) -> list[URLPattern]:
@@ -70,6 +70,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("wishlist/items", lists.WishesView.as_view()),
     path("wishlist/items/<str:item_id>", lists.WishItemView.as_view()),
     path("wishlist/items/<str:item_id>/move-to-cart", lists.WishToCartView.as_view()),
+    path("products/pricing/compare", prices.ComparePricesView.as_view()),
+    path("products/pricing/alerts", alerts.PriceAlertsView.as_view()),
+    path("products/pricing/alerts/confirm", alerts.PriceAlertConfirmView.as_view()),
+    path("products/pricing/alerts/<str:alert_id>", alerts.PriceAlertView.as_view()),
     path("compare", lists.ComparisonView.as_view()),
     path("compare/<str:ref>", lists.ComparedProductView.as_view()),
 ]

@@ -178,6 +178,7 @@ EXAMPLES: Examples = {
                         "price": variant["price"],
                         "compareAtPrice": variant["compareAtPrice"],
                         "lowestPrice30Days": "165.00",
+                        "priceEndsAt": "2026-12-01T00:00:00Z",
                         "yourPrice": variant["price"],
                         "quantityBreaks": [{"fromQuantity": 5, "price": "139.00"}],
                     }
@@ -257,7 +258,12 @@ EXAMPLES: Examples = {
         answered({"valid": False, "results": [_OFFER, _SHORT]}),
     ],
     "post_products_pricing_calculate_cart_value": [
-        sent({"currency": "USD", "items": [{"sku": "JKT-OCHRE-M", "quantity": 2}]}),
+        sent(
+            {
+                "currency": "USD",
+                "items": [{"sku": "JKT-OCHRE-M", "quantity": 2, "price": "139.00"}],
+            }
+        ),
         answered(
             {
                 "currency": "USD",
@@ -283,6 +289,91 @@ EXAMPLES: Examples = {
                     "pricesIncludeTax": False,
                     "estimated": True,
                 },
+                "warnings": [
+                    {
+                        "code": "PRICE_CHANGED",
+                        "index": 0,
+                        "message": "This is not the price of JKT-OCHRE-M now.",
+                        "extra": {"sku": "JKT-OCHRE-M", "from": "139.00", "to": "149.00"},
+                    }
+                ],
+            }
+        ),
+    ],
+    "post_products_pricing_validate": [
+        sent({"items": [{"sku": "JKT-OCHRE-M", "quantity": 2, "price": "139.00"}]}),
+        answered(
+            {
+                "valid": False,
+                "currency": "USD",
+                "results": [
+                    {
+                        "valid": False,
+                        "sku": "JKT-OCHRE-M",
+                        "variantId": _VARIANT["id"],
+                        "quantity": 2,
+                        "price": "139.00",
+                        "currentPrice": "149.00",
+                        "difference": "10.00",
+                        "changed": True,
+                        "problem": None,
+                    }
+                ],
+            }
+        ),
+    ],
+    "get_products_by_ref_pricing_recommendations": [
+        answered(
+            {
+                "productId": _JACKET["id"],
+                "currency": "USD",
+                "quantity": 1,
+                "quantityBreaks": [
+                    {
+                        "variantId": _VARIANT["id"],
+                        "sku": "JKT-OCHRE-M",
+                        "fromQuantity": 5,
+                        "unitPrice": "139.00",
+                        "saving": "10.00",
+                    }
+                ],
+                "bundles": [
+                    {
+                        "bundleId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c041",
+                        "slug": "foul-weather-set",
+                        "name": "Foul weather set",
+                        "price": "199.00",
+                        "partsPrice": "213.00",
+                        "saving": "14.00",
+                    }
+                ],
+                "promotions": [],
+            }
+        ),
+    ],
+    "get_products_by_ref_pricing_history": [
+        answered(
+            {
+                "productId": _JACKET["id"],
+                "currency": "USD",
+                "variants": [
+                    {
+                        "variantId": _VARIANT["id"],
+                        "sku": "JKT-OCHRE-M",
+                        "prices": [
+                            {
+                                "price": "165.00",
+                                "validFrom": None,
+                                "validTo": "2026-11-01T00:00:00Z",
+                            },
+                            {
+                                "price": "149.00",
+                                "validFrom": "2026-11-01T00:00:00Z",
+                                "validTo": None,
+                            },
+                        ],
+                    }
+                ],
             }
         ),
     ],

@@ -553,6 +553,9 @@ class VariantPriceOutput(serializers.Serializer):
     price = serializers.CharField(allow_null=True)
     compareAtPrice = serializers.CharField(allow_null=True)
     lowestPrice30Days = serializers.CharField(allow_null=True)
+    priceEndsAt = serializers.DateTimeField(
+        allow_null=True, help_text="When the scheduled price that is in force ends."
+    )
     yourPrice = serializers.CharField(allow_null=True)
     quantityBreaks = QuantityBreakOutput(many=True)
 
@@ -584,6 +587,7 @@ def pricing_json(
     *,
     ladders: Mapping[UUID, Ladder],
     lowest: Mapping[UUID, Decimal],
+    ends: Mapping[UUID, datetime],
 ) -> dict[str, Any]:
     return {
         "productId": view.id,
@@ -598,6 +602,7 @@ def pricing_json(
                 "lowestPrice30Days": None
                 if variant.compare_at is None
                 else _amount(lowest.get(variant.id), view.currency),
+                "priceEndsAt": _moment(ends.get(variant.id)),
                 "yourPrice": _amount(ladders[variant.id].single, view.currency)
                 if variant.id in ladders
                 else None,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import special, views
+from pricing.api import prices, special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -10,9 +10,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/bundles", views.BundlesView.as_view()),
     path("products/validate", views.ValidateView.as_view()),
     path("products/validate/bulk", views.ValidateBulkView.as_view()),
-    path("products/pricing/calculate-cart-value", views.CartValueView.as_view()),
+    path("products/pricing/calculate-cart-value", prices.CartValueView.as_view()),
+    path("products/pricing/validate", prices.PricesValidateView.as_view()),
     path("products/<str:ref>", views.ProductView.as_view()),
     path("products/<str:ref>/pricing", views.ProductPricingView.as_view()),
+    path("products/<str:ref>/pricing/recommendations", prices.PriceRecommendationsView.as_view()),
+    path("products/<str:ref>/pricing/history", prices.PriceHistoryView.as_view()),
+    path("price-changes", prices.PriceChangesView.as_view()),
     path("products/<str:ref>/recommendations", views.RecommendationsView.as_view()),
     path("products/<str:ref>/alternatives", views.AlternativesView.as_view()),
     path("products/<str:ref>/upsells", views.UpsellsView.as_view()),
@@ -25,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("customer-groups/<str:group_id>", special.GroupView.as_view()),
     path("tax-rates", views.TaxRatesView.as_view()),
     path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
+    path("tax/rates", prices.TaxesAtPlaceView.as_view()),
     path("tax/vat-number", views.VatNumberView.as_view()),
     path("shipping-zones", views.ShippingZonesView.as_view()),
     path("shipping-zones/<str:zone_id>", views.ShippingZoneView.as_view()),

@@ -258,6 +258,7 @@ class ProductPricingView(PublicRead):
                 variant_ids=ids, currency=currency, user_id=actor.user_id, now=now
             ),
             lowest=selectors.lowest_prices(variant_ids=ids, currency=currency, now=now),
+            ends=selectors.scheduled_ends(variant_ids=ids, currency=currency, now=now),
         )
         if actor.user_id is not None:  # with prices of one's own: nothing for shared caches
             return Response(content, headers={"Cache-Control": "private, no-store"})
@@ -378,16 +379,6 @@ def _quote(request: Request, given: dict[str, Any], **asked: Any) -> engine.Quot
         **asked,
     )
     return services.quote(actor=actor, basket=basket, now=timezone.now())
-
-
-@extend_schema(tags=["products"])
-class CartValueView(Question):
-    @extend_schema(request=serializers.ItemsInput, responses=serializers.CartValueOutput)
-    def post(self, request: Request) -> Response:
-        """Return what these lines come to at current prices, with automatic promotions."""
-        return Response(
-            serializers.value_json(_quote(request, serializers.ItemsInput.read(request)))
-        )
 
 
 @extend_schema(tags=["checkout"])

@@ -1,6 +1,7 @@
 """What pricing can tell."""
 
 from pricing.facets import SORTS
+from pricing.selectors.alerts import AlertView, my_price_alerts, price_alert
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
 from pricing.selectors.beside import (
     alternative_products,
@@ -25,6 +26,13 @@ from pricing.selectors.catalogue import (
     products_shown,
     shown_currency,
 )
+from pricing.selectors.comparing import (
+    ComparedPrice,
+    compare_prices,
+    price_changes,
+    price_recommendations,
+    price_timelines,
+)
 from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.inforce import (
     customer_groups,
@@ -34,6 +42,7 @@ from pricing.selectors.inforce import (
     next_moment,
     public_price,
     read_steps,
+    scheduled_ends,
     special_prices,
     steps_expression,
 )
@@ -61,13 +70,16 @@ from pricing.selectors.search import (
     forget_catalogue,
     search_catalogue,
 )
+from pricing.selectors.taxes import taxes_at
 
 __all__ = [
     "SORTS",
+    "AlertView",
     "BundleItemView",
     "BundleView",
     "CategoryCount",
     "CategoryView",
+    "ComparedPrice",
     "Facets",
     "Found",
     "Offer",
@@ -83,6 +95,7 @@ __all__ = [
     "basket_of",
     "bought_together",
     "bundles",
+    "compare_prices",
     "current_prices",
     "customer_groups",
     "find_promotion",
@@ -97,8 +110,13 @@ __all__ = [
     "ladders",
     "line_of",
     "lowest_prices",
+    "my_price_alerts",
     "next_moment",
     "offers",
+    "price_alert",
+    "price_changes",
+    "price_recommendations",
+    "price_timelines",
     "priced_products",
     "product_detail",
     "product_view",
@@ -115,6 +133,7 @@ __all__ = [
     "revision",
     "revision_expression",
     "rules",
+    "scheduled_ends",
     "search_catalogue",
     "shipping_rules",
     "shipping_zones",
@@ -123,5 +142,6 @@ __all__ = [
     "steps_expression",
     "takes_vat_numbers",
     "tax_rates",
+    "taxes_at",
     "upsell_products",
 ]

@@ -100,6 +100,23 @@ def lowest_prices(
 
     A variant whose price never was another is missing. Prices of groups and from a quantity on do not count.
     """
+    found = {
+        variant_id: lowest_before(changes, scheduled, now=now)
+        for variant_id, (changes, scheduled) in price_movements(
+            variant_ids=variant_ids, currency=currency, now=now
+        ).items()
+    }
+    return {variant_id: amount for variant_id, amount in found.items() if amount is not None}
+
+
+def price_movements(
+    *, variant_ids: Collection[UUID], currency: str, now: datetime
+) -> dict[UUID, tuple[list[Change], list[Scheduled]]]:
+    """
+    Return the changes of the base price and the scheduled prices that have begun, of variants with a price.
+
+    Three statements. Prices of groups and from a quantity on are left out: not everybody could have them.
+    """
     if not variant_ids:
         return {}
     changes: dict[UUID, list[Change]] = {}
@@ -119,11 +136,20 @@ def lowest_prices(
         public(), variant__in=variant_ids, currency=currency, starts_at__lte=now
     ).values_list("variant_id", "starts_at", "ends_at", "amount"):
         scheduled.setdefault(variant_id, []).append(Scheduled(*row))
-    found = {
-        variant_id: lowest_before(known_of, scheduled.get(variant_id, ()), now=now)
+    return {
+        variant_id: (known_of, scheduled.get(variant_id, []))
         for variant_id, known_of in changes.items()
     }
-    return {variant_id: amount for variant_id, amount in found.items() if amount is not None}
+
+
+def scheduled_ends(
+    *, variant_ids: Collection[UUID], currency: str, now: datetime
+) -> dict[UUID, datetime]:
+    """Return when the scheduled prices that are in force end; one without an end is missing: one statement."""
+    found = SpecialPrice.objects.filter(
+        public(), in_force(now), variant__in=variant_ids, currency=currency
+    ).values_list("variant_id", "ends_at")
+    return {variant_id: ends_at for variant_id, ends_at in found if ends_at is not None}
 
 
 def next_moment(*, company_id: UUID, now: datetime) -> datetime | None:

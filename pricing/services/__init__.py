@@ -1,5 +1,18 @@
 """What pricing does for others."""
 
+from pricing.services.alerts import (
+    AlertTerms,
+    alert_confirmation,
+    alert_link,
+    ask_for_price_alerts,
+    confirm_price_alert,
+    end_price_alert,
+    end_price_alert_by_link,
+    read_alert_confirmation,
+    read_alert_link,
+    subscribe_to_prices,
+    tell_price_alerts,
+)
 from pricing.services.exemptions import (
     change_exemption,
     enter_vat_number,
@@ -46,12 +59,16 @@ from pricing.services.special import (
 from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_rate
 
 __all__ = [
+    "AlertTerms",
     "ImportReport",
     "NewPrice",
     "ProductExport",
     "ProductFiles",
     "SpecialTerms",
+    "alert_confirmation",
+    "alert_link",
     "announce_prices",
+    "ask_for_price_alerts",
     "bump",
     "change_exemption",
     "change_group",
@@ -61,6 +78,7 @@ __all__ = [
     "change_zone",
     "check_code",
     "check_option",
+    "confirm_price_alert",
     "create_group",
     "create_product",
     "create_promotion",
@@ -72,6 +90,8 @@ __all__ = [
     "delete_shipping_rule",
     "delete_tax_rate",
     "delete_zone",
+    "end_price_alert",
+    "end_price_alert_by_link",
     "end_special_price",
     "enter_vat_number",
     "export_products",
@@ -80,6 +100,8 @@ __all__ = [
     "normalise_code",
     "quote",
     "quote_with_basis",
+    "read_alert_confirmation",
+    "read_alert_link",
     "redeem",
     "remove_exemption",
     "remove_vat_number",
@@ -89,5 +111,7 @@ __all__ = [
     "set_prices",
     "set_special_price",
     "set_tax_rounding",
+    "subscribe_to_prices",
+    "tell_price_alerts",
     "update_product",
 ]

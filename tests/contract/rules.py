@@ -26,6 +26,7 @@ MONEY = {
     "priceWhenAdded", "unitPrice", "lineSubtotal", "lineDiscount", "lineTax", "lineTotal", "subtotal", "discountTotal",
     "shippingTotal", "taxTotal", "grandTotal", "shippingDiscount", "shippingTax", "price", "compareAtPrice", "priceFrom",
     "amount", "refundedAmount", "refundedTotal", "runningTotal", "oldTotal", "newTotal",
+    "currentPrice", "difference", "targetPrice", "oldPrice", "newPrice", "saving", "partsPrice",
 }  # fmt: skip
 # Names, hashes or foreign words rather than keys of ours.
 NOT_OURS = {"quoteId", "requestId", "clientSecret"}
@@ -48,7 +49,7 @@ STATUS = {
     "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
     "WISHLIST_FULL": 409, "COMPARISON_FULL": 409, "WAREHOUSE_NOT_FOUND": 404, "STOCK_CHANGED": 409,
     "STOCK_RECORD_EXISTS": 409, "SLUG_TAKEN": 409, "PICTURE_NOT_FOUND": 404, "CATEGORY_NOT_FOUND": 404,
-    "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409,
+    "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409, "PRICE_ALERT_LIMIT_EXCEEDED": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}

@@ -52,7 +52,7 @@ from notifications import services as notifications
 from notifications.models import Notification
 from orders import services as orders
 from orders.services import DirectItem, WantedReturn
-from pricing.models import CustomerGroup
+from pricing.models import CustomerGroup, PriceAlert
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Buyer
 from tests.conftest import Api, actor_for
@@ -90,6 +90,8 @@ EXCEPT = {
     ),
     "back-in-stock/<str:token>/": "a signed token that names the one request it was made for",
     "back-in-stock/confirm/<str:token>/": "a signed token that names the one request it was made for",
+    "price-alerts/<str:token>/": "a signed token that names the one alert it was made for",
+    "price-alerts/confirm/<str:token>/": "a signed token that carries its company",
     "unsubscribe/<str:token>/": "a signed token that carries its company",
 }
 
@@ -182,10 +184,20 @@ OWN: dict[str, Call] = {
         f"api/v1/products/<str:ref>{tail}": Call(
             PRODUCT, {"ref": "product"}, {"patch": {"name": "Another"}}
         )
-        for tail in ("", "/inventory", "/pricing", "/recommendations", "/alternatives", "/upsells")
+        for tail in (
+            "",
+            "/inventory",
+            "/pricing",
+            "/pricing/recommendations",
+            "/pricing/history",
+            "/recommendations",
+            "/alternatives",
+            "/upsells",
+        )
     },
     "api/v1/products/<str:ref>/back-in-stock": Call(PRODUCT, {"ref": "product"}),
     "api/v1/back-in-stock/<uuid:request_id>": Call(STOCK, {"request_id": "request"}),
+    "api/v1/products/pricing/alerts/<str:alert_id>": Call(STOCK, {"alert_id": "price_alert"}),
     "api/v1/products/<str:ref>/images/<uuid:image_id>": Call(
         PRODUCT, {"ref": "product", "image_id": "image"}, {"patch": {"alt": "Another"}}
     ),
@@ -407,6 +419,10 @@ def world(company: Company) -> World:
     asked = at_home.post(f"/products/{gone.product.slug}/back-in-stock", {})
     assert asked.status_code in (200, 201, 202), asked.content
 
+    price_alert = PriceAlert.objects.create(
+        company=there, variant=variant, user_id=owner.id, currency="USD", target=1, created_at=now
+    )
+
     order = orders.place_direct(
         actor=actor,
         items=[DirectItem(variant.sku, 3)],
@@ -462,7 +478,7 @@ def world(company: Company) -> World:
     factories.make_priced_variant("5.00", sku="HERE")
     Warehouse.objects.create(company=company, code="SECOND", name="Second")
     names = {
-        "image": image.id, "request": BackInStockRequest.objects.get().id,
+        "image": image.id, "price_alert": price_alert.id, "request": BackInStockRequest.objects.get().id,
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,

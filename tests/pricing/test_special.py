@@ -529,6 +529,7 @@ def test_the_pricing_of_a_product_tells_breaks_own_price_and_lowest_price(
         "price": "9.50",
         "compareAtPrice": "10.00",
         "lowestPrice30Days": "10.00",
+        "priceEndsAt": None,
         "yourPrice": "9.50",
         "quantityBreaks": [{"fromQuantity": 5, "price": "8.00"}],
     }
