@@ -37,11 +37,11 @@ from pricing.api.serializers import (
     ProblemOutput,
     advertised_json,
     amount_field,
-    place,
     plain,
     value_json,
     wanted,
 )
+from pricing.destinations import read_place
 from pricing.models import PriceChange
 from pricing.money import format_amount
 from pricing.selectors.comparing import ComparedPrice, PricePeriod, Recommendations
@@ -106,9 +106,11 @@ class RecommendationsQuery(CurrencyQuery):
 
 
 class TaxPlaceQuery(Input):
-    country = serializers.RegexField(r"^[A-Za-z]{2}\Z", help_text="Two letters.")
-    state = serializers.CharField(required=False, allow_blank=True, max_length=40, default="")
-    postal_code = serializers.CharField(required=False, allow_blank=True, max_length=20, default="")
+    country = serializers.CharField(max_length=100, help_text="Two letters.")
+    state = serializers.CharField(required=False, allow_blank=True, max_length=100, default="")
+    postal_code = serializers.CharField(
+        required=False, allow_blank=True, max_length=100, default=""
+    )
 
 
 class PriceChangesQuery(Input):
@@ -486,7 +488,7 @@ class TaxesAtPlaceView(Question):
     @extend_schema(parameters=[TaxPlaceQuery], responses=TaxesAtPlaceOutput)
     def get(self, request: Request) -> Response:
         """List the taxes on each class of goods at a place, as carts are charged them today."""
-        where = place(TaxPlaceQuery.read_query(request))
+        where = read_place(**TaxPlaceQuery.read_query(request))
         found = selectors.taxes_at(actor=actor_of(request), place=where, now=timezone.now())
         content = {
             "country": where.country,
