@@ -92,7 +92,7 @@ class SourceAdmin(CompanyMixin, OfficeAdmin):
     def may_post(self, source: Source) -> str:
         if source.slug in settings.INVENTORY_WEBHOOK_SECRETS:
             return status(_("yes"), "success")
-        return status(_("no secret in INVENTORY_WEBHOOK_SECRETS"), "")
+        return status(_("no secret is set"), "")
 
     @display(description=_("messages waiting"), ordering="open_messages")
     def waiting(self, source: Any) -> str:

@@ -299,8 +299,8 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     """Shelves. Figures are changed here, units by work at the shelves (`inventory.admin.work`)."""
 
     list_display = [
-        "sku", "product", "warehouse", "state", "available", "reserved", "total", "owed_count", "waits_count",
-        "low_at_count", "lasts_count",
+        "sku", "product", "warehouse", "state", "available", "reserved", "total", "owed_count", "low_at_count",
+        "lasts_count",
     ]  # fmt: skip
     list_filter = [LowFilter, CoverFilter, "warehouse", "variant__product__category"]
     list_select_related = ["variant__product", "warehouse"]
@@ -385,10 +385,6 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     def owed_count(self, level: StockLevel) -> int:
         return level.backordered
 
-    @display(description=_("in line"))
-    def waits_count(self, level: Any) -> str:
-        return line_of(level.variant_id, level.waits)
-
     @display(description=_("low at"), ordering="reorder_level")
     def low_at_count(self, level: StockLevel) -> int:
         return level.reorder_level
@@ -398,7 +394,12 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
         return NOTHING if level.lasts is None else level.lasts
 
     @display(description=_("state"))
-    def state(self, level: StockLevel) -> str:
+    def state(self, level: Any) -> str:
+        waits = getattr(level, "waits", 0)  # on the list; a shelf's own page has a figure of it
+        state = self._state(level)
+        return two_lines(state, line_of(level.variant_id, waits)) if waits else state
+
+    def _state(self, level: StockLevel) -> str:
         if level.available == 0:
             return status(_("none left"), "danger")
         if level.available <= level.reorder_level:

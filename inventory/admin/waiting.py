@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -90,7 +91,7 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
     """The line of each variant, as it will be served. Nobody is moved in it; staff may take somebody out, and say why."""
 
     people = ["asker"]
-    list_display = ["sku", "place", "by", "quantity", "queued_at", "state", "kept_count", "kept_until", "left"]  # fmt: skip
+    list_display = ["sku", "product", "place", "by", "quantity", "queued_at", "state", "kept_count"]
     list_filter = [LineFilter, OwnerFilter, "variant__product__category", "queued_at"]
     search_fields = ["variant__sku", "variant__product__name", "email"]
     search_help_text = _("SKU, product, or the address of a guest")
@@ -100,7 +101,7 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
     actions = ["take_out"]
     actions_row = ["take_one_out"]
     actions_detail = ["take_one_out"]
-    fields = ["sku", "place", "by", "quantity", "queued_at", "state", "kept_count", "offered_at", "kept_until", "left", "closed_at"]  # fmt: skip
+    fields = ["sku", "product", "place", "by", "quantity", "queued_at", "state", "kept_count", "offered_at", "kept_until", "left", "closed_at"]  # fmt: skip
     by = person("asker", _("who"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -124,8 +125,11 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
 
     @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, row: BackInStockRequest) -> str:
-        name = link("inventory_product", row.variant.product_id, row.variant.product.name)
-        return two_lines(row.variant.sku, name)
+        return row.variant.sku
+
+    @display(description=_("product"), ordering="variant__product__name")
+    def product(self, row: BackInStockRequest) -> str:
+        return link("inventory_product", row.variant.product_id, row.variant.product.name)
 
     @display(description=_("place"))
     def place(self, row: Any) -> str:
@@ -137,7 +141,11 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
         kept = row.status == BackInStockRequest.Status.OFFERED
         if kept and row.offer_expires_at and row.offer_expires_at <= timezone.now():
             return status(_("offer is over"), "warning")
-        return status(row.get_status_display(), TONES[row.status])
+        state = status(row.get_status_display(), TONES[row.status])
+        if not kept or not row.offer_expires_at:
+            return state
+        until = date_format(timezone.localtime(row.offer_expires_at), "TIME_FORMAT")
+        return two_lines(state, _("until %(time)s") % {"time": until})
 
     @display(description=_("kept"), ordering="offered_quantity")
     def kept_count(self, row: BackInStockRequest) -> str:
