@@ -21,7 +21,7 @@ from django.utils.translation import ngettext, ngettext_lazy
 
 from cart import selectors as carts
 from config.platform.http import actor_of
-from config.platform.models import OutboxEvent
+from config.platform.models import Alert, OutboxEvent
 from inventory import selectors as inventory
 from notifications.models import Notification
 from notifications.selectors import money
@@ -245,6 +245,12 @@ def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator
                 company_id=company_id, status=Notification.Status.FAILED
             ).count(),
             at("notifications_notification", "?status__exact=FAILED"),
+        )
+    if may("platform.view_alert"):
+        yield _task(
+            ngettext_lazy("alert that goes on", "alerts that go on"),
+            Alert.objects.filter(resolved_at=None).count(),
+            at("platform_alert", "?state=open"),
         )
     if may("platform.view_outboxevent"):
         yield _task(

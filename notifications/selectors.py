@@ -16,8 +16,9 @@ from django.db.models import F, QuerySet
 from django.utils import timezone, translation
 
 from cart.selectors import keepers
+from config.platform import alerts
 from config.platform.actor import Actor
-from config.platform.models import User
+from config.platform.models import Alert, User
 from inventory import selectors as inventory
 from inventory.models import Product, Variant
 from notifications.errors import NotificationNotFound
@@ -107,6 +108,20 @@ def low_shelves(*, company_id: UUID, shelf_ids: Sequence[UUID]) -> list[dict[str
         }
         for level in sorted(levels, key=lambda level: (level.available, level.variant.sku))
     ]
+
+
+def alert_words(alert: Alert) -> dict[str, Any]:
+    """Return an alert in words for a mail: what is wrong, how far beyond its threshold, and where to look."""
+    rule = alerts.rule_of(alert.rule)
+    return {
+        "title": str(rule.title) if rule else alert.rule,
+        "hint": str(rule.hint) if rule else "",
+        "subject": alert.subject,
+        "level": alert.get_level_display(),
+        "value": f"{alert.value:g}",
+        "threshold": f"{alert.threshold:g}",
+        "is_over": alert.resolved_at is not None,
+    }
 
 
 def kept_back(

@@ -16,7 +16,9 @@ from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
 
 from config.platform.actor import Actor
+from config.platform.models import Alert
 from config.platform.outbox import publish
+from inventory.models import Company
 from notifications import selectors
 from notifications.errors import UnsubscribeTokenInvalid
 from notifications.events import NotificationCreated
@@ -302,6 +304,40 @@ def send_low_stock_digest(*, now: datetime, limit: int = 2_000) -> int:
     Digest.objects.filter(pk__in=[row.pk for row in due]).update(sent_at=now)
     Digest.objects.filter(sent_at__lt=now - timedelta(days=30)).delete()
     return named
+
+
+@transaction.atomic
+def mail_alerts(*, now: datetime, limit: int = 100) -> int:
+    """
+    Write one mail to each of `ALERT_EMAILS` about the alerts that began, became worse or ended; return how many alerts.
+
+    Rows and mails are written together, so a crash repeats nothing. Without an address they are only shown to staff.
+    """
+    due = list(
+        Alert.objects.filter(is_untold=True)
+        .order_by("pk")
+        .select_for_update(skip_locked=True)[:limit]
+    )
+    if due and settings.ALERT_EMAILS:
+        told = [selectors.alert_words(alert) for alert in due]
+        first = due[0]
+        for address in settings.ALERT_EMAILS:
+            notify(
+                company_id=Company.DEFAULT_ID,
+                channel="alert",
+                recipient=address,
+                context={
+                    "alerts": told,
+                    "first": told[0],
+                    "more": len(told) - 1,
+                    "admin_url": f"{settings.STOREFRONT_URL}/admin/platform/alert/",
+                },
+                # the same alert is told when it begins, becomes worse and ends
+                dedupe_key=f"alert-{first.pk}-{first.level}-{first.resolved_at is None}",
+                now=now,
+            )
+    Alert.objects.filter(pk__in=[alert.pk for alert in due]).update(is_untold=False)
+    return len(due)
 
 
 def send_due(*, now: datetime, limit: int = 100) -> int:

@@ -19,10 +19,10 @@ def send_messages() -> None:
 
 @shared_task
 def send_digests() -> None:
-    """Sum up in one mail which shelves have run low since the last (INV-44)."""
+    """Sum up in one mail which shelves have run low since the last (INV-44), and in one which alerts there are."""
     run_job(
         "notifications.send_digests",
-        lambda now: services.send_low_stock_digest(now=now),
+        lambda now: services.send_low_stock_digest(now=now) + services.mail_alerts(now=now),
         now=timezone.now(),
     )
 

@@ -19,11 +19,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
-from djstripe.models import Charge, Dispute, Event, PaymentIntent, Refund
 
 from cart.models import AbandonedCart, Cart, CartPolicy
 from checkout.models import Checkout, Payment, WebhookInbox
 from config.platform.models import (
+    Alert,
     AuditEntry,
     FeatureFlag,
     JobRun,
@@ -130,9 +130,8 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
     assert {model._meta.model_name for model in empty} <= {
         "accessattempt", "featureflag", "group", "jobrun", "loginsession", "notification", "returnrequest",
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
-        "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest",
+        "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
         "customergroup", "specialprice", "pricingpolicy",
-        "paymentintent", "charge", "refund", "dispute", "event",  # what Stripe has
     }  # fmt: skip
 
 
@@ -192,9 +191,8 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 
 
 READ_ONLY = [
-    AbandonedCart, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
+    AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
     PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
-    PaymentIntent, Charge, Refund, Dispute, Event,
 ]  # fmt: skip
 
 
@@ -362,19 +360,6 @@ def _by(kind: str = "staff") -> str:
     return f"{kind}:{factories.make_staff().pk}"
 
 
-def _at_stripe(model: Any, number: int, status: str = "succeeded", **fields: Any) -> Any:
-    id = f"x_{model._meta.model_name}_{number}"
-    return model.objects.create(
-        id=id, created=timezone.now(), livemode=False, **fields,
-        stripe_data={"id": id, "amount": 500, "currency": "usd", "status": status, "reason": "fraudulent", "client_secret": "cs"},
-    )  # fmt: skip
-
-
-def _charge(number: int) -> Charge:
-    found: Charge = _at_stripe(Charge, number, amount=Decimal(5), currency="usd")
-    return found
-
-
 READING = {"counting_list", "export_selected"}  # what takes a list away and changes nothing
 
 MAKERS: dict[Any, Callable[[Company, int], Any]] = {
@@ -386,6 +371,9 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     LoginSession: lambda company, n: LoginSession.objects.create(
         user=factories.make_user(), refresh_id=new_id(), created_at=timezone.now(),
         refreshed_at=timezone.now(), expires_at=timezone.now(),
+    ),
+    Alert: lambda company, n: Alert.objects.create(
+        rule=f"rule {n}", level="warning", value=2, threshold=1, raised_at=timezone.now(), seen_at=timezone.now(),
     ),
     FeatureFlag: lambda company, n: FeatureFlag.objects.create(name=f"F{n}", enabled=True),
     AuditEntry: lambda company, n: AuditEntry.objects.create(
@@ -488,13 +476,6 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         provider="test", event_id=f"e{n}", type="x", received_at=timezone.now(),
         next_attempt_at=timezone.now(),
     ),
-    PaymentIntent: lambda company, n: _at_stripe(PaymentIntent, n),
-    Charge: lambda company, n: _charge(n),
-    Refund: lambda company, n: _at_stripe(
-        Refund, n, amount=500, currency="usd", charge=_charge(factories.next_number())
-    ),
-    Dispute: lambda company, n: _at_stripe(Dispute, n, "lost"),
-    Event: lambda company, n: _at_stripe(Event, n, type="charge.succeeded", data={}),
     Notification: lambda company, n: Notification.objects.create(
         company_id=company.pk, type="EMAIL", channel="x", recipient="a@example.com", dedupe_key=f"k{n}",
         next_attempt_at=timezone.now(), created_at=timezone.now(),

@@ -8,10 +8,11 @@ from axes.models import AccessAttempt
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -21,7 +22,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from config.platform import audit, flags, relay, tokens
+from config.platform import alerts, audit, flags, relay, tokens
 from config.platform.backoffice import (
     NOTHING,
     OfficeAdmin,
@@ -33,7 +34,15 @@ from config.platform.backoffice import (
     status,
 )
 from config.platform.http import actor_of
-from config.platform.models import AuditEntry, FeatureFlag, JobRun, LoginSession, OutboxEvent, User
+from config.platform.models import (
+    Alert,
+    AuditEntry,
+    FeatureFlag,
+    JobRun,
+    LoginSession,
+    OutboxEvent,
+    User,
+)
 
 # Pages that packages bring along: rows nobody should type in (money mirrored from a provider, second factors, the
 # timetable), in another dress. What staff need of them is registered again below.
@@ -388,6 +397,52 @@ class OutboxEventAdmin(ReadOnlyAdmin):
                 "%(count)d event is sent again.", "%(count)d events are sent again.", "count"
             ),
         )
+
+
+# --- alerts ---------------------------------------------------------------------------------------
+
+
+class OpenFilter(SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("open", _("goes on")), ("over", _("over"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in {"open", "over"}:
+            return queryset.filter(resolved_at__isnull=self.value() == "open")
+        return queryset
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What crossed its threshold, from when until when. An alert ends by itself when what is wrong is mended."""
+
+    list_display = ["raised_at", "state", "what", "subject", "value", "threshold", "resolved_at"]
+    list_filter = [OpenFilter, "level", "rule", "raised_at"]
+    search_fields = ["rule", "subject"]
+    search_help_text = _("rule, or what it is about")
+    ordering = [F("resolved_at").desc(nulls_first=True), "-raised_at"]
+    show_full_result_count = False
+    fields = ["what", "hint", "subject", "state", "value", "threshold", "raised_at", "seen_at", "resolved_at"]  # fmt: skip
+
+    @display(description=_("status"), ordering="resolved_at")
+    def state(self, alert: Alert) -> str:
+        if alert.resolved_at:
+            return status(_("over"), "success")
+        critical = alert.level == Alert.Level.CRITICAL
+        return status(alert.get_level_display(), "danger" if critical else "warning")
+
+    @display(description=_("what"), ordering="rule")
+    def what(self, alert: Alert) -> str:
+        rule = alerts.rule_of(alert.rule)
+        return str(rule.title) if rule else alert.rule
+
+    @display(description=_("where to look"))
+    def hint(self, alert: Alert) -> str:
+        rule = alerts.rule_of(alert.rule)
+        return str(rule.hint) if rule else NOTHING
 
 
 # --- jobs -----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Min
 
 from config.platform import limits, timetable
@@ -117,14 +117,23 @@ def exposition(*, now: datetime) -> str:
             lines += sorted(
                 f"{series.decode()} {float(value):g}" for series, value in stored.items()
             )
+    numbers, _is_whole = read(now=now)
+    lines += [f"{_series(gauge.name, gauge.labels)} {gauge.value:g}" for gauge in numbers]
+    return "\n".join(lines) + "\n"
+
+
+def read(*, now: datetime) -> tuple[list[Gauge], bool]:
+    """Return the numbers of all sources, and whether all could be read."""
+    numbers: list[Gauge] = []
+    is_whole = True
     for source in _sources:
         try:
-            lines += [
-                f"{_series(gauge.name, gauge.labels)} {gauge.value:g}" for gauge in source(now)
-            ]
+            with transaction.atomic():  # what fails here fails alone
+                numbers += source(now)
         except Exception:
             logger.exception("a source of metrics failed", source=source.__qualname__)
-    return "\n".join(lines) + "\n"
+            is_whole = False
+    return numbers, is_whole
 
 
 @gauges

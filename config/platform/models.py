@@ -285,3 +285,43 @@ class JobRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.state}"
+
+
+class Alert(models.Model):
+    """
+    Something staff have to know at once: a number beyond its rule's threshold, from when until when.
+
+    One is open per rule and subject, so what goes on is raised once. `is_untold` is what mails wait for.
+    """
+
+    class Level(models.TextChoices):
+        WARNING = "warning", _("warning")
+        CRITICAL = "critical", _("critical")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    rule = models.CharField(_("rule"), max_length=60)
+    subject = models.CharField(_("about"), max_length=200, blank=True)  # the labels of the number
+    level = models.CharField(_("level"), max_length=8, choices=Level.choices)
+    value = models.FloatField(_("value"))
+    threshold = models.FloatField(_("threshold"))
+    raised_at = models.DateTimeField(_("since"))
+    seen_at = models.DateTimeField(_("last seen"))
+    resolved_at = models.DateTimeField(_("over since"), null=True)
+    is_untold = models.BooleanField(default=True)
+
+    class Meta:
+        db_table = "alerts"
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "subject"], condition=Q(resolved_at=None), name="alert_open_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], name="alert_untold", condition=Q(is_untold=True)),
+            models.Index(fields=["-raised_at"], name="alert_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.subject}".strip()

@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from config.platform import bus, devices, idempotency, invariants, jobs, outbox, tokens
+from config.platform import alerts, bus, devices, idempotency, invariants, jobs, outbox, tokens
 from config.platform import relay as relays
 
 logger = structlog.get_logger(__name__)
@@ -35,6 +35,12 @@ def _violations() -> int:
     for result in broken:
         logger.error("an invariant does not hold", **result.to_json())
     return len(broken)
+
+
+@shared_task
+def check_alerts() -> None:
+    """Compare the numbers with the rules (JOB-16)."""
+    jobs.run_job("platform.check_alerts", lambda now: alerts.evaluate(now=now), now=timezone.now())
 
 
 @shared_task

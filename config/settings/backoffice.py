@@ -113,15 +113,6 @@ NAVIGATION = [
         _list(_("Provider events"), "webhook", "checkout.webhookinbox"),
     ),
     _group(
-        _("As Stripe has it"),
-        _list(_("Payment intents"), "credit_card", "djstripe.paymentintent"),
-        _list(_("Charges"), "credit_score", "djstripe.charge"),
-        _list(_("Refunds at Stripe"), "undo", "djstripe.refund"),
-        _list(_("Disputes"), "gavel", "djstripe.dispute"),
-        _list(_("Stripe's events"), "webhook", "djstripe.event"),
-        folded=True,
-    ),
-    _group(
         _("People"),
         _list(_("Users"), "group", "platform.user"),
         _list(_("Groups"), "badge", "auth.group"),
@@ -137,6 +128,7 @@ NAVIGATION = [
         _list(_("Companies"), "store", "inventory.company"),
         _list(_("Timetable"), "calendar_month", "django_celery_beat.periodictask"),
         _list(_("Job runs"), "schedule", "platform.jobrun"),
+        _list(_("Alerts"), "notification_important", "platform.alert"),
         _list(_("Events"), "outbox", "platform.outboxevent"),
         _list(_("Audit"), "policy", "platform.auditentry"),
         folded=True,

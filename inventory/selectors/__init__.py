@@ -85,7 +85,13 @@ from inventory.selectors.timelines import (
     sku_movements as sku_movements,
 )
 from inventory.selectors.watching import (
+    OVERDUE_AFTER as OVERDUE_AFTER,
+)
+from inventory.selectors.watching import (
     feeds as feeds,
+)
+from inventory.selectors.watching import (
+    lapsed_share as lapsed_share,
 )
 from inventory.selectors.watching import (
     stock_figures as stock_figures,

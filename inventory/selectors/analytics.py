@@ -37,7 +37,7 @@ COVER_BANDS: tuple[tuple[str, int, int | None], ...] = (
 _SLACK = timedelta(hours=1)
 
 
-def _first_key(at: datetime) -> UUID:
+def first_key(at: datetime) -> UUID:
     """Return the lowest key that a row written at `at` can have: keys begin with milliseconds (RFC 9562, version 7)."""
     return UUID(int=int((at - _SLACK).timestamp() * 1000) << 80)
 
@@ -75,7 +75,7 @@ def stock_analytics(*, actor: Actor, now: datetime, days: int = DAYS) -> StockAn
     )
     moved = StockMovement.objects.filter(
         company_id=actor.company_id,
-        id__gte=_first_key(since),
+        id__gte=first_key(since),
         created_at__gte=since,
         created_at__lt=now,
     ).aggregate(
@@ -83,7 +83,7 @@ def stock_analytics(*, actor: Actor, now: datetime, days: int = DAYS) -> StockAn
         returned=Coalesce(Sum("quantity", filter=Q(type=StockMovement.Type.RETURN)), 0),
         net=Coalesce(Sum("quantity"), 0),
     )
-    ended = _holds_begun(actor, since, now).aggregate(**_OUTCOMES)
+    ended = _holds_begun(actor, since, now).aggregate(**OUTCOMES)
     total, sold = shelves["total"], moved["sold"]
     return StockAnalytics(
         days=days,
@@ -118,7 +118,7 @@ def cover(total: int, sold: int, days: int) -> int | None:
     return total * days // sold if sold > 0 else None
 
 
-_OUTCOMES = {
+OUTCOMES = {
     "ended": Count("id", filter=~Q(status=Reservation.Status.ACTIVE)),
     "expired": Count("id", filter=Q(status=Reservation.Status.EXPIRED)),
 }
@@ -127,7 +127,7 @@ _OUTCOMES = {
 def _holds_begun(actor: Actor, since: datetime, now: datetime) -> Any:
     return Reservation.objects.filter(
         company_id=actor.company_id,
-        id__gte=_first_key(since),
+        id__gte=first_key(since),
         created_at__gte=since,
         created_at__lt=now,
     )
@@ -263,7 +263,7 @@ def stock_overview(*, actor: Actor, now: datetime, days: int = DAYS) -> StockOve
         .order_by()
         .annotate(day=TruncDate("created_at"))
         .values("day")
-        .annotate(**_OUTCOMES)
+        .annotate(**OUTCOMES)
     }
     first = (now - timedelta(days=days - 1)).date()
     calendar = [first + timedelta(days=number) for number in range(days)]
@@ -307,7 +307,7 @@ def _values(actor: Actor, now: datetime, days: int) -> dict[str, Any]:
     return {
         "company": actor.company_id,
         "since": since,
-        "key": _first_key(since),
+        "key": first_key(since),
         "now": now,
         "days": days,
     }

@@ -8,10 +8,13 @@ from uuid import UUID
 
 from django.db import connection
 
-from inventory.models import Source
+from inventory.models import Reservation, Source
+from inventory.selectors.analytics import OUTCOMES, first_key
 
 # The sweep runs each minute and sales reclaim what they need: older ones say that it does not run (ALERT-15).
 OVERDUE_AFTER = timedelta(minutes=2)
+LAPSE_WINDOW = timedelta(hours=1)
+LEAST_ENDED = 50  # holds; of fewer a share says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,19 @@ def stock_figures(*, now: datetime) -> StockFigures:
         holds, overdue, first_end, *rest = cursor.fetchone()
     late = (now - first_end).total_seconds() if first_end else 0.0
     return StockFigures(holds, overdue, max(late, 0.0), *rest)
+
+
+def lapsed_share(*, now: datetime) -> float | None:
+    """
+    Return which share of the holds that began in the last hour and have ended ran out, of all companies.
+
+    None where too few have ended to tell. One statement on the keys of that hour, which are ordered by time.
+    """
+    since = now - LAPSE_WINDOW
+    ended = Reservation.objects.filter(
+        id__gte=first_key(since), created_at__gte=since, created_at__lt=now
+    ).aggregate(**OUTCOMES)
+    return ended["expired"] / ended["ended"] if ended["ended"] >= LEAST_ENDED else None
 
 
 _PROBLEMS = """
