@@ -202,6 +202,9 @@ class Cart(models.Model):
     currency = models.CharField(_("currency"), max_length=3)
     version = models.PositiveIntegerField(_("version"), default=1)
     codes = models.JSONField(default=list)  # coupon codes in the order they were applied
+    points = models.PositiveIntegerField(
+        default=0, db_default=0
+    )  # that the customer wants to spend
     destination = models.JSONField(default=dict)  # {"country","state","postalCode"} for estimates
     email = models.CharField(
         _("e-mail"), max_length=254, blank=True

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from cart.selectors.views import CartView, HoldView, LineView, Warning
+from pricing.engine import LOYALTY
 from pricing.money import format_amount
 
 
@@ -93,6 +94,18 @@ def render_totals(view: CartView) -> dict[str, Any]:
     }
 
 
+def _loyalty(view: CartView) -> dict[str, Any] | None:
+    """Return the points on the cart: asked for, and spent as far as the customer has them and the goods bear them."""
+    if not view.points:
+        return None
+    worth = [item.amount for item in view.quote.discounts if item.kind == LOYALTY]
+    return {
+        "points": view.points,
+        "spent": view.quote.points,
+        "amount": format_amount(sum(worth, Decimal(0)), view.currency),
+    }
+
+
 def render_cart(view: CartView) -> dict[str, Any]:
     """Return the cart as every answer and every socket message shows it."""
 
@@ -118,6 +131,7 @@ def render_cart(view: CartView) -> dict[str, Any]:
             }
             for discount in view.quote.discounts
         ],
+        "loyalty": _loyalty(view),
         "totals": render_totals(view),
         "taxRelief": view.quote.relief_json(),
         "quoteId": view.quote_id,

@@ -167,4 +167,29 @@ CHECKS = [
         where e.aggregate_type = 'order' and not exists (select 1 from orders o where o.id = e.aggregate_id)
         """,
     ),
+    Check(
+        "R12",
+        "S",
+        "an order spent the points that its quote names, on its lines; those of units that came back are back",
+        """
+        with points as (
+            select o.id, o.number, o.status, coalesce((o.quote ->> 'points')::int, 0) as quoted,
+                   sum(l.points) as on_lines,
+                   sum(l.points::bigint * l.claimed_quantity / l.quantity) as of_claimed
+            from orders o join order_items l on l.order_id = o.id group by o.id
+        ), booked as (
+            select order_id, -coalesce(sum(points) filter (where kind = 'SPEND'), 0) as spent,
+                   coalesce(sum(points) filter (where kind = 'RETURN'), 0) as returned
+            from loyalty_entries where order_id is not null group by order_id
+        )
+        select p.id, p.number, p.status, p.quoted, b.spent, b.returned from points p
+        left join booked b on b.order_id = p.id
+        where p.quoted <> p.on_lines or p.quoted <> coalesce(b.spent, 0)
+        or coalesce(b.returned, 0) <> case
+            when p.status in ('cancelled', 'failed') then p.quoted else p.of_claimed end
+        union all
+        select b.order_id, '', '', 0, b.spent, b.returned from booked b
+        where not exists (select 1 from orders o where o.id = b.order_id)
+        """,
+    ),
 ]

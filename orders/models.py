@@ -205,6 +205,7 @@ class OrderLine(models.Model):
         default=0
     )  # units whose money refunds have asked back
     refunded_amount = money_field(_("refunded"), default=Decimal(0))
+    points = models.PositiveIntegerField(_("points spent"), default=0, db_default=0)
 
     class Meta:
         db_table = "order_items"

@@ -26,6 +26,24 @@ class DiscountLimitReached(ApplicationError):
     advice = "Try another code."
 
 
+class PointsInsufficient(ApplicationError):
+    """`extra` says how many were asked for, and how many there are."""
+
+    code = "POINTS_INSUFFICIENT"
+    http_status = 409
+    title = "There are not so many points"
+    message = "You do not have so many points."
+    advice = "Spend fewer."
+
+
+class LoyaltyUnavailable(ApplicationError):
+    code = "POINTS_NOT_ACCEPTED"
+    http_status = 409
+    title = "Points are not taken here"
+    message = "Points cannot be spent in this currency."
+    advice = "Choose the shop's own currency."
+
+
 class PriceMissing(ApplicationError):
     """A total would silently leave a part out, so there is no total."""
 

@@ -67,4 +67,34 @@ CHECKS = [
           and (p.is_active or exists (select 1 from coupons c where c.promotion_id = p.id and c.is_active))
         """,
     ),
+    Check(
+        "R10",
+        "S",
+        "a customer's points are the sum of their entries, after each entry and in all, and never below zero",
+        """
+        with entries as (
+            select account_id, id, balance, sum(points) over (partition by account_id order by id) as until
+            from loyalty_entries
+        )
+        select e.account_id as id, e.balance, e.until as total from entries e where e.balance <> e.until or e.until < 0
+        union all
+        select a.id, a.balance, coalesce(sum(e.points), 0) from loyalty_accounts a
+        left join loyalty_entries e on e.account_id = a.id
+        group by a.id having a.balance <> coalesce(sum(e.points), 0)
+        """,
+    ),
+    Check(
+        "R11",
+        "S",
+        "an order earns and spends points once, of one customer; no more come back than it spent or earned",
+        """
+        select order_id as id, count(*) filter (where kind = 'EARN') as earned,
+               count(*) filter (where kind = 'SPEND') as spent
+        from loyalty_entries where order_id is not null group by order_id
+        having count(*) filter (where kind = 'EARN') > 1 or count(*) filter (where kind = 'SPEND') > 1
+            or count(distinct account_id) > 1
+            or coalesce(sum(points) filter (where kind in ('SPEND', 'RETURN')), 0) > 0
+            or coalesce(sum(points) filter (where kind in ('EARN', 'TAKE_BACK')), 0) < 0
+        """,
+    ),
 ]

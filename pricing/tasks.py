@@ -24,6 +24,26 @@ def work_product_files() -> None:
 
 
 @shared_task
+def run_out_points() -> None:
+    """Write down which points of customers have run out; they could not be spent since."""
+    jobs.run_job(
+        "pricing.run_out_points",
+        lambda now: services.run_out_points(now=now),
+        now=timezone.now(),
+    )
+
+
+@shared_task
+def settle_tiers() -> None:
+    """Let customers leave and reach tiers as their year moves on; what orders earn does it at once."""
+    jobs.run_job(
+        "pricing.settle_tiers",
+        lambda now: services.settle_tiers(now=now),
+        now=timezone.now(),
+    )
+
+
+@shared_task
 def announce_prices() -> None:
     """Say of scheduled prices that they have begun or ended; they did so by themselves."""
     jobs.run_job(

@@ -167,6 +167,10 @@ class Code(Versioned):
     code = serializers.CharField(max_length=200, trim_whitespace=False, allow_blank=True)
 
 
+class Points(Versioned):
+    points = serializers.IntegerField(min_value=1, max_value=1_000_000_000)
+
+
 class GuestToken(Versioned):
     session_token = serializers.RegexField(r"\A[0-9a-fA-F]{64}\Z", required=False)
 

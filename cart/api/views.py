@@ -390,6 +390,20 @@ class DiscountView(CartApiView):
         return self.answer(services.remove_code(**self.common(given), code=code))
 
 
+class PointsView(CartApiView):
+    limits = {"post": "apply_discount"}
+
+    def post(self, request: Request, cart_id: str = "") -> Response:
+        """Spend points on the goods; they are taken when the order is placed."""
+        given = serializers.Points.read(request)
+        return self.answer(services.apply_points(**self.common(given), **given))
+
+    def delete(self, request: Request, cart_id: str = "") -> Response:
+        """Take the points off the cart."""
+        given = serializers.Nothing.read(request)
+        return self.answer(services.remove_points(**self.common(given)))
+
+
 class HoldView(CartApiView):
     def post(self, request: Request, cart_id: str = "") -> Response:
         """Hold every active line, all or none, anew or for longer within its cap."""

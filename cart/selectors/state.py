@@ -45,6 +45,7 @@ class Head:
     currency: str
     version: int
     codes: list[str]
+    points: int
     destination: dict[str, str]
     email: str
     metadata: dict[str, Any]
@@ -170,7 +171,7 @@ _POLICY_FIELDS = [
 ]
 _HEAD = f"""
     SELECT cart.id, cart.company_id, cart.user_id, cart.session_id, session.token_hash, cart.status, cart.currency,
-           cart.version, cart.codes, cart.destination, cart.email, cart.metadata, cart.quote, cart.quote_key,
+           cart.version, cart.codes, cart.points, cart.destination, cart.email, cart.metadata, cart.quote, cart.quote_key,
            cart.item_count, cart.grand_total, cart.checkout_id, cart.last_activity_at, cart.abandoned_at,
            cart.recovered_at, cart.abandonment_cycle, cart.expires_at, cart.created_at, cart.updated_at,
            COALESCE(revision.number, 0), policy.company_id, {", ".join(f"policy.{name}" for name in _POLICY_FIELDS)}
@@ -189,8 +190,8 @@ _IS_OPEN = " AND cart.status IN ('ACTIVE', 'ABANDONED')"
 
 def _head(row: tuple[Any, ...]) -> Head:
     (
-        id, company_id, user_id, session_id, token_hash, status, currency, version, codes, destination, email,
-        metadata, quote, quote_key, item_count, grand_total, checkout_id, last_activity_at, abandoned_at,
+        id, company_id, user_id, session_id, token_hash, status, currency, version, codes, points, destination,
+        email, metadata, quote, quote_key, item_count, grand_total, checkout_id, last_activity_at, abandoned_at,
         recovered_at, abandonment_cycle, expires_at, created_at, updated_at, revision, has_policy, *policy,
     ) = row  # fmt: skip
     settings = dict(zip(_POLICY_FIELDS, policy, strict=True)) if has_policy else {}
@@ -204,6 +205,7 @@ def _head(row: tuple[Any, ...]) -> Head:
         currency=currency,
         version=version,
         codes=json.loads(codes),
+        points=points,
         destination=json.loads(destination),
         email=email,
         metadata=json.loads(metadata),

@@ -122,6 +122,7 @@ class CartView:
     user_id: UUID | None
     email: str
     codes: tuple[str, ...]
+    points: int
     destination: dict[str, str]
     items: tuple[LineView, ...]
     next_purchase_items: tuple[LineView, ...]
@@ -350,6 +351,7 @@ def basket_of(
         currency=head.currency,
         destination=destination if destination is not None else place_of(head.destination),
         codes=tuple(head.codes if codes is None else codes),
+        points=head.points,
         shipping_option=shipping_option,
         user_id=head.user_id,
         customer_key=head.customer_key if customer_key is None else customer_key,
@@ -363,8 +365,12 @@ def key_of(*, head: Head, basket: Basket) -> str:
 
 
 def stored_quote(*, head: Head, key: str, now: datetime) -> Quote | None:
-    """Return the quote that was written with the cart, if it still is what the cart costs."""
-    if head.quote is None or head.quote_key != key:
+    """
+    Return the quote that was written with the cart, if it still is what the cart costs.
+
+    With points on the cart it is not asked: they may be spent or run out without the cart's knowing.
+    """
+    if head.quote is None or head.quote_key != key or head.points:
         return None
     quote = Quote.from_json(head.quote)
     return quote if quote.valid_until is None or now < quote.valid_until else None
@@ -497,6 +503,7 @@ def present(
         user_id=head.user_id,
         email=head.email,
         codes=tuple(head.codes),
+        points=head.points,
         destination=head.destination,
         items=tuple(lists[ACTIVE]),
         next_purchase_items=tuple(lists[NEXT]),

@@ -51,6 +51,7 @@ from cart.services.lists import (
 )
 from cart.services.merge import Merged, merge, merge_at_sign_in, preview_merge, undo_merge
 from cart.services.offers import take_offer
+from cart.services.points import apply_points, remove_points
 from cart.services.recovery import (
     RecoveryPreview,
     Restored,
@@ -85,6 +86,7 @@ __all__ = [
     "add_lines",
     "add_wish",
     "apply_code",
+    "apply_points",
     "basket",
     "bring_in",
     "change_line",
@@ -125,6 +127,7 @@ __all__ = [
     "remove_code",
     "remove_line",
     "remove_lines",
+    "remove_points",
     "remove_wish",
     "reopen",
     "request_recovery",

@@ -520,7 +520,7 @@ _LINES = """
 _WRITE = """
     WITH {lines} cart AS (
         UPDATE carts
-           SET status = %(status)s, version = %(version)s, currency = %(currency)s, codes = %(codes)s,
+           SET status = %(status)s, version = %(version)s, currency = %(currency)s, codes = %(codes)s, points = %(points)s,
                destination = %(destination)s, email = %(email)s, metadata = %(metadata)s, quote = %(quote)s,
                quote_key = %(quote_key)s, item_count = %(item_count)s, grand_total = %(grand_total)s,
                last_activity_at = %(now)s, updated_at = %(now)s, expires_at = %(expires_at)s,
@@ -544,6 +544,7 @@ def _write(change: Change, event: str, summary: str) -> None:
         "status": str(head.status),
         "currency": head.currency,
         "codes": json.dumps(head.codes),
+        "points": head.points,
         "destination": json.dumps(head.destination),
         "email": head.email,
         "metadata": json.dumps(head.metadata),

@@ -208,6 +208,7 @@ def clear(
     for line in change.in_list(ACTIVE):
         change.remove(line)
     change.head.codes = []
+    change.head.points = 0
     change.settle()
     change.announce(CartCleared)
     return change.commit("cart.cleared")

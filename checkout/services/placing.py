@@ -32,8 +32,8 @@ def place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> O
     """
     Place the order of a checkout, in status draft, for exactly the quote named. Placing twice gives the same order.
 
-    One transaction, locks in the order cart, checkout, coupon, stock: the lines and their amounts are
-    frozen, promotions are counted, the holds become the order's and last as long as the payment may,
+    One transaction, locks in the order cart, checkout, coupon, points, stock: the lines and their amounts are
+    frozen, promotions are counted, points are spent, the holds become the order's and last as long as the payment may,
     the cart is converted, the order is announced.
 
     :raises CheckoutNotFound: if there is none for this caller
@@ -43,6 +43,7 @@ def place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> O
     :raises CheckoutIncomplete: if something is missing
     :raises PriceChanged: if the quote is no longer the current one; the new one is then what `view` shows
     :raises DiscountLimitReached: if a promotion was used up meanwhile
+    :raises PointsInsufficient: if the customer has spent the points elsewhere meanwhile
     :raises HoldFailed: listing every line whose hold is gone and cannot be taken again
     """
     order, _ = place_to_pay(actor=actor, checkout_id=checkout_id, quote_id=quote_id, now=now)
@@ -116,6 +117,14 @@ def _place(
                 order_id=order.id,
                 quote=quote,
                 customer_key=selectors.customer_key(checkout),
+                now=now,
+            )
+        if quote.points and checkout.user_id is not None:
+            pricing.spend_points(
+                actor=actor,
+                user_id=checkout.user_id,
+                order_id=order.id,
+                points=quote.points,
                 now=now,
             )
         line_map = {line.quote_line_id: line.id for line in draft.lines}

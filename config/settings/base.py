@@ -344,6 +344,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(seconds=10),
         "options": {"expires": 10},
     },
+    "run out points": {
+        "task": "pricing.tasks.run_out_points",
+        "schedule": timedelta(minutes=15),
+        "options": {"expires": 900},
+    },
+    "settle tiers": {
+        "task": "pricing.tasks.settle_tiers",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "throw away old files": {
         "task": "inventory.tasks.prune_files",
         "schedule": timedelta(hours=1),

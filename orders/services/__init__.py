@@ -13,6 +13,7 @@ from orders.services.placing import (
     demands,
     place,
 )
+from orders.services.points import settle_points
 from orders.services.refunds import (
     Units,
     fail_refund,
@@ -82,6 +83,7 @@ __all__ = [
     "return_payment",
     "set_payment_status",
     "set_status",
+    "settle_points",
     "ship",
     "would_bring",
 ]

@@ -29,7 +29,7 @@ def cancel(
     *, actor: Actor, order_id: UUID, reason: str = "", now: datetime, attention: str = ""
 ) -> Order:
     """
-    Cancel an order that has not been sent: goods back to stock, promotions given back, money owed back.
+    Cancel an order that has not been sent: goods back to stock, promotions and points given back, money owed back.
 
     `checkout` reacts to the announcement: open payments are closed, the refund is carried out.
     Locks the order, then the stock.
@@ -138,6 +138,7 @@ def fail(*, actor: Actor, order_id: UUID, reason: str, now: datetime) -> Order:
     )
     outbox.publish(*events, actor=actor, now=now)
     pricing.return_uses(actor=actor, order_id=order.id, now=now)
+    pricing.return_points(actor=actor, order_id=order.id, reason=reason, now=now)
     inventory.release_order(actor=actor, order_id=order.id, now=now)
     return order
 
@@ -192,6 +193,7 @@ def _cancel(
         )
     outbox.publish(*events, OrderCancelled(**about(order), reason=reason), actor=actor, now=now)
     pricing.return_uses(actor=actor, order_id=order.id, now=now)
+    pricing.return_points(actor=actor, order_id=order.id, reason=reason, now=now)
     if sold:
         inventory.restock(
             actor=actor,

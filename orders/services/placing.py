@@ -142,6 +142,7 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
                 note=wanted.note,
                 customization=wanted.customization,
                 metadata=wanted.metadata,
+                points=quote.points_by_line[line.id] if quote.points else 0,
             )
         )
     OrderLine.objects.bulk_create(lines)

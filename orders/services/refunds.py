@@ -24,6 +24,7 @@ from orders.errors import RefundExceedsPayment
 from orders.events import OrderRefunded, RefundRequested
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from orders.services.status import about, lock, move
+from pricing import services as pricing
 from pricing.money import format_amount, quantize, unit_shares
 
 
@@ -96,7 +97,7 @@ def claim(
     """
     Ask back the money of units and of a part of the shipping price, on a locked order.
 
-    Units whose money was asked back before bring nothing. `whole` asks for everything that is left
+    Units whose money was asked back before bring nothing. Points that paid for the units come back at once. `whole` asks for everything that is left
     of the payment. Earlier goodwill refunds may leave less than the shares; with `exact` that is
     refused, else what is left is asked for. Returns None when nothing is due.
 
@@ -104,6 +105,7 @@ def claim(
     """
     parts = []
     total = Decimal(0)
+    points = 0
     for wanted in units:
         line = lines[wanted.line_id]
         count = min(wanted.quantity, line.quantity - line.claimed_quantity)
@@ -112,6 +114,7 @@ def claim(
         amount = unit_shares(
             line.total, line.quantity, line.claimed_quantity, count, order.currency
         )
+        points += _points(line, count)
         line.claimed_quantity += count
         line.save(update_fields=["claimed_quantity"])
         parts.append(
@@ -122,6 +125,8 @@ def claim(
             }
         )
         total += amount
+    if points:
+        pricing.return_points(actor=actor, order_id=order.id, points=points, reason=reason, now=now)
     if shipping:
         total += shipping_share(order, shipping)
         order.shipping_claimed += shipping
@@ -142,6 +147,12 @@ def claim(
         now=now,
         return_request=return_request,
     )
+
+
+def _points(line: OrderLine, count: int) -> int:
+    """Return the points of the next `count` units: like money, all units together bring back what the line took."""
+    first, last = line.claimed_quantity, line.claimed_quantity + count
+    return line.points * last // line.quantity - line.points * first // line.quantity
 
 
 @transaction.atomic

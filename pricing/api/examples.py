@@ -156,7 +156,59 @@ _NEW: dict[str, Any] = {
     ],
 }
 
+_POINTS: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41e001",
+    "kind": "EARN",
+    "points": 149,
+    "balance": 520,
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e101",
+    "reason": "",
+    "at": "2026-11-19T10:02:11Z",
+    "expiresAt": "2028-11-18T10:02:11Z",
+}
+_GIVEN: dict[str, Any] = {
+    **_POINTS,
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41e002",
+    "kind": "ADJUST",
+    "points": 50,
+    "balance": 570,
+    "orderId": None,
+    "reason": "Sorry for the late parcel",
+}
+
 EXAMPLES: Examples = {
+    "get_loyalty": [
+        answered(
+            {
+                "balance": 520,
+                "worth": "5.20",
+                "currency": "USD",
+                "pointValue": "0.01",
+                "pointsPerUnit": "1",
+                "yearPoints": 520,
+                "tier": {"name": "Deckhand", "fromPoints": 250, "bonusPercent": 0},
+                "nextTier": {
+                    "name": "Skipper",
+                    "fromPoints": 1000,
+                    "bonusPercent": 10,
+                    "pointsToGo": 480,
+                },
+                "nextExpiryAt": "2028-11-18T10:02:11Z",
+                "entries": [_POINTS],
+            }
+        )
+    ],
+    "loyalty_entries_list": [answered(listed(_GIVEN, _POINTS))],
+    "post_loyalty_adjust": [
+        sent(
+            {
+                "userId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e201",
+                "points": 50,
+                "reason": "Sorry for the late parcel",
+            }
+        ),
+        answered(_GIVEN, status=201),
+    ],
     "products_list": [answered({**_FOUND, "suggestion": None, "corrected": False})],
     "products_search": [answered(_FOUND)],
     "post_products": [sent(_NEW), answered(_JACKET, status=201)],

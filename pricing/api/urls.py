@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import prices, special, views
+from pricing.api import loyalty, prices, special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -27,6 +27,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("special-prices/<str:special_id>", special.SpecialPriceView.as_view()),
     path("customer-groups", special.GroupsView.as_view()),
     path("customer-groups/<str:group_id>", special.GroupView.as_view()),
+    path("loyalty", loyalty.LoyaltyView.as_view()),
+    path("loyalty/entries", loyalty.EntriesView.as_view()),
+    path("loyalty/adjust", loyalty.AdjustView.as_view()),
     path("tax-rates", views.TaxRatesView.as_view()),
     path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
     path("tax/rates", prices.TaxesAtPlaceView.as_view()),

@@ -46,6 +46,15 @@ from pricing.selectors.inforce import (
     special_prices,
     steps_expression,
 )
+from pricing.selectors.loyalty import (
+    LOYALTY_FLAG,
+    Loyalty,
+    loyalty_accounts,
+    loyalty_entries,
+    loyalty_of,
+    points_of,
+    program_of,
+)
 from pricing.selectors.promotions import (
     advertised_promotions,
     find_promotion,
@@ -73,6 +82,7 @@ from pricing.selectors.search import (
 from pricing.selectors.taxes import taxes_at
 
 __all__ = [
+    "LOYALTY_FLAG",
     "SORTS",
     "AlertView",
     "BundleItemView",
@@ -82,6 +92,7 @@ __all__ = [
     "ComparedPrice",
     "Facets",
     "Found",
+    "Loyalty",
     "Offer",
     "OptionCounts",
     "ProductView",
@@ -110,9 +121,13 @@ __all__ = [
     "ladders",
     "line_of",
     "lowest_prices",
+    "loyalty_accounts",
+    "loyalty_entries",
+    "loyalty_of",
     "my_price_alerts",
     "next_moment",
     "offers",
+    "points_of",
     "price_alert",
     "price_changes",
     "price_recommendations",
@@ -121,6 +136,7 @@ __all__ = [
     "product_detail",
     "product_view",
     "products_shown",
+    "program_of",
     "promotion_terms",
     "promotions",
     "promotions_in_play",

@@ -34,6 +34,7 @@ from pricing.models import (
     TaxExemption,
     TaxRate,
 )
+from pricing.selectors.loyalty import program_of
 
 # One entry per company, with the time it was read; replaced as a whole, so threads need no lock: at worst two read the
 # same rules. Categories and the parts of bundles are inventory's and raise no revision, so nothing is kept for long.
@@ -160,6 +161,9 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
         zones=_zones(company_id),
         bundles=_bundles(company_id),
         tax_rounding=_tax_rounding(company),
+        point_value=engine.PointValue(
+            program_of(company_id=company_id).point_value, company.currency
+        ),
     )
 
 

@@ -27,6 +27,17 @@ from pricing.services.groups import (
     delete_group,
 )
 from pricing.services.imports import ImportReport, import_products
+from pricing.services.loyalty import (
+    Purchase,
+    adjust_points,
+    check_points,
+    return_points,
+    run_out_points,
+    set_program,
+    settle_purchase,
+    settle_tiers,
+    spend_points,
+)
 from pricing.services.policy import set_tax_rounding
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.productruns import ProductFiles
@@ -64,7 +75,9 @@ __all__ = [
     "NewPrice",
     "ProductExport",
     "ProductFiles",
+    "Purchase",
     "SpecialTerms",
+    "adjust_points",
     "alert_confirmation",
     "alert_link",
     "announce_prices",
@@ -78,6 +91,7 @@ __all__ = [
     "change_zone",
     "check_code",
     "check_option",
+    "check_points",
     "confirm_price_alert",
     "create_group",
     "create_product",
@@ -105,12 +119,18 @@ __all__ = [
     "redeem",
     "remove_exemption",
     "remove_vat_number",
+    "return_points",
     "return_uses",
+    "run_out_points",
     "set_bundle_price",
     "set_price",
     "set_prices",
+    "set_program",
     "set_special_price",
     "set_tax_rounding",
+    "settle_purchase",
+    "settle_tiers",
+    "spend_points",
     "subscribe_to_prices",
     "tell_price_alerts",
     "update_product",

@@ -13,7 +13,7 @@ from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import User
 from pricing.errors import CustomerGroupNotFound
-from pricing.models import CustomerGroup, CustomerGroupMember
+from pricing.models import CustomerGroup, CustomerGroupMember, LoyaltyTier
 
 
 @transaction.atomic
@@ -50,11 +50,16 @@ def change_group(
     Rename a group, and let customers join and leave it; who is in already stays.
 
     :raises CustomerGroupNotFound: if there is none
-    :raises ValidationFailed: if the name is empty, too long or taken, or an id is no customer's; nothing is written
+    :raises ValidationFailed: if the name is empty, too long or taken, an id is no customer's, or who is in the group
+        follows from a tier of points; nothing is written
     """
     group = _locked(actor, group_id)
     before = group.name
     known = set(User.objects.filter(id__in=add, is_active=True).values_list("id", flat=True))
+    if (add or remove) and LoyaltyTier.objects.filter(group=group).exists():
+        raise ValidationFailed(
+            errors=[FieldError("add", "follows_tier", "Who is in this group follows from points.")]
+        )
     unknown = [str(user_id) for user_id in add if user_id not in known]
     if unknown:
         raise ValidationFailed(
@@ -89,12 +94,16 @@ def delete_group(*, actor: Actor, group_id: UUID, now: datetime) -> None:
     Remove a group that never had a price; one that had is history, and can be emptied.
 
     :raises CustomerGroupNotFound: if there is none
-    :raises ValidationFailed: if it has or had prices
+    :raises ValidationFailed: if it has or had prices, or is that of a tier of points
     """
     group = _locked(actor, group_id)
     if group.prices.exists():
         raise ValidationFailed(
             errors=[FieldError("prices", "in_use", "The group has prices. Take its members out.")]
+        )
+    if LoyaltyTier.objects.filter(group=group).exists():
+        raise ValidationFailed(
+            errors=[FieldError("tier", "in_use", "It is the group of a tier of points.")]
         )
     audit.record(
         actor=actor,

@@ -46,7 +46,8 @@ def quote(
     Price a basket by the company's rules; writes nothing.
 
     One query for the revision (none when the caller passes the one it has read), one more only when the basket has
-    codes or an automatic promotion has a limit, and one more only for a customer of a company that knows exemptions.
+    codes or an automatic promotion has a limit, one more only for a customer of a company that knows exemptions, and
+    one or two more only where points shall be spent: never more than the customer has.
 
     :raises CurrencyUnknown: if we know no such currency
     """
@@ -78,6 +79,8 @@ def _question(
     if rules.has_reliefs and basket.user_id is not None and basket.destination is not None:
         reliefs = selectors.reliefs_of(company_id=actor.company_id, user_id=basket.user_id)
         basket = dataclasses.replace(basket, reliefs=reliefs)
+    if basket.points:
+        basket = dataclasses.replace(basket, points=_points(actor, basket, now))
     if not flags.is_enabled(PROMOTIONS_FLAG):
         return basket, rules.without_promotions()
     coupons, used_up = selectors.promotions_in_play(
@@ -105,6 +108,14 @@ def check_option(*, quote: engine.Quote, option: str | None) -> None:
                 FieldError("shippingOption", "invalid_choice", "This option is not offered there.")
             ]
         )
+
+
+def _points(actor: Actor, basket: engine.Basket, now: datetime) -> int:
+    """Return how many of the points asked for the customer has; none while points are switched off."""
+    if basket.user_id is None or not flags.is_enabled(selectors.LOYALTY_FLAG):
+        return 0
+    available = selectors.points_of(company_id=actor.company_id, user_id=basket.user_id, now=now)
+    return min(basket.points, available)
 
 
 def check_code(*, actor: Actor, code: str, basket: engine.Basket, now: datetime) -> str:

@@ -50,6 +50,7 @@ STATUS = {
     "WISHLIST_FULL": 409, "COMPARISON_FULL": 409, "WAREHOUSE_NOT_FOUND": 404, "STOCK_CHANGED": 409,
     "STOCK_RECORD_EXISTS": 409, "SLUG_TAKEN": 409, "PICTURE_NOT_FOUND": 404, "CATEGORY_NOT_FOUND": 404,
     "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409, "PRICE_ALERT_LIMIT_EXCEEDED": 409,
+    "POINTS_INSUFFICIENT": 409, "POINTS_NOT_ACCEPTED": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}
@@ -151,7 +152,7 @@ def _uuid(text: str) -> UUID | None:
 
 
 CART = {
-    "id", "status", "version", "currency", "owner", "items", "nextPurchaseItems", "savedItems", "discounts", "totals",
+    "id", "status", "version", "currency", "owner", "items", "nextPurchaseItems", "savedItems", "discounts", "loyalty", "totals",
     "quoteId", "taxRelief", "warnings", "nextPurchaseActivated", "message", "metadata", "holdExpiresAt", "expiresAt", "createdAt",
     "updatedAt",
 }  # fmt: skip

@@ -123,3 +123,10 @@ def a_word_about_no_order() -> None:
         name="order.confirmed", aggregate_type="order", aggregate_id=new_id(), occurred_at=now,
         next_attempt_at=now, published_at=now,
     )  # fmt: skip
+
+
+@plant("R12")
+def points_of_a_cancelled_order_that_did_not_come_back() -> None:
+    order = make_order(status="cancelled")
+    Order.objects.filter(pk=order.pk).update(quote={**order.quote, "points": 100})
+    OrderLine.objects.filter(order=order).update(points=100)

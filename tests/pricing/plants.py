@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
 from config.platform.models import new_id
-from pricing.models import PriceChange, Promotion, PromotionUse
-from tests.factories import make_priced_variant, make_promotion
+from pricing.models import LoyaltyAccount, LoyaltyEntry, PriceChange, Promotion, PromotionUse
+from tests.factories import default_company, make_priced_variant, make_promotion
 from tests.plants import loosen, plant, sql
 
 
@@ -64,3 +65,34 @@ def a_deleted_promotion_whose_code_works() -> None:
     promotion = make_promotion("SAVE10")
     loosen("promotions", "coupons")
     sql("update promotions set deleted_at = now(), is_active = false where id = %s", promotion.id)
+
+
+def points(kind: str, number: int, balance: int, **fields: Any) -> LoyaltyEntry:
+    """An entry as somebody would write it who goes round the services."""
+    account, _ = LoyaltyAccount.objects.update_or_create(
+        company=default_company(),
+        user_id=fields.pop("user_id", UUID(int=77)),
+        defaults={"balance": balance},
+    )
+    return LoyaltyEntry.objects.create(
+        account=account,
+        kind=kind,
+        points=number,
+        balance=balance,
+        actor="system",
+        at=timezone.now(),
+        **fields,
+    )
+
+
+@plant("R10")
+def points_that_no_entry_knows() -> None:
+    points("ADJUST", 100, 120, reason="a gift")
+
+
+@plant("R11")
+def more_points_back_than_were_spent() -> None:
+    order_id = new_id()
+    points("ADJUST", 100, 100, reason="a gift")
+    points("SPEND", -50, 50, order_id=order_id)
+    points("RETURN", 60, 110, order_id=order_id)

@@ -1,0 +1,279 @@
+"""Points on their way through the shop: on the cart, spent at placement, back with what comes back, earned at delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from cart import services as carts
+from cart.models import Cart
+from checkout import services as checkout
+from checkout.errors import PriceChanged
+from config.platform import flags
+from config.platform.actor import Actor
+from config.platform.models import User
+from inventory.models import Company, Variant
+from orders import services as orders
+from orders.models import Order
+from orders.services import Units, WantedReturn
+from pricing import services as pricing
+from pricing.errors import PointsInsufficient
+from pricing.models import LoyaltyAccount, LoyaltyEntry
+from tests import factories
+from tests.checkout.conftest import Buyer
+from tests.conftest import Api
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def rich(staff: Actor, user: User, now: datetime) -> User:
+    """Return a customer with 1,000 points, worth 10.00."""
+    pricing.adjust_points(actor=staff, user_id=user.pk, points=1_000, reason="Welcome", now=now)
+    return user
+
+
+@pytest.fixture
+def member(shop: Company, rich: User, actor_user: Actor, variant: Variant, now: datetime) -> Buyer:
+    """Return that customer with three units of 10.00 in the cart."""
+    carts.create(actor=actor_user, currency="USD", now=now)
+    return Buyer(actor_user, "", now).add(variant, 3)
+
+
+@pytest.fixture
+def api(rich: User) -> Api:
+    return Api().as_user(rich)
+
+
+def spending(buyer: Buyer, points: int) -> Buyer:
+    carts.apply_points(actor=buyer.actor, points=points, now=buyer.now)
+    return buyer.begin().fill()
+
+
+def book(user: User) -> list[tuple[str, int]]:
+    found = LoyaltyEntry.objects.filter(account__user_id=user.pk).order_by("id")
+    return list(found.values_list("kind", "points"))
+
+
+def balance(user: User) -> int:
+    return LoyaltyAccount.objects.get(user_id=user.pk).balance
+
+
+# --- on the cart ----------------------------------------------------------------------------------
+
+
+def test_points_on_the_cart_lower_its_total(member: Buyer, api: Api, rich: User) -> None:
+    answer = api.post("/cart/loyalty", {"points": 250})
+
+    assert answer.status_code == 200, answer.content
+    cart = answer.json()
+    assert cart["loyalty"] == {"points": 250, "spent": 250, "amount": "2.50"}
+    assert (cart["totals"]["discountTotal"], cart["totals"]["grandTotal"]) == ("2.50", "27.50")
+    (discount,) = cart["discounts"]
+    assert (discount["kind"], discount["code"], discount["amount"]) == ("LOYALTY", None, "2.50")
+    steps = api.get("/cart/explain").json()["steps"]
+    assert [step["kind"] for step in steps] == ["list_price", "loyalty"]
+    assert balance(rich) == 1_000  # nothing is taken before the order
+
+    again = api.get("/cart").json()
+    assert (again["loyalty"], again["quoteId"]) == (cart["loyalty"], cart["quoteId"])
+    off = api.delete("/cart/loyalty").json()
+    assert (off["loyalty"], off["totals"]["grandTotal"]) == (None, "30.00")
+
+
+def test_points_are_lowered_to_what_the_goods_bear(member: Buyer, api: Api, staff: Actor) -> None:
+    pricing.adjust_points(
+        actor=staff, user_id=member.actor.user_id, points=9_000, reason="Won", now=member.now
+    )
+
+    cart = api.post("/cart/loyalty", {"points": 10_000}).json()
+
+    assert cart["loyalty"] == {"points": 10_000, "spent": 3_000, "amount": "30.00"}
+    assert cart["totals"]["grandTotal"] == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"points": 1_001}, 409, "POINTS_INSUFFICIENT"),
+        ({"points": 0}, 400, "VALIDATION_ERROR"),
+        ({"points": -5}, 400, "VALIDATION_ERROR"),
+        ({"points": "many"}, 400, "VALIDATION_ERROR"),
+        ({}, 400, "VALIDATION_ERROR"),
+        ({"points": 5, "pin": 1}, 400, "VALIDATION_ERROR"),
+        ({"points": 10**30}, 400, "VALIDATION_ERROR"),
+    ],
+)
+def test_what_cannot_be_spent_is_refused_and_the_cart_stays(
+    member: Buyer, api: Api, body: dict[str, object], status: int, code: str
+) -> None:
+    before = Cart.objects.get(user_id=member.actor.user_id).version
+
+    refused = api.post("/cart/loyalty", body)
+
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    after = Cart.objects.get(user_id=member.actor.user_id)
+    assert (after.points, after.version) == (0, before)
+
+
+def test_a_guest_has_no_points(buyer: Buyer) -> None:
+    refused = buyer.api.post("/cart/loyalty", {"points": 5})
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "AUTH_REQUIRED")
+
+
+def test_points_are_not_taken_in_another_currency(rich: User, api: Api, shop: Company) -> None:
+    api.post("/cart", {"currency": "EUR"})
+
+    refused = api.post("/cart/loyalty", {"points": 5})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "POINTS_NOT_ACCEPTED")
+
+
+def test_points_can_be_switched_off(member: Buyer, api: Api, staff: Actor) -> None:
+    api.post("/cart/loyalty", {"points": 100})
+    flags.switch(actor=staff, name="LOYALTY_ENABLED", enabled=False, now=member.now)
+    flags.forget()
+
+    assert api.post("/cart/loyalty", {"points": 5}).status_code == 404
+    assert api.get("/cart").json()["totals"]["grandTotal"] == "30.00"
+    assert api.delete("/cart/loyalty").status_code == 200
+
+
+# --- spent with the order -------------------------------------------------------------------------
+
+
+def test_the_order_spends_the_points_and_freezes_them_on_its_lines(
+    member: Buyer, rich: User, variant: Variant
+) -> None:
+    other = factories.make_priced_variant("5.00", available=5)
+    member.add(other)
+
+    order = spending(member, 700).place()
+
+    assert (order.discount_total, order.grand_total) == (Decimal("7.00"), Decimal("32.90"))
+    assert sorted(line.points for line in order.lines.all()) == [100, 600]
+    assert book(rich) == [("ADJUST", 1_000), ("SPEND", -700)]
+    assert Cart.objects.get(order_id=order.id).points == 700
+
+
+def test_points_spent_elsewhere_meanwhile_stop_the_order(
+    member: Buyer, rich: User, staff: Actor, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading the price and taking the points they are gone."""
+    ready = spending(member, 700)
+    pricing.adjust_points(actor=staff, user_id=rich.pk, points=-600, reason="Mistake", now=now)
+    monkeypatch.setattr("pricing.selectors.points_of", lambda **_: 1_000)
+
+    with pytest.raises(PointsInsufficient):
+        ready.place()
+
+    assert not Order.objects.filter(user_id=rich.pk, checkout_id__isnull=False).exists()
+    assert balance(rich) == 400
+
+
+def test_a_total_that_moved_with_the_balance_is_shown_first(
+    member: Buyer, rich: User, staff: Actor, now: datetime
+) -> None:
+    ready = spending(member, 700)
+    pricing.adjust_points(actor=staff, user_id=rich.pk, points=-600, reason="Mistake", now=now)
+
+    with pytest.raises(PriceChanged) as refused:
+        ready.place()
+
+    assert refused.value.extra["newTotal"] == "30.90"
+    assert not Order.objects.exists()
+    assert balance(rich) == 400
+
+
+# --- back -----------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_order_gives_its_points_back_once(
+    member: Buyer, rich: User, staff: Actor, now: datetime
+) -> None:
+    order = spending(member, 700).place()
+
+    orders.cancel(actor=staff, order_id=order.id, now=now)
+
+    assert book(rich)[-1] == ("RETURN", 700)
+    assert balance(rich) == 1_000
+
+
+def test_units_that_are_cancelled_bring_their_money_and_their_points(
+    member: Buyer, rich: User, staff: Actor, now: datetime
+) -> None:
+    """30.00 − 10.00 in points + 4.90: three units of 6.67, 6.67 and 6.66, with 333, 333 and 334 points."""
+    spending(member, 1_000)
+    order, payment = member.pay()
+    member.simulate(payment)
+    line = order.lines.get()
+
+    for _ in range(3):
+        orders.cancel_items(actor=staff, order_id=order.id, units=[Units(line.id, 1)], now=now)
+
+    assert [points for kind, points in book(rich) if kind == "RETURN"] == [333, 333, 334]
+    asked = [request.amount for request in order.refund_requests.order_by("id")]
+    assert sum(asked) == Decimal("24.90")
+    assert balance(rich) == 1_000
+
+
+def test_an_order_paid_in_points_alone_gives_them_back_unit_by_unit(
+    rich: User, actor_user: Actor, staff: Actor, shop: Company, now: datetime
+) -> None:
+    card = factories.make_priced_variant("5.00", available=5, requires_shipping=False)
+    carts.create(actor=actor_user, currency="USD", now=now)
+    buyer = spending(Buyer(actor_user, "", now).add(card, 2), 1_000)
+    order = buyer.place()
+    order = checkout.complete(actor=actor_user, checkout_id=buyer.checkout_id, now=now)
+    assert (order.status, order.grand_total) == ("confirmed", Decimal(0))
+    line = order.lines.get()
+
+    orders.cancel_items(actor=staff, order_id=order.id, units=[Units(line.id, 1)], now=now)
+    assert balance(rich) == 500
+    orders.cancel(actor=staff, order_id=order.id, now=now)
+    assert balance(rich) == 1_000
+
+
+# --- earned ---------------------------------------------------------------------------------------
+
+
+def test_a_delivered_order_earns_and_a_return_takes_its_part_back(
+    member: Buyer, rich: User, staff: Actor, now: datetime, deliver: Callable[..., int]
+) -> None:
+    spending(member, 600)  # 24.00 for goods, 28.90 in all
+    order, payment = member.pay()
+    member.simulate(payment)
+    orders.ship(actor=staff, order_id=order.id, now=now)
+    orders.deliver(actor=staff, order_id=order.id, now=now)
+    deliver()
+    deliver()
+
+    assert book(rich)[1:] == [("SPEND", -600), ("EARN", 24)]
+
+    line = order.lines.get()
+    request = orders.request_return(
+        actor=member.actor, order_id=order.id, wanted=[WantedReturn(line.id, 1, "wrong")], now=now
+    )
+    orders.approve_return(actor=staff, return_id=request.id, now=now)
+    orders.receive_return(actor=staff, return_id=request.id, now=now)
+    checkout.execute_refunds(now=now)
+    deliver()
+
+    # 8.00 of 28.90 went back: 24 × 8.00 ÷ 28.90 = 6.6…
+    assert book(rich)[3:] == [("RETURN", 200), ("TAKE_BACK", -7)]
+
+
+def test_an_order_of_a_guest_earns_nothing(
+    buyer: Buyer, staff: Actor, now: datetime, deliver: Callable[..., int]
+) -> None:
+    order, payment = buyer.begin().fill().pay()
+    buyer.simulate(payment)
+    orders.ship(actor=staff, order_id=order.id, now=now)
+    orders.deliver(actor=staff, order_id=order.id, now=now)
+    deliver()
+
+    assert not LoyaltyEntry.objects.exists()
