@@ -43,6 +43,11 @@ def basis_of(basket: Basket, rules: Rules, quote: Quote, now: datetime) -> dict[
         ],
         "taxRates": [_terms(rule) for rule in _tax_rules(goods, rules, quote)],
         "shipping": _shipping(goods, rules, quote),
+        **(
+            {"points": {"spent": quote.points, "value": _plain(rules.point_value.amount)}}
+            if quote.points and rules.point_value is not None
+            else {}
+        ),
     }
 
 

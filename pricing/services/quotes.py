@@ -51,7 +51,7 @@ def quote(
 
     :raises CurrencyUnknown: if we know no such currency
     """
-    return engine.price(*_question(actor, basket, revision), now)
+    return engine.price(*_question(actor, basket, revision, now), now)
 
 
 def quote_with_basis(
@@ -62,13 +62,13 @@ def quote_with_basis(
 
     :raises CurrencyUnknown: if we know no such currency
     """
-    asked, rules = _question(actor, basket, revision)
+    asked, rules = _question(actor, basket, revision, now)
     quote = engine.price(asked, rules, now)
     return quote, engine.basis_of(asked, rules, quote, now)
 
 
 def _question(
-    actor: Actor, basket: engine.Basket, revision: int | None
+    actor: Actor, basket: engine.Basket, revision: int | None, now: datetime
 ) -> tuple[engine.Basket, engine.Rules]:
     """Return the basket with what is known of its customer, and the rules with the codes that it has."""
     if basket.currency not in EXPONENTS:
