@@ -27,6 +27,21 @@ class ShipmentNotFound(ApplicationError):
     message = "There is no such shipment of this order."
 
 
+class InvoiceNotAvailable(ApplicationError):
+    code = "INVOICE_NOT_AVAILABLE"
+    http_status = 409
+    title = "There is no invoice yet"
+    message = "There is no invoice of this order yet."
+    advice = "It is written once the order is paid."
+
+
+class InvoiceNotFound(ApplicationError):
+    code = "INVOICE_NOT_FOUND"
+    http_status = 404
+    title = "No such invoice"
+    message = "There is no such invoice of this order."
+
+
 class ReturnWindowClosed(ApplicationError):
     code = "RETURN_WINDOW_CLOSED"
     title = "The return window has closed"

@@ -417,3 +417,63 @@ class RefundRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{format_amount(self.amount, self.currency)} {self.currency}"
+
+
+class InvoiceCounter(models.Model):
+    """The last number of a company's invoices or credit notes. Locked while one is written, so that none is missing."""
+
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=11)
+    last = models.PositiveIntegerField(default=0)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "invoice_counters"
+        constraints = [
+            models.UniqueConstraint(fields=["company", "kind"], name="invoice_counter_once")
+        ]
+
+
+class Invoice(models.Model):
+    """What an order or a refund comes to, on paper: numbered without gaps, frozen, append-only."""
+
+    class Kind(models.TextChoices):
+        INVOICE = "invoice", _("invoice")
+        CREDIT_NOTE = "credit_note", _("credit note")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.PROTECT, related_name="+")
+    order = models.ForeignKey(Order, models.PROTECT, related_name="invoices")
+    kind = models.CharField(_("kind"), max_length=11, choices=Kind.choices)
+    sequence = models.PositiveIntegerField()
+    number = models.CharField(_("number"), max_length=30)
+    refund_request = models.OneToOneField(
+        RefundRequest, models.PROTECT, null=True, related_name="credit_note"
+    )
+    amount = money_field(_("amount"))
+    currency = models.CharField(_("currency"), max_length=3)
+    content = models.JSONField()  # all that the paper says
+    issued_at = models.DateTimeField(_("issued"))
+
+    class Meta:
+        db_table = "invoices"
+        verbose_name = _("invoice")
+        verbose_name_plural = _("invoices")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "kind", "sequence"], name="invoice_sequence_once"
+            ),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(kind="invoice"), name="invoice_once_per_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="credit_note", refund_request__isnull=False)
+                | Q(kind="invoice", refund_request__isnull=True),
+                name="invoice_credit_note_of_refund",
+            ),
+        ]
+        triggers = [append_only("invoices_append_only")]
+
+    def __str__(self) -> str:
+        return self.number

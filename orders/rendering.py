@@ -9,7 +9,15 @@ from typing import Any
 from django.conf import settings
 
 from config.platform.actor import hash_token
-from orders.models import Order, OrderEdit, OrderLine, ReturnRequest, Shipment, StatusChange
+from orders.models import (
+    Invoice,
+    Order,
+    OrderEdit,
+    OrderLine,
+    ReturnRequest,
+    Shipment,
+    StatusChange,
+)
 from orders.selectors.picking import PickingTask
 from orders.selectors.reports import Analytics, Sums
 from orders.services.placing import access_token
@@ -232,4 +240,20 @@ def render_analytics(found: Analytics) -> dict[str, Any]:
             for row in found.top_products
         ],
         "byStatus": found.by_status,
+    }
+
+
+def render_invoice(invoice: Invoice, order: Order) -> dict[str, Any]:
+    """Return an invoice or credit note with all that its paper says, under `content`."""
+    return {
+        "id": str(invoice.id),
+        "number": invoice.number,
+        "kind": invoice.kind,
+        "orderId": str(order.id),
+        "orderNumber": order.number,
+        "amount": format_amount(invoice.amount, invoice.currency),
+        "currency": invoice.currency,
+        "issuedAt": moment(invoice.issued_at),
+        "pdfUrl": f"/api/v1/orders/{order.number}/invoices/{invoice.number}/pdf",
+        "content": invoice.content,
     }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.views import aftercare
+from orders.views import aftercare, papers
 from orders.views import orders as views
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -10,6 +10,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/lookup/", views.lookup, name="page_order_lookup"),
     path("orders/<str:number>/", views.order, name="page_order"),
     path("orders/<str:number>/cancel/", views.cancel, name="page_order_cancel"),
+    path("orders/<str:number>/invoice/", papers.invoice, name="page_invoice"),
+    path(
+        "orders/<str:number>/invoice/<str:paper>.pdf", papers.invoice_file, name="page_invoice_file"
+    ),
     path("orders/<str:number>/cancel-items/", aftercare.cancel_items, name="page_order_items"),
     path("orders/<str:number>/return/", aftercare.request_return, name="page_order_return"),
     path("account/", views.account, name="page_account"),

@@ -626,6 +626,7 @@ INVENTORY_WEBHOOK_SECRETS = secrets_by_name("INVENTORY_WEBHOOK_SECRETS")
 # Hosts that feeds may be fetched from although their address is not public.
 FEED_PRIVATE_HOSTS = names("FEED_PRIVATE_HOSTS")
 ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
+INVOICE_FALLBACK_FONT = text("INVOICE_FALLBACK_FONT", default="")
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
 ORDER_AUTO_CANCEL_DRAFT = timedelta(
     hours=number("ORDER_AUTO_CANCEL_DRAFT_HOURS", default=24, minimum=1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from orders.api import taxes
+from orders.api.papers import InvoiceViewSet, PackingSlipView
 from orders.api.reports import ReportViewSet
 from orders.api.shipments import ShipmentViewSet
 from orders.api.views import HealthView, OrderViewSet, ReturnViewSet
@@ -46,6 +47,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/<str:reference>/returns", _order(get="returns", post="request_return")),
     path("orders/<str:reference>/status", _order(put="set_status")),
     path("orders/<str:reference>/ship", _order(post="ship")),
+    path("orders/<str:reference>/invoice", InvoiceViewSet.as_view({"get": "invoice"})),
+    path("orders/<str:reference>/invoices", InvoiceViewSet.as_view({"get": "list"})),
+    path(
+        "orders/<str:reference>/invoices/<str:number>/pdf", InvoiceViewSet.as_view({"get": "pdf"})
+    ),
+    path("orders/<str:reference>/packing-slip", PackingSlipView.as_view()),
     path("orders/<str:reference>/shipments", _shipment(get="list", post="create")),
     path("orders/<str:reference>/shipments/<uuid:shipment_id>", _shipment(patch="update")),
     path("orders/<str:reference>/shipments/<uuid:shipment_id>/deliver", _shipment(post="deliver")),

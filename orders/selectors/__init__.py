@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db.models import QuerySet, Sum
 from config.platform.actor import Actor, hash_token
 from orders.errors import OrderNotFound
 from orders.models import (
+    Invoice,
     Order,
     OrderEdit,
     RefundRequest,
@@ -23,6 +25,7 @@ from orders.models import (
     Shipment,
     StatusChange,
 )
+from orders.selectors.picking import picking_tasks
 
 NUMBER = re.compile(r"ORD-[0-9]{8}-[0-9]{6,12}")
 _TOKEN = re.compile(r"[0-9a-f]{64}")
@@ -176,6 +179,36 @@ def owner(*, order_id: UUID) -> Owner | None:
         return None
     user_id, session_hash, status = row
     return Owner(user_id, bytes(session_hash) if session_hash is not None else None, status)
+
+
+def invoices_of(*, order_id: UUID) -> QuerySet[Invoice]:
+    """Return an order's invoice and credit notes that were written, oldest first."""
+    return Invoice.objects.filter(order_id=order_id).order_by("issued_at", "id")
+
+
+def clerk(order: Order) -> Actor:
+    """Return who writes the papers of an order for whoever may see it."""
+    return Actor.system(order.company_id, source="papers")
+
+
+def packing_slip(*, order: Order) -> dict[str, Any]:
+    """Return what the slip in the parcel says: what is to be packed now, or was sent where nothing is left."""
+    tasks = picking_tasks(actor=clerk(order), order_ids=[order.id])
+    rows = [(task.warehouse, task.sku, task.name, task.quantity) for task in tasks if task.quantity]
+    sent = [
+        ("", line.sku, line.name, line.shipped_quantity)
+        for line in order.lines.all()
+        if line.shipped_quantity
+    ]
+    return {
+        "seller": order.company.name,
+        "number": order.number,
+        "placed_at": order.placed_at,
+        "address": order.shipping_address,
+        "shipping_name": order.shipping_name,
+        "notes": order.notes,
+        "lines": rows or sent,
+    }
 
 
 def for_mail(*, order_id: UUID) -> Order:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orders.services.cancelling import SOLD, cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
+from orders.services.invoicing import write_invoices
 from orders.services.placing import (
     DraftLine,
     OrderDraft,
@@ -86,4 +87,5 @@ __all__ = [
     "settle_points",
     "ship",
     "would_bring",
+    "write_invoices",
 ]

@@ -162,6 +162,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "can_cancel_items": is_own and _can_cancel_items(found),
         "can_return": is_own and _can_return(found),
         "can_reorder": is_own,
+        "invoice_url": _invoice_url(found, token),
         "parcels": _parcels(found),
         "returns": _returns(found) if is_own else [],
         "form_key": form_key(),
@@ -191,6 +192,12 @@ def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
     return redirect(f"/orders/{number}/")
+
+
+def _invoice_url(order: Order, token: str) -> str:
+    if order.confirmed_at is None:
+        return ""
+    return f"/orders/{order.number}/invoice/" + (f"?token={token}" if token else "")
 
 
 def _is_partly_sent(order: Order) -> bool:

@@ -245,6 +245,9 @@ OWN: dict[str, Call] = {
             "/ship": {"post": {}},
             "/deliver": {"post": {}},
             "/shipments": {"post": {}},
+            "/invoice": {},
+            "/invoices": {},
+            "/packing-slip": {},
             "/status-history": {},
             "/edit-history": {},
             "/explain": {},
@@ -268,8 +271,14 @@ OWN: dict[str, Call] = {
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     **{
         f"orders/<str:number>/{tail}/": Call(ORDER, {"number": "number:order"})
-        for tail in ("cancel", "cancel-items", "return", "reorder")
+        for tail in ("cancel", "cancel-items", "return", "reorder", "invoice")
     },
+    "orders/<str:number>/invoice/<str:paper>.pdf": Call(
+        ORDER, {"number": "number:order", "paper": "number:order"}
+    ),
+    "api/v1/orders/<str:reference>/invoices/<str:number>/pdf": Call(
+        ORDER, {**_ORDER, "number": "number:order"}
+    ),
     "account/addresses/<uuid:address_id>/": Call({"ADDRESS_NOT_FOUND"}, {"address_id": "address"}),
     # checkout and payment
     "api/v1/addresses/<uuid:address_id>": Call(

@@ -1,0 +1,92 @@
+"""An order's papers: a page to print, and the PDF behind it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from config.platform.http import actor_of
+from config.platform.http.forms import count
+from orders import documents, selectors
+from orders import services as orders
+from orders.errors import InvoiceNotAvailable, InvoiceNotFound
+from orders.models import Invoice, Order
+from pricing.display import country_name
+
+
+@cache_control(no_store=True)
+@require_safe
+def invoice(request: HttpRequest, number: str) -> HttpResponse:
+    """
+    Show the invoice of an order for printing, with links to it and to its credit notes as PDF.
+
+    :raises OrderNotFound: if it is not the visitor's, and the link's token does not open it
+    """
+    try:
+        order, papers = _papers(request, number)
+    except InvoiceNotAvailable:
+        return redirect(f"/orders/{number}/")
+    token = request.GET.get("token", "")
+    tail = f"?token={token}" if token else ""
+    paper = papers[0]
+    return render(
+        request,
+        "orders/invoice.html",
+        {
+            "order_number": order.number,
+            "order_url": f"/orders/{order.number}/{tail}",
+            "paper": paper,
+            "content": paper.content,
+            "seller_country": country_name(paper.content["seller"]["country"]),
+            "bill_to": _address(paper.content["billTo"]),
+            "files": [
+                {
+                    "number": each.number,
+                    "name": _("Invoice") if each.kind == Invoice.Kind.INVOICE else _("Credit note"),
+                    "url": f"/orders/{order.number}/invoice/{each.number}.pdf{tail}",
+                }
+                for each in papers
+            ],
+        },
+    )
+
+
+@require_safe
+def invoice_file(request: HttpRequest, number: str, paper: str) -> HttpResponse:
+    """
+    Return an invoice or credit note as PDF.
+
+    :raises OrderNotFound: if the order is not the visitor's, and the link's token does not open it
+    :raises InvoiceNotFound: if it is none of the order's
+    """
+    _order, papers = _papers(request, number)
+    for found in papers:
+        if found.number == paper:
+            content = documents.invoice_pdf(found.content, issued_at=found.issued_at)
+            response = HttpResponse(content, content_type="application/pdf")
+            response["Content-Disposition"] = f'inline; filename="{found.number}.pdf"'
+            response["Cache-Control"] = "no-store"
+            return response
+    raise InvoiceNotFound
+
+
+def _papers(request: HttpRequest, number: str) -> tuple[Order, list[Invoice]]:
+    count(request)
+    order = selectors.find(
+        actor=actor_of(request), reference=number, token=request.GET.get("token", "")
+    )
+    return order, orders.write_invoices(
+        actor=selectors.clerk(order), order_id=order.id, now=timezone.now()
+    )
+
+
+def _address(address: dict[str, str] | None) -> list[str]:
+    given = address or {}
+    town = " ".join(given[key] for key in ("city", "state", "postalCode") if given.get(key))
+    country = country_name(given.get("country", ""))
+    lines = [given.get("name", ""), given.get("line1", ""), given.get("line2", ""), town, country]
+    return [line for line in lines if line]
