@@ -85,6 +85,9 @@ def test_production_names_all_missing_keys_at_once():
         ("JWT_SIGNING_KEY", GOOD["SECRET_KEY"]),
         ("HTTP_THREADS", "many"),
         ("PAYMENT_CAPTURE_MODE", "sometimes"),
+        ("STRIPE_API_HOST", "https://stripe.example.com"),
+        ("STRIPE_API_HOST", "http://api.stripe.com"),
+        ("STRIPE_API_HOST", "https://api.stripe.com@evil.example.com"),
     ],
 )
 def test_production_refuses_and_names(key, value):
