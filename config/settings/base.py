@@ -546,18 +546,15 @@ DJSTRIPE_WEBHOOK_EVENT_CALLBACK = "checkout.webhooks.take"
 MIGRATION_MODULES = {"djstripe": "checkout.djstripe_migrations"}
 
 # --- content security policy ------------------------------------------------------------------
-_STRIPE_JS = ["https://js.stripe.com"] if STRIPE_SECRET_KEY else []
-_STRIPE_API = ["https://api.stripe.com"] if STRIPE_SECRET_KEY else []
-_STRIPE_FRAMES = ["https://js.stripe.com", "https://hooks.stripe.com"] if STRIPE_SECRET_KEY else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
-        "script-src": ["'self'", *_STRIPE_JS],
+        "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:", "https:"],
         "font-src": ["'self'"],
-        "connect-src": ["'self'", *_STRIPE_API],
-        "frame-src": _STRIPE_FRAMES or ["'none'"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'none'"],
         "manifest-src": ["'self'"],
         "worker-src": ["'self'"],
         "form-action": ["'self'"],
@@ -579,6 +576,13 @@ CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
         "frame-src": ["'self'"],
         "frame-ancestors": ["'self'"],
     },
+}
+
+# What card fields need, which are Stripe's own frames: with the page that has them, and no other.
+CONTENT_SECURITY_POLICY_OF_CARDS = {
+    "script-src": ["'self'", "https://js.stripe.com", "https://*.js.stripe.com"],
+    "connect-src": ["'self'", "https://api.stripe.com"],
+    "frame-src": ["https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"],
 }
 
 # --- mail (CFG-20, CFG-53) --------------------------------------------------------------------

@@ -20,11 +20,10 @@ from config.platform.actor import Actor, ActorKind, hash_token
 from inventory.models import Company, Variant
 from orders.models import Order
 from tests import factories
-from tests.conftest import Api
+from tests.conftest import SECRET, Api
 from tests.stripe import StripeServer
 from tests.stripe.webhooks import sign
 
-SECRET = "whsec_of_the_tests"
 ADDRESS = {
     "name": "Ada Marsh",
     "line1": "1 Harbour Street",
@@ -148,18 +147,6 @@ def ready(buyer: Buyer) -> Buyer:
 
 def charge_of(payment: Payment) -> TestCharge:
     return TestCharge.objects.get(pk=payment.provider_id)
-
-
-@pytest.fixture
-def stripe(settings: Any) -> Iterator[StripeServer]:
-    """Return a running stand-in for Stripe, with the shop's keys set for it."""
-    server = StripeServer().start()
-    settings.STRIPE_SECRET_KEY = "sk_test_" + "k" * 24
-    settings.STRIPE_WEBHOOK_SECRET = SECRET
-    settings.STRIPE_API_HOST = server.url
-    settings.STRIPE_TIMEOUT_SECONDS = 1
-    yield server
-    server.stop()
 
 
 def events(stripe: StripeServer, *kinds: str) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ from checkout.webhooks import ENDPOINT_UUID
 from config.platform import outbox
 from config.platform.models import AuditEntry
 from orders.models import Order
-from tests.checkout.conftest import SECRET, Buyer, deliver, events, intent_of
-from tests.conftest import Api
+from tests.checkout.conftest import Buyer, deliver, events, intent_of
+from tests.conftest import SECRET, Api
 from tests.stripe import StripeServer
 from tests.stripe.webhooks import sign
 

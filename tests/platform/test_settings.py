@@ -203,10 +203,13 @@ def test_require_says_nothing_where_all_is_there(monkeypatch):
         "GET /unsubscribe/SECRET-TOKEN/?x=1",
         "GET /orders/lookup/?token=SECRET-TOKEN&x=1",
         "Authorization: Bearer SECRET-TOKEN",
+        "GET /checkout/pay/1/?payment_intent_client_secret=pi_1_secret_SECRETTOKEN&x=1",
+        "key sk_live_SECRETTOKEN",
     ],
 )
 def test_logs_hide_what_opens_something(text):
     assert "SECRET-TOKEN" not in masked(text)
+    assert "SECRETTOKEN" not in masked(text)
     assert "***" in masked(text)
 
 
