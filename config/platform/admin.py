@@ -29,6 +29,7 @@ from config.platform.backoffice import (
     ReadOnlyAdmin,
     as_json,
     attempt_each,
+    figure,
     link,
     person,
     status,
@@ -419,13 +420,21 @@ class OpenFilter(SimpleListFilter):
 class AlertAdmin(ReadOnlyAdmin):
     """What crossed its threshold, from when until when. An alert ends by itself when what is wrong is mended."""
 
-    list_display = ["raised_at", "state", "what", "subject", "value", "threshold", "resolved_at"]
+    list_display = [
+        "raised_at",
+        "state",
+        "what",
+        "subject",
+        "value_count",
+        "threshold_count",
+        "resolved_at",
+    ]
     list_filter = [OpenFilter, "level", "rule", "raised_at"]
     search_fields = ["rule", "subject"]
     search_help_text = _("rule, or what it is about")
     ordering = [F("resolved_at").desc(nulls_first=True), "-raised_at"]
     show_full_result_count = False
-    fields = ["what", "hint", "subject", "state", "value", "threshold", "raised_at", "seen_at", "resolved_at"]  # fmt: skip
+    fields = ["what", "hint", "subject", "state", "value_count", "threshold_count", "raised_at", "seen_at", "resolved_at"]  # fmt: skip
 
     @display(description=_("status"), ordering="resolved_at")
     def state(self, alert: Alert) -> str:
@@ -438,6 +447,14 @@ class AlertAdmin(ReadOnlyAdmin):
     def what(self, alert: Alert) -> str:
         rule = alerts.rule_of(alert.rule)
         return str(rule.title) if rule else alert.rule
+
+    @display(description=_("value"), ordering="value")
+    def value_count(self, alert: Alert) -> str:
+        return figure(f"{alert.value:g}")
+
+    @display(description=_("threshold"), ordering="threshold")
+    def threshold_count(self, alert: Alert) -> str:
+        return figure(f"{alert.threshold:g}")
 
     @display(description=_("where to look"))
     def hint(self, alert: Alert) -> str:

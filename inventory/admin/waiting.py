@@ -101,7 +101,7 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
     actions = ["take_out"]
     actions_row = ["take_one_out"]
     actions_detail = ["take_one_out"]
-    fields = ["sku", "product", "place", "by", "quantity", "queued_at", "state", "kept_count", "offered_at", "kept_until", "left", "closed_at"]  # fmt: skip
+    fields = ["sku", "product", "place", "by", "quantity", "queued_at", "state", "kept_count", "offered_at", "kept_until", "left"]  # fmt: skip
     by = person("asker", _("who"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -599,7 +599,6 @@ def signed(now, **event):
         {
             "id": "evt_1",
             "type": "payment_intent.succeeded",
-            "livemode": False,
             "data": {"object": {"id": "tpi_unknown", "metadata": {}}},
             **event,
         }
