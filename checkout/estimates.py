@@ -14,9 +14,11 @@ from config.platform.errors import AuthRequired, FieldError, ValidationFailed
 from pricing import selectors as pricing_selectors
 from pricing import services as pricing
 from pricing.engine import Place, Quote
+from pricing.outside import asking
 from pricing.selectors import Wanted
 
 
+@asking
 def quote_for_items(
     *,
     actor: Actor,
@@ -51,6 +53,7 @@ def quote_for_items(
     return quote
 
 
+@asking
 def quote_for_checkout(
     *,
     actor: Actor,

@@ -21,6 +21,7 @@ from orders import addresses
 from orders.models import Order
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
+from pricing.outside import asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def view_of(checkout: Checkout, *, now: datetime, priced: Priced | None = None) 
     )
 
 
+@asking
 def price(checkout: Checkout, *, now: datetime) -> Priced:
     """
     Return the checkout's cart priced for its destination, with what is still missing: two statements.

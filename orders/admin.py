@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -669,7 +670,9 @@ def _explanation(order: Order) -> dict[str, Any] | None:
             {
                 "label": rule["name"],
                 "link": _page_of(kind, rule["id"]),
-                "terms": [(name, value) for name, value in rule.items() if _tells(name, value)],
+                "terms": [
+                    (_in_words(name), value) for name, value in rule.items() if _tells(name, value)
+                ],
             }
             for kind, rule in _rules_of(order)
         ],
@@ -692,7 +695,12 @@ def _page_of(kind: str, pk: str) -> str:
 
 
 def _tells(name: str, value: Any) -> bool:
-    return name not in {"id", "name", "zone"} and value not in (None, "", [], {}, False)
+    return name not in {"id", "name", "zone"} and value not in (None, "", "0", [], {}, False)
+
+
+def _in_words(name: str) -> str:
+    """Return a term of a rule for reading: `basePrice` is `base price`."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r" \1", name).lower()
 
 
 def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:

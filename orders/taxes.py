@@ -182,7 +182,8 @@ def entries_of(order: Order, *, refunds: Sequence[RefundRequest]) -> Iterator[Ta
     parts = _parts_of(order)
     for part in parts:
         for key, base, amount in part.taxes:
-            yield _entry(order, key, order.confirmed_at, COLLECTED, base, amount)
+            if base or amount:
+                yield _entry(order, key, order.confirmed_at, COLLECTED, base, amount)
     shipping_claimed = Decimal(0)
     for refund in refunds:
         assert refund.done_at is not None
@@ -311,7 +312,8 @@ def _gone_back(order: Order, parts: Iterable[_Part], at: datetime) -> Iterator[T
                 _share(whole, part.returned, part.total) - _share(whole, part.told, part.total)
                 for whole in (base, amount)
             ]
-            yield _entry(order, key, at, REFUNDED, *gone)
+            if any(gone):
+                yield _entry(order, key, at, REFUNDED, *gone)
         part.told = part.returned
 
 

@@ -28,6 +28,7 @@ from orders.models import Order
 from orders.taxes import COLLECTED, Period, TaxKey, TaxRow, tax_entries, tax_report
 from orders.taxfiles import csv_file, entry_lines, report_lines
 from pricing.display import country_name, percent_text
+from pricing.models import TaxRate
 from pricing.templatetags.money import money_text
 
 SHOWN_ENTRIES = 200
@@ -188,6 +189,15 @@ def _place(key: TaxKey) -> str:
     return f"{name}, {key.state}" if key.state else name
 
 
+def _note(key: TaxKey) -> str:
+    """Return what the name of a tax leaves open: its type, and why it is not charged."""
+    kind = str(dict(TaxRate.Type.choices).get(key.type, key.type))
+    said = [] if kind.casefold() in key.name.casefold() else [kind]
+    if key.relief:
+        said.append(str(RELIEFS.get(key.relief, key.relief)))
+    return ", ".join(said)
+
+
 def _shown(row: TaxRow, address: dict[str, Any]) -> dict[str, Any]:
     currency = row.key.currency
     return {
@@ -195,8 +205,7 @@ def _shown(row: TaxRow, address: dict[str, Any]) -> dict[str, Any]:
         "place": _place(row.key),
         "name": row.key.name,
         "rate": percent_text(row.key.rate),
-        "type": row.key.type,
-        "relief": RELIEFS.get(row.key.relief, row.key.relief),
+        "note": _note(row.key),
         "currency": currency,
         "orders": ngettext("%(count)d order", "%(count)d orders", len(row.orders))
         % {"count": len(row.orders)},

@@ -26,6 +26,7 @@ from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE
 from pricing.errors import NoShippingZone
 from pricing.money import format_amount
+from pricing.outside import asking
 
 
 def place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> Order:
@@ -50,6 +51,7 @@ def place(*, actor: Actor, checkout_id: UUID, quote_id: str, now: datetime) -> O
     return order
 
 
+@asking
 def place_to_pay(
     *,
     actor: Actor,

@@ -25,10 +25,12 @@ from config.platform.models import new_id
 from orders import addresses
 from pricing.engine import NO_SHIPPING_ZONE
 from pricing.money import format_amount
+from pricing.outside import asking
 
 SHOWN_QUOTES = 20  # how many totals a checkout remembers, to say what changed
 
 
+@asking
 @transaction.atomic
 def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
     """
@@ -82,6 +84,7 @@ def initialize(*, actor: Actor, email: str = "", now: datetime) -> CheckoutView:
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
+@asking
 @transaction.atomic
 def update(
     *, actor: Actor, checkout_id: UUID, changes: Mapping[str, Any], now: datetime
@@ -131,6 +134,7 @@ def update(
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
+@asking
 @transaction.atomic
 def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
     """

@@ -594,6 +594,17 @@ DEFAULT_COUNTRY = text("DEFAULT_COUNTRY", default="US").upper()  # CFG-30
 DEFAULT_CURRENCY = text("DEFAULT_CURRENCY", default="USD").upper()  # CFG-31
 # A VAT number that a customer enters counts when its form and check digits are right, or only when staff approved it.
 VAT_NUMBERS_NEED_APPROVAL = switch("VAT_NUMBERS_NEED_APPROVAL", default=False)
+# Engines of others that say which taxes and ways to ship apply (VAG-17); an empty address leaves it to our own tables.
+OUTSIDE_ENGINES = {
+    "tax": text("OUTSIDE_TAX_URL"),
+    "shipping": text("OUTSIDE_SHIPPING_URL"),
+}
+OUTSIDE_ENGINE_KEY = text("OUTSIDE_ENGINE_KEY")
+OUTSIDE_ENGINE_TIMEOUT = number("OUTSIDE_ENGINE_TIMEOUT_SECONDS", default=3, minimum=1)
+OUTSIDE_ENGINE_KEEP = timedelta(
+    minutes=number("OUTSIDE_ENGINE_KEEP_MINUTES", default=60, minimum=1)
+)
+OUTSIDE_ENGINE_FALLBACK = switch("OUTSIDE_ENGINE_FALLBACK", default=True)
 
 CART_RECOVERY_HMAC_SECRET = secret("CART_RECOVERY_HMAC_SECRET")  # CFG-05
 CART_RECOVERY_TOKEN_LIFETIME = timedelta(  # CFG-06

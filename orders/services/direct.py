@@ -28,6 +28,7 @@ from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Basket, Line, Place
 from pricing.errors import NoShippingZone, PriceMissing
+from pricing.outside import asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class _Priced:
     quantity: int
 
 
+@asking
 @transaction.atomic
 def place_direct(
     *,

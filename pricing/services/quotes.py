@@ -17,7 +17,7 @@ from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import LockingQuerySet, new_id
-from pricing import engine, selectors
+from pricing import engine, outside, selectors
 from pricing.errors import CurrencyUnknown, DiscountExpired, DiscountInvalid, DiscountLimitReached
 from pricing.models import Promotion, PromotionUse
 from pricing.money import EXPONENTS
@@ -51,7 +51,8 @@ def quote(
 
     :raises CurrencyUnknown: if we know no such currency
     """
-    return engine.price(*_question(actor, basket, revision, now), now)
+    asked, rules, _served = _question(actor, basket, revision, now)
+    return engine.price(asked, rules, now)
 
 
 def quote_with_basis(
@@ -62,27 +63,32 @@ def quote_with_basis(
 
     :raises CurrencyUnknown: if we know no such currency
     """
-    asked, rules = _question(actor, basket, revision, now)
+    asked, rules, served = _question(actor, basket, revision, now)
     quote = engine.price(asked, rules, now)
-    return quote, engine.basis_of(asked, rules, quote, now)
+    return quote, {**engine.basis_of(asked, rules, quote, now), "servedBy": served}
 
 
 def _question(
     actor: Actor, basket: engine.Basket, revision: int | None, now: datetime
-) -> tuple[engine.Basket, engine.Rules]:
-    """Return the basket with what is known of its customer, and the rules with the codes that it has."""
+) -> tuple[engine.Basket, engine.Rules, dict[str, str]]:
+    """
+    Return the basket with what is known of its customer, the rules with the codes that it has, and who served for what.
+
+    Under `outside.asking` what outside engines say takes the place of the own tables.
+    """
     if basket.currency not in EXPONENTS:
         raise CurrencyUnknown()
     if revision is None:
         revision = selectors.revision(company_id=actor.company_id)
     rules = selectors.rules(company_id=actor.company_id, revision=revision)
+    rules, served = outside.applied(basket, rules)
     if rules.has_reliefs and basket.user_id is not None and basket.destination is not None:
         reliefs = selectors.reliefs_of(company_id=actor.company_id, user_id=basket.user_id)
         basket = dataclasses.replace(basket, reliefs=reliefs)
     if basket.points:
         basket = dataclasses.replace(basket, points=_points(actor, basket, now))
     if not flags.is_enabled(PROMOTIONS_FLAG):
-        return basket, rules.without_promotions()
+        return basket, rules.without_promotions(), served
     coupons, used_up = selectors.promotions_in_play(
         company_id=actor.company_id,
         rules=rules,
@@ -93,7 +99,7 @@ def _question(
         rules = rules.with_coupons(coupons)
     if used_up:
         basket = dataclasses.replace(basket, used_up=used_up)
-    return basket, rules
+    return basket, rules, served
 
 
 def check_option(*, quote: engine.Quote, option: str | None) -> None:
