@@ -1,0 +1,94 @@
+"""How an order explains itself, and what the tax report says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.platform.examples import Examples, answered
+
+_ITEM = "01990f3c-5a10-7c31-9b0e-2f6d3a41e011"
+_EXPLAINED: dict[str, Any] = {
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e001",
+    "number": "ORD-20261121-000003",
+    "quoteId": "4a9c4dda06f82644dccddedf60d730fa",
+    "currency": "USD",
+    "steps": [
+        {
+            "kind": "list_price",
+            "label": "2 × LANTERN-BRASS",
+            "itemId": _ITEM,
+            "amount": "128.00",
+            "runningTotal": "128.00",
+        },
+        {
+            "kind": "shipping",
+            "label": "Standard",
+            "itemId": None,
+            "amount": "6.90",
+            "runningTotal": "134.90",
+        },
+        {
+            "kind": "tax",
+            "label": "ME sales tax 5.5 %",
+            "itemId": None,
+            "amount": "7.42",
+            "runningTotal": "142.32",
+        },
+    ],
+    "notApplied": [],
+    "rules": {
+        "pricedAt": "2026-11-21T09:30:00Z",
+        "destination": {"country": "US", "state": "ME", "postalCode": "04101"},
+        "codes": [],
+        "taxRounding": "line",
+        "promotions": [],
+        "taxRates": [
+            {
+                "name": "ME sales tax",
+                "type": "SALES_TAX",
+                "rate": "0.055",
+                "country": "US",
+                "state": "ME",
+                "taxClass": "standard",
+                "included": False,
+            }
+        ],
+        "shipping": {
+            "option": "standard",
+            "name": "Standard",
+            "zone": "United States",
+            "type": "FLAT_RATE",
+            "price": "6.90",
+            "freeOver": "150.00",
+        },
+    },
+}
+_REPORT: dict[str, Any] = {
+    "dateFrom": "2026-11-01",
+    "dateTo": "2026-11-30",
+    "rows": [
+        {
+            "currency": "USD",
+            "jurisdiction": "US-ME",
+            "country": "US",
+            "state": "ME",
+            "type": "SALES_TAX",
+            "name": "ME sales tax",
+            "rate": "0.055",
+            "relief": None,
+            "base": "470.00",
+            "collected": "25.85",
+            "refundedBase": "64.00",
+            "refunded": "3.52",
+            "netBase": "406.00",
+            "net": "22.33",
+            "orders": 7,
+        }
+    ],
+    "totals": [{"currency": "USD", "collected": "25.85", "refunded": "3.52", "net": "22.33"}],
+}
+
+EXAMPLES: Examples = {
+    "get_orders_by_reference_explain": [answered(_EXPLAINED)],
+    "get_tax_report": [answered(_REPORT)],
+}
