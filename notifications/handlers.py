@@ -40,7 +40,14 @@ from notifications import push, selectors, services
 from notifications.events import NotificationCreated
 from notifications.models import Digest, Preference
 from orders import selectors as orders
-from orders.events import OrderCancelled, OrderConfirmed, OrderDelivered, OrderEvent, OrderShipped
+from orders.events import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderEvent,
+    OrderShipped,
+    PriceDisputeDecided,
+)
 from pricing import selectors as pricing
 from pricing import services as prices
 from pricing.errors import PriceAlertNotFound
@@ -487,6 +494,19 @@ def _tell_about_order(event: OrderEvent, envelope: Envelope, now: datetime, text
         url=f"/orders/{event.number}/",
         now=now,
     )
+
+
+@durable(PriceDisputeDecided, consumer="notifications.price_dispute")
+def tell_decision(event: PriceDisputeDecided, envelope: Envelope, now: datetime) -> None:
+    """Who disputed a price reads what was decided, and why."""
+    extra = {"product": event.product, "answer": event.answer, "outcome": event.outcome}
+    _mail_about_order("price-dispute", event, envelope, now, **extra)
+    texts = {
+        "REJECTED": _("Order %(number)s: the price stays as it is."),
+        "ADJUSTED": _("Order %(number)s: a part of the price goes back to you."),
+        "REFUNDED": _("Order %(number)s: what you paid for it goes back to you."),
+    }
+    _tell_about_order(event, envelope, now, texts[event.outcome])
 
 
 # --- wishes (INV-45) ------------------------------------------------------------------------------

@@ -73,6 +73,23 @@ class RefundRequested(OrderEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceDisputeOpened(OrderEvent):
+    name: ClassVar[str] = "order.price_disputed"
+    dispute_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceDisputeDecided(OrderEvent):
+    """`outcome` is REJECTED, ADJUSTED or REFUNDED; `answer` is what staff say to the customer."""
+
+    name: ClassVar[str] = "order.price_dispute_decided"
+    dispute_id: str
+    outcome: str
+    product: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class OrderRefunded(OrderEvent):
     name: ClassVar[str] = "order.refunded"
     amount: str

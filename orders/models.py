@@ -206,6 +206,8 @@ class OrderLine(models.Model):
     )  # units whose money refunds have asked back
     refunded_amount = money_field(_("refunded"), default=Decimal(0))
     points = models.PositiveIntegerField(_("points spent"), default=0, db_default=0)
+    # given back of the price of units whose money was not asked back
+    adjusted_amount = money_field(default=Decimal(0), db_default=Decimal(0))
 
     class Meta:
         db_table = "order_items"
@@ -240,6 +242,10 @@ class OrderLine(models.Model):
             models.CheckConstraint(
                 condition=Q(refunded_amount__gte=0, refunded_amount__lte=F("total")),
                 name="order_line_refund_ceiling",
+            ),
+            models.CheckConstraint(
+                condition=Q(adjusted_amount__gte=0, adjusted_amount__lte=F("total")),
+                name="order_line_adjusted_ceiling",
             ),
         ]
         indexes = [models.Index(fields=["variant"], name="order_line_variant")]

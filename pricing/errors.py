@@ -44,6 +44,35 @@ class LoyaltyUnavailable(ApplicationError):
     advice = "Choose the shop's own currency."
 
 
+class DisputeNotFound(ApplicationError):
+    code = "PRICE_DISPUTE_NOT_FOUND"
+    http_status = 404
+    title = "No such dispute"
+    message = "There is no such price dispute for you."
+
+
+class DisputeOpen(ApplicationError):
+    code = "PRICE_DISPUTE_OPEN"
+    http_status = 409
+    title = "We are looking at it already"
+    message = "There is a dispute about this line that is not decided yet."
+    advice = "Wait for its answer."
+
+
+class DisputeNotPossible(ApplicationError):
+    code = "PRICE_DISPUTE_NOT_POSSIBLE"
+    http_status = 409
+    title = "There is nothing to dispute"
+    message = "This order was not paid, or its money has gone back."
+
+
+class LoyaltyTierNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such tier"
+    message = "There is no such tier of points."
+
+
 class PriceMissing(ApplicationError):
     """A total would silently leave a part out, so there is no total."""
 

@@ -55,8 +55,13 @@ from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from pricing.models import (
     BundlePrice,
     CustomerGroup,
+    LoyaltyAccount,
+    LoyaltyEntry,
+    LoyaltyProgram,
+    LoyaltyTier,
     Price,
     PriceChange,
+    PriceDispute,
     PricingPolicy,
     Promotion,
     PromotionUse,
@@ -131,7 +136,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
         "accessattempt", "featureflag", "group", "jobrun", "loginsession", "notification", "returnrequest",
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
         "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
-        "customergroup", "specialprice", "pricingpolicy",
+        "customergroup", "specialprice", "pricingpolicy", "loyaltyaccount", "loyaltyprogram", "loyaltytier", "pricedispute",
     }  # fmt: skip
 
 
@@ -191,8 +196,8 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 
 
 READ_ONLY = [
-    AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, Notification, OutboxEvent, Payment, PriceChange,
-    PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
+    AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, LoyaltyAccount, Notification, OutboxEvent, Payment, PriceChange,
+    PriceDispute,    PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
 ]  # fmt: skip
 
 
@@ -307,6 +312,26 @@ def _cart(company: Company, **fields: Any) -> Cart:
             "expires_at": now + timedelta(days=1),
             **fields,
         }
+    )
+
+
+def _dispute(company: Company) -> PriceDispute:
+    line = _order(company).lines.get()
+    return PriceDispute.objects.create(
+        company=company,
+        order_id=line.order_id,
+        order_number=line.order.number,
+        order_line_id=line.id,
+        variant=line.variant,
+        sku=line.sku,
+        name=line.name,
+        currency="USD",
+        quantity=1,
+        unit_price=Decimal(10),
+        line_total=Decimal(10),
+        reason="TAX",
+        opened_by="system",
+        opened_at=timezone.now(),
     )
 
 
@@ -436,6 +461,17 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     ),
     BundlePrice: lambda company, n: _bundle_price(company),
     Promotion: lambda company, n: factories.make_promotion(f"CODE{n}"),
+    LoyaltyProgram: lambda company, n: LoyaltyProgram.objects.get_or_create(company=company)[0],
+    LoyaltyTier: lambda company, n: LoyaltyTier.objects.create(
+        company=company, name=f"Tier {n} {new_id()}", from_points=factories.next_number() + 1
+    ),
+    LoyaltyAccount: lambda company, n: LoyaltyEntry.objects.create(
+        account=LoyaltyAccount.objects.create(
+            company=company, user_id=factories.make_user().pk, balance=5
+        ),
+        kind="ADJUST", points=5, balance=5, reason="a gift", actor="system", at=timezone.now(),
+    ).account,
+    PriceDispute: lambda company, n: _dispute(company),
     PromotionUse: lambda company, n: PromotionUse.objects.create(
         promotion=factories.make_promotion(), order_id=new_id(), customer_key=_by("user"),
         amount=Decimal(1), currency="USD", used_at=timezone.now(),

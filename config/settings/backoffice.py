@@ -99,6 +99,10 @@ NAVIGATION = [
         _list(_("Customer groups"), "groups", "pricing.customergroup"),
         _list(_("Price history"), "history", "pricing.pricechange"),
         _list(_("Uses of codes"), "redeem", "pricing.promotionuse"),
+        _list(_("Price disputes"), "gavel", "pricing.pricedispute"),
+        _list(_("Points of customers"), "loyalty", "pricing.loyaltyaccount"),
+        _list(_("Tiers"), "stairs", "pricing.loyaltytier"),
+        _list(_("What points are worth"), "tune", "pricing.loyaltyprogram"),
     ),
     _group(
         _("Money"),

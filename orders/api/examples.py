@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.platform.examples import Examples, answered
+from config.platform.examples import Examples, answered, listed, sent
 
 _ITEM = "01990f3c-5a10-7c31-9b0e-2f6d3a41e011"
 _EXPLAINED: dict[str, Any] = {
@@ -88,7 +88,53 @@ _REPORT: dict[str, Any] = {
     "totals": [{"currency": "USD", "collected": "25.85", "refunded": "3.52", "net": "22.33"}],
 }
 
+_DISPUTE: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41f001",
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f101",
+    "orderNumber": "ORD-20261121-000042",
+    "itemId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f201",
+    "sku": "JKT-OCHRE-M",
+    "name": "Oilskin jacket",
+    "currency": "USD",
+    "quantity": 1,
+    "unitPrice": "149.00",
+    "lineTotal": "149.00",
+    "claimedPrice": "139.00",
+    "reason": "SHOWN_LOWER",
+    "evidence": "The page said 139.00 on Friday evening.",
+    "status": "OPEN",
+    "answer": "",
+    "amount": None,
+    "openedAt": "2026-11-21T09:30:00Z",
+    "resolvedAt": None,
+}
+_DECIDED: dict[str, Any] = {
+    **_DISPUTE,
+    "status": "ADJUSTED",
+    "answer": "You are right: the offer ended an hour too early.",
+    "amount": "10.00",
+    "resolvedAt": "2026-11-22T08:00:00Z",
+}
+
 EXAMPLES: Examples = {
+    "price_disputes_list": [answered(listed(_DISPUTE))],
+    "post_products_pricing_disputes": [
+        sent(
+            {
+                "order": "ORD-20261121-000042",
+                "itemId": _DISPUTE["itemId"],
+                "reason": "SHOWN_LOWER",
+                "evidence": _DISPUTE["evidence"],
+                "claimedPrice": "139.00",
+            }
+        ),
+        answered(_DISPUTE, status=201),
+    ],
+    "get_products_pricing_disputes_by_dispute_id": [answered(_DECIDED)],
+    "post_products_pricing_disputes_by_dispute_id_decide": [
+        sent({"status": "ADJUSTED", "answer": _DECIDED["answer"], "amount": "10.00"}),
+        answered(_DECIDED),
+    ],
     "get_orders_by_reference_explain": [answered(_EXPLAINED)],
     "get_tax_report": [answered(_REPORT)],
 }

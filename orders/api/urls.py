@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.api import taxes
+from orders.api import disputes, taxes
 from orders.api.papers import InvoiceViewSet, PackingSlipView
 from orders.api.reports import ReportViewSet
 from orders.api.shipments import ShipmentViewSet
@@ -26,6 +26,9 @@ def _shipment(**actions: str):
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("products/pricing/disputes", disputes.DisputesView.as_view()),
+    path("products/pricing/disputes/<str:dispute_id>", disputes.DisputeView.as_view()),
+    path("products/pricing/disputes/<str:dispute_id>/decide", disputes.DecisionView.as_view()),
     path("orders", _order(get="list", post="create")),
     path("orders/health", HealthView.as_view()),
     path("orders/health/dependencies", HealthView.as_view()),

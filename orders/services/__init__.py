@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orders.services.cancelling import SOLD, cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
+from orders.services.disputes import decide_dispute, dispute_price
 from orders.services.invoicing import write_invoices
 from orders.services.placing import (
     DraftLine,
@@ -61,9 +62,11 @@ __all__ = [
     "confirm",
     "confirm_locked",
     "count_co_purchases",
+    "decide_dispute",
     "deliver",
     "deliver_shipment",
     "demands",
+    "dispute_price",
     "edit",
     "fail",
     "fail_refund",

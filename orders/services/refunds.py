@@ -25,7 +25,7 @@ from orders.events import OrderRefunded, RefundRequested
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from orders.services.status import about, lock, move
 from pricing import services as pricing
-from pricing.money import format_amount, quantize, unit_shares
+from pricing.money import format_amount, from_minor, quantize, to_minor, unit_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +97,10 @@ def claim(
     """
     Ask back the money of units and of a part of the shipping price, on a locked order.
 
-    Units whose money was asked back before bring nothing. Points that paid for the units come back at once. `whole` asks for everything that is left
-    of the payment. Earlier goodwill refunds may leave less than the shares; with `exact` that is
-    refused, else what is left is asked for. Returns None when nothing is due.
+    Units whose money was asked back before bring nothing, and what was given back of their price is
+    not given back again. Points that paid for the units come back at once. `whole` asks for
+    everything that is left of the payment. Earlier goodwill refunds may leave less than the shares;
+    with `exact` that is refused, else what is left is asked for. Returns None when nothing is due.
 
     :raises RefundExceedsPayment: with `exact`, if less is left than asked for
     """
@@ -111,12 +112,10 @@ def claim(
         count = min(wanted.quantity, line.quantity - line.claimed_quantity)
         if not count:
             continue
-        amount = unit_shares(
-            line.total, line.quantity, line.claimed_quantity, count, order.currency
-        )
+        amount = _take(line, count, order.currency)
         points += _points(line, count)
         line.claimed_quantity += count
-        line.save(update_fields=["claimed_quantity"])
+        line.save(update_fields=["claimed_quantity", "adjusted_amount"])
         parts.append(
             {
                 "itemId": str(line.id),
@@ -146,6 +145,67 @@ def claim(
         actor=actor,
         now=now,
         return_request=return_request,
+    )
+
+
+def _take(line: OrderLine, count: int, currency: str) -> Decimal:
+    """
+    Return the money of the next `count` units, less their part of what was given back of the line's price.
+
+    That part is in proportion to their shares, so that what stays on the other units is never more than these are worth.
+    """
+    share = unit_shares(line.total, line.quantity, line.claimed_quantity, count, currency)
+    worth = to_minor(unclaimed(line, currency), currency)
+    if not line.adjusted_amount or not worth:
+        return share
+    given = to_minor(line.adjusted_amount, currency)
+    stays = from_minor(given * (worth - to_minor(share, currency)) // worth, currency)
+    less: Decimal = line.adjusted_amount - stays
+    line.adjusted_amount = stays
+    return share - less
+
+
+def unclaimed(line: OrderLine, currency: str) -> Decimal:
+    """Return what the units of a line cost whose money no refund has asked back."""
+    return unit_shares(
+        line.total,
+        line.quantity,
+        line.claimed_quantity,
+        line.quantity - line.claimed_quantity,
+        currency,
+    )
+
+
+def refund_difference(
+    order: Order, *, line_id: UUID, amount: Decimal, reason: str, actor: Actor, now: datetime
+) -> RefundRequest:
+    """
+    Ask back a part of what a line of a locked order cost; the goods stay with the customer.
+
+    It lies on the units whose money was not asked back: when they come back later, they bring so much less.
+
+    :raises RefundExceedsPayment: if less is left of the line, or of the payment
+    """
+    line = order.lines.get(pk=line_id)
+    left = min(unclaimed(line, order.currency) - line.adjusted_amount, refundable(order))
+    if amount > left:
+        raise RefundExceedsPayment(extra={"refundable": format_amount(left, order.currency)})
+    line.adjusted_amount += amount
+    line.save(update_fields=["adjusted_amount"])
+    return _request(
+        order,
+        amount=amount,
+        reason=reason,
+        lines=[
+            {
+                "itemId": str(line.id),
+                "quantity": 0,
+                "amount": format_amount(amount, order.currency),
+            }
+        ],
+        shipping=Decimal(0),
+        actor=actor,
+        now=now,
     )
 
 

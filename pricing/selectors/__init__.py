@@ -33,6 +33,7 @@ from pricing.selectors.comparing import (
     price_recommendations,
     price_timelines,
 )
+from pricing.selectors.disputes import disputes, find_dispute, price_history_of
 from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.inforce import (
     customer_groups,
@@ -109,6 +110,8 @@ __all__ = [
     "compare_prices",
     "current_prices",
     "customer_groups",
+    "disputes",
+    "find_dispute",
     "find_promotion",
     "find_shipping_rule",
     "find_shipping_zone",
@@ -130,6 +133,7 @@ __all__ = [
     "points_of",
     "price_alert",
     "price_changes",
+    "price_history_of",
     "price_recommendations",
     "price_timelines",
     "priced_products",

@@ -15,7 +15,7 @@ from decimal import Decimal
 from fractions import Fraction
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, Sum
 
 from config.platform import audit, flags
@@ -23,8 +23,9 @@ from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import User, new_id
 from inventory.models import Company
-from pricing.errors import LoyaltyUnavailable, PointsInsufficient
+from pricing.errors import LoyaltyTierNotFound, LoyaltyUnavailable, PointsInsufficient
 from pricing.models import (
+    CustomerGroup,
     CustomerGroupMember,
     LoyaltyAccount,
     LoyaltyEntry,
@@ -292,6 +293,99 @@ def set_program(
     )
     bump(actor=actor, what="loyalty", now=now)
     return program
+
+
+@transaction.atomic
+def set_tier(
+    *,
+    actor: Actor,
+    tier_id: UUID | None,
+    name: str,
+    from_points: int,
+    bonus_percent: int,
+    group_id: UUID | None,
+    now: datetime,
+) -> LoyaltyTier:
+    """
+    Make a tier, or change one. Who belongs to it is settled anew within the hour, and so is who is in its group.
+
+    :raises LoyaltyTierNotFound: if the company has no such tier
+    :raises ValidationFailed: if name, points or group are another tier's, or a figure is out of its bounds
+    """
+    tier = LoyaltyTier(company_id=actor.company_id) if tier_id is None else _tier(actor, tier_id)
+    names = ("name", "from_points", "bonus_percent", "group_id")
+    before = {} if tier_id is None else {each: getattr(tier, each) for each in names}
+    errors = []
+    if not 0 < len(name.strip()) <= 60:
+        errors.append(FieldError("name", "invalid", "1 to 60 characters."))
+    if not 1 <= from_points <= MOST_POINTS:
+        errors.append(FieldError("from_points", "invalid", "At least 1."))
+    if not 0 <= bonus_percent <= 1_000:
+        errors.append(FieldError("bonus_percent", "invalid", "From 0 to 1,000."))
+    own = CustomerGroup.objects.filter(company_id=actor.company_id)
+    if group_id is not None and not own.filter(pk=group_id).exists():
+        errors.append(FieldError("group", "invalid", "There is no such group."))
+    if errors:
+        raise ValidationFailed(errors=errors)
+    touched = {tier.group_id, group_id} - {None} if tier.group_id != group_id else set()
+    tier.name, tier.from_points = name.strip(), from_points
+    tier.bonus_percent, tier.group_id = bonus_percent, group_id
+    try:
+        with transaction.atomic():
+            tier.save()
+    except IntegrityError:
+        raise ValidationFailed(
+            "Another tier has this name, begins with these points, or has this group."
+        ) from None
+    _settle_anew(tier, touched)
+    audit.record(
+        actor=actor,
+        action="loyalty_tier.changed" if before else "loyalty_tier.created",
+        object_type="loyalty_tier",
+        object_id=tier.id,
+        before=before,
+        after={each: getattr(tier, each) for each in names},
+        now=now,
+    )
+    return tier
+
+
+@transaction.atomic
+def delete_tier(*, actor: Actor, tier_id: UUID, now: datetime) -> None:
+    """
+    Remove a tier; its group stays, without members.
+
+    :raises LoyaltyTierNotFound: if the company has no such tier
+    """
+    tier = _tier(actor, tier_id)
+    _settle_anew(tier, {tier.group_id} - {None})
+    audit.record(
+        actor=actor,
+        action="loyalty_tier.deleted",
+        object_type="loyalty_tier",
+        object_id=tier.id,
+        before={"name": tier.name, "from_points": tier.from_points},
+        now=now,
+    )
+    tier.delete()
+
+
+def _tier(actor: Actor, tier_id: UUID) -> LoyaltyTier:
+    tier = (
+        LoyaltyTier.objects.select_for_update()
+        .filter(company_id=actor.company_id, pk=tier_id)
+        .first()
+    )
+    if tier is None:
+        raise LoyaltyTierNotFound
+    return tier
+
+
+def _settle_anew(tier: LoyaltyTier, groups: Iterable[UUID | None]) -> None:
+    """Empty groups whose members follow from another tier from now on; `settle_tiers` finds who belongs where."""
+    CustomerGroupMember.objects.filter(group__in=list(groups)).delete()
+    if groups:
+        LoyaltyAccount.objects.filter(tier=tier).update(tier=None)
 
 
 def run_out_points(*, now: datetime, limit: int = 500) -> int:

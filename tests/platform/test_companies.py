@@ -67,6 +67,7 @@ LINE = {"ITEM_NOT_FOUND", "CART_NOT_FOUND"}
 CART = {"CART_NOT_FOUND"}
 RULE = {"NOT_FOUND"}
 ORDER = {"ORDER_NOT_FOUND"}
+DISPUTE = {"PRICE_DISPUTE_NOT_FOUND"}
 CHECKOUT = {"CHECKOUT_NOT_FOUND"}
 ANY = {"NOT_FOUND"}
 
@@ -256,6 +257,10 @@ OWN: dict[str, Call] = {
             "/reorder": {},
         }.items()
     },
+    "api/v1/products/pricing/disputes/<str:dispute_id>": Call(DISPUTE, {"dispute_id": "dispute"}),
+    "api/v1/products/pricing/disputes/<str:dispute_id>/decide": Call(
+        DISPUTE, {"dispute_id": "dispute"}, {"post": {"status": "REJECTED", "answer": "No."}}
+    ),
     **{
         f"api/v1/orders/returns/<uuid:return_id>/{verb}": Call(
             {"NOT_FOUND", "RETURN_NOT_FOUND", "ORDER_NOT_FOUND"}, {"return_id": "return"}
@@ -452,6 +457,10 @@ def world(company: Company) -> World:
         actor=actor, order_id=order.id, wanted=[WantedReturn(order_line.id, 1)], now=now
     )
 
+    dispute = orders.dispute_price(
+        actor=actor, order_id=order.id, line_id=order_line.id, reason="TAX", now=now
+    )
+
     carts.create(actor=actor, now=now)
     view = carts.add_line(actor=actor, variant_id=variant.id, now=now)
     line = view.items[0]
@@ -495,7 +504,7 @@ def world(company: Company) -> World:
         "special_price": special_price.id, "customer_group": trade.id,
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
-        "order_line": order_line.id, "return": returned.id, "checkout": checkout_id, "payment": payment.id, "address": address.id,
+        "order_line": order_line.id, "return": returned.id, "dispute": dispute.id, "checkout": checkout_id, "payment": payment.id, "address": address.id,
         "notification": Notification.objects.get(dedupe_key__contains="x", user_id=owner.id).id,
         
     }  # fmt: skip
