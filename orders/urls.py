@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.views import aftercare, papers
+from orders.views import aftercare, disputes, papers
 from orders.views import orders as views
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "orders/<str:number>/invoice/<str:paper>.pdf", papers.invoice_file, name="page_invoice_file"
     ),
     path("orders/<str:number>/cancel-items/", aftercare.cancel_items, name="page_order_items"),
+    path("orders/<str:number>/dispute/", disputes.dispute, name="page_order_dispute"),
     path("orders/<str:number>/return/", aftercare.request_return, name="page_order_return"),
     path("account/", views.account, name="page_account"),
 ]

@@ -17,6 +17,7 @@ from orders.services.placing import (
 )
 from orders.services.points import settle_points
 from orders.services.refunds import (
+    PAID,
     Units,
     fail_refund,
     record_refund,
@@ -48,6 +49,7 @@ from orders.services.steps import set_status
 from orders.services.together import count_co_purchases
 
 __all__ = [
+    "PAID",
     "SOLD",
     "DirectItem",
     "DraftLine",

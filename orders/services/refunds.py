@@ -57,9 +57,7 @@ def would_bring(order: Order, units: Sequence[Units]) -> Decimal:
     for wanted in units:
         line = lines[wanted.line_id]
         count = min(wanted.quantity, line.quantity - line.claimed_quantity)
-        total += unit_shares(
-            line.total, line.quantity, line.claimed_quantity, count, order.currency
-        )
+        total += _share(line, count, order.currency)[0]
     return min(total, refundable(order))
 
 
@@ -112,7 +110,7 @@ def claim(
         count = min(wanted.quantity, line.quantity - line.claimed_quantity)
         if not count:
             continue
-        amount = _take(line, count, order.currency)
+        amount, line.adjusted_amount = _share(line, count, order.currency)
         points += _points(line, count)
         line.claimed_quantity += count
         line.save(update_fields=["claimed_quantity", "adjusted_amount"])
@@ -148,21 +146,20 @@ def claim(
     )
 
 
-def _take(line: OrderLine, count: int, currency: str) -> Decimal:
+def _share(line: OrderLine, count: int, currency: str) -> tuple[Decimal, Decimal]:
     """
-    Return the money of the next `count` units, less their part of what was given back of the line's price.
+    Return the money of the next `count` units, less their part of what was given back of the line's price, and the
+    part of it that stays on the other units.
 
-    That part is in proportion to their shares, so that what stays on the other units is never more than these are worth.
+    The parts are in proportion to the shares, so that none is ever more than its units are worth.
     """
     share = unit_shares(line.total, line.quantity, line.claimed_quantity, count, currency)
     worth = to_minor(unclaimed(line, currency), currency)
     if not line.adjusted_amount or not worth:
-        return share
+        return share, line.adjusted_amount
     given = to_minor(line.adjusted_amount, currency)
     stays = from_minor(given * (worth - to_minor(share, currency)) // worth, currency)
-    less: Decimal = line.adjusted_amount - stays
-    line.adjusted_amount = stays
-    return share - less
+    return share - (line.adjusted_amount - stays), stays
 
 
 def unclaimed(line: OrderLine, currency: str) -> Decimal:

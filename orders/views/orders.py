@@ -29,6 +29,7 @@ from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
 from orders.models import Order, OrderLine, ReturnRequest, Shipment
 from orders.rendering import tracking_url
+from orders.views.disputes import shown_disputes
 from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
 from pricing.engine import Quote
 from pricing.selectors.storefront import option_orders
@@ -165,6 +166,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "invoice_url": _invoice_url(found, token),
         "parcels": _parcels(found),
         "returns": _returns(found) if is_own else [],
+        "disputes": shown_disputes(request, found) if is_own else [],
+        "can_dispute": is_own and found.payment_status in orders.PAID,
         "form_key": form_key(),
     }
     return render(request, "orders/detail.html", context)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, transaction
+from django.test import Client
 
 from config.platform import invariants
 from config.platform.actor import Actor
@@ -399,3 +400,57 @@ def test_malformed_disputes_are_refused(
 
     assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
     assert not PriceDispute.objects.exists()
+
+
+# --- the pages ------------------------------------------------------------------------------------
+
+
+def test_the_form_of_an_order_opens_a_dispute_and_the_order_tells_its_answer(
+    paid: Order, line: OrderLine, user: User, staff: Actor, now: datetime
+) -> None:
+    browser = Client()
+    browser.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
+    page = f"/orders/{paid.number}/dispute/"
+    assert page in browser.get(f"/orders/{paid.number}/").content.decode()
+    assert browser.get(page).status_code == 200
+    form = {"line": str(line.id), "reason": "OTHER", "claimed_price": "8,99", "evidence": ""}
+
+    refused = browser.post(page, form)
+    assert (refused.status_code, PriceDispute.objects.count()) == (422, 0)
+    for wrong in ({"line": "x"}, {"claimed_price": "ten"}, {"reason": "WHIM"}):
+        assert browser.post(page, {**form, "evidence": "I saw it.", **wrong}).status_code == 422
+    sent = browser.post(page, {**form, "evidence": "I saw it.", "key": "a" * 32})
+    assert sent.headers["Location"] == f"/orders/{paid.number}/"
+
+    found = PriceDispute.objects.get()
+    assert found.claimed_price == Decimal("8.99")
+    decide(found, staff, now, answer="The list is right.")
+    assert "The list is right." in browser.get(f"/orders/{paid.number}/").content.decode()
+    stranger = Client()
+    stranger.force_login(
+        factories.make_user(), "allauth.account.auth_backends.AuthenticationBackend"
+    )
+    assert stranger.get(page).status_code == 404
+
+
+def test_staff_decide_in_the_admin(
+    line: OrderLine, actor_user: Actor, staff_user: User, now: datetime
+) -> None:
+    found = dispute(line, actor_user, now)
+    office = Client()
+    office.force_login(staff_user, "allauth.account.auth_backends.AuthenticationBackend")
+    row = f"/admin/pricing/pricedispute/{found.pk}"
+
+    shown = office.get(f"{row}/change/").content.decode()
+    assert all(step in shown for step in (f"{row}/reject", f"{row}/adjust", f"{row}/refund"))
+    too_much = office.post(f"{row}/adjust/", {"amount": "40.00", "answer": "Sorry."}, follow=True)
+    assert "more than what is left" in too_much.content.decode()
+    assert asked(line.order) == []
+    done = office.post(f"{row}/adjust/", {"amount": "3.00", "answer": "Sorry."}, follow=True)
+
+    assert done.status_code == 200
+    found.refresh_from_db()
+    assert (found.status, found.answer, asked(line.order)) == (
+        "ADJUSTED", "Sorry.", [Decimal("3.00")],
+    )  # fmt: skip
+    assert f"{row}/reject" not in office.get(f"{row}/change/").content.decode()

@@ -276,7 +276,7 @@ OWN: dict[str, Call] = {
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     **{
         f"orders/<str:number>/{tail}/": Call(ORDER, {"number": "number:order"})
-        for tail in ("cancel", "cancel-items", "return", "reorder", "invoice")
+        for tail in ("cancel", "cancel-items", "dispute", "return", "reorder", "invoice")
     },
     "orders/<str:number>/invoice/<str:paper>.pdf": Call(
         ORDER, {"number": "number:order", "paper": "number:order"}
