@@ -73,7 +73,7 @@ bench: .venv/.tests ## measure the shop's hot paths in its production serving
 	@$(ENGINES) run --durable -- $(PY) -m tests.bench $(ARGS)
 
 # --- checks -----------------------------------------------------------------------------------
-.PHONY: check lint format format-check types imports migrations deploy-check schema
+.PHONY: check lint format format-check types imports migrations migrations-back deploy-check schema
 check: .venv/.tests ## everything that CI checks besides the tests
 	@$(MAKE) --no-print-directory --keep-going lint format-check types imports migrations deploy-check schema \
 		&& echo "All checks passed."
@@ -96,6 +96,9 @@ imports: .venv/.tests ## who may import whom
 
 migrations: .venv/.tests ## models and migrations agree
 	@DJANGO_SETTINGS_MODULE=config.settings.test $(ENGINES) run -- $(PY) manage.py makemigrations --check --dry-run
+
+migrations-back: .venv/.tests ## all migrations to nothing and back on a scratch database (minutes, not part of check)
+	@DJANGO_SETTINGS_MODULE=config.settings.test $(ENGINES) run -- $(PY) -m tests.platform.backwards
 
 # Values that only have to look real: production settings refuse any that are missing or weak.
 new_secret = $$($(PY) -c 'import secrets; print(secrets.token_urlsafe(48))')

@@ -138,7 +138,7 @@ def gateway_of(provider: str) -> Gateway | None:
 # --- events ---------------------------------------------------------------------------------------
 
 
-def _event(body: bytes) -> ProviderEvent:
+def read_event(body: bytes) -> ProviderEvent:
     """
     Read the parts of an event that we use.
 
@@ -253,7 +253,7 @@ class TestGateway:
 
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         verify(secrets=[self.secret], body=body, signature=signature, now=now)
-        return _event(body)
+        return read_event(body)
 
     @property
     def secret(self) -> str:
@@ -454,7 +454,7 @@ class StripeGateway:
 
         def run(client: stripe.StripeClient) -> Any:
             refunds = client.v1.refunds
-            known = refunds.list(params={"payment_intent": provider_id, "limit": 100})
+            known: Any = refunds.list(params={"payment_intent": provider_id, "limit": 100})
             for refund in known.auto_paging_iter():
                 if dict(refund.metadata or {}).get("key") == key:
                     return refund
@@ -476,7 +476,7 @@ class StripeGateway:
 
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         verify(secrets=[settings.STRIPE_WEBHOOK_SECRET], body=body, signature=signature, now=now)
-        return _event(body)
+        return read_event(body)
 
     def _read(self, client: stripe.StripeClient, provider_id: str) -> Any:
         return client.v1.payment_intents.retrieve(provider_id, params={"expand": ["latest_charge"]})
@@ -522,7 +522,7 @@ class StripeGateway:
                 base_addresses={"api": host} if host else None,
             )
         finally:
-            http.close()
+            http.close()  # type: ignore[no-untyped-call]  # the library does not say
 
     def _call(self, run: Any) -> Any:
         try:

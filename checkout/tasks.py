@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from checkout import services
+from checkout import mirror, services
 from config.platform.jobs import run_job
 
 
@@ -57,6 +57,16 @@ def cancel_drafts() -> None:
 
 
 @shared_task
+def mirror_stripe() -> None:
+    """Copy what Stripe told us of into dj-stripe's tables, for staff to look at; each minute."""
+    run_job("checkout.mirror_stripe", lambda now: mirror.mirror(), now=timezone.now())
+
+
+@shared_task
 def prune_inbox() -> None:
-    """Delete webhooks that were worked off long ago; daily."""
-    run_job("checkout.prune_inbox", lambda now: services.prune(now=now), now=timezone.now())
+    """Delete webhooks that were worked off long ago, and dj-stripe's notes of deliveries; daily."""
+    run_job(
+        "checkout.prune_inbox",
+        lambda now: services.prune(now=now) + mirror.prune(now=now),
+        now=timezone.now(),
+    )

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from checkout import views
+from checkout.webhooks import receive_at
+
+# dj-stripe's own address, by the names that it looks for
+djstripe_urls = (
+    [path("webhook/<uuid:uuid>/", receive_at, name="djstripe_webhook_by_uuid")],
+    "djstripe",
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("checkout/", views.checkout, name="page_checkout"),
@@ -15,4 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("checkout/pay/<uuid:payment_id>/simulate/", views.simulate, name="page_simulate"),
     path("checkout/pay/<uuid:payment_id>/complete/", views.complete, name="page_pay_complete"),
     path("checkout/pay/<uuid:payment_id>/cancel/", views.cancel, name="page_pay_cancel"),
+    path("stripe/", include(djstripe_urls, namespace="djstripe")),
 ]

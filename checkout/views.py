@@ -443,18 +443,26 @@ def _change(change: PriceChanged) -> str:
 @cache_control(no_store=True)
 @require_safe
 def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
-    """Where a payment stands; with the test provider, the buttons that decide it."""
+    """
+    Where a payment stands: the provider's own fields, or with the test provider, the buttons that decide it.
+
+    Who comes back from a bank is asked nothing: whatever the address claims, the provider says whether it is paid.
+    """
     found = selectors.find_payment(actor=actor_of(request), payment_id=payment_id)
     order = found.order
+    if "payment_intent" in request.GET and order.status == order.Status.DRAFT:
+        count(request, "payment")
+        return _settled(request, actor_of(request), payment_id, is_asked=True)
     if order.status != order.Status.DRAFT:
         return redirect(f"/orders/{order.number}/")
     latest = selectors.latest_payment(order_id=order.id)
     if latest is not None and latest.id != found.id:
         return redirect(f"/checkout/pay/{latest.id}/")
     waiting = ""
-    if found.next_action:
+    if found.next_action and found.provider == "test":
         waiting = _("Your bank wants you to confirm. Here you are the bank: approve or decline.")
-    return render(
+    card = _card_fields(found)
+    page: Any = render(
         request,
         "checkout/pay.html",
         {
@@ -463,6 +471,7 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             "currency": found.currency,
             "order_number": order.number,
             "is_test": found.provider == "test",
+            "card": card,
             "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
             "failure": found.failure,
             "method": found.method,
@@ -472,6 +481,23 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             "form_key": form_key(),
         },
     )
+    if card is not None:
+        page._csp_replace = settings.CONTENT_SECURITY_POLICY_OF_CARDS
+        # Wallets open windows of their own, which tell the page how it went.
+        page["Cross-Origin-Opener-Policy"] = "same-origin-allow-popups"
+    return page
+
+
+def _card_fields(found: Payment) -> dict[str, str] | None:
+    """Return what Stripe's own fields need to take this payment; None where there are none to show."""
+    takes_cards = settings.STRIPE_SECRET_KEY and settings.STRIPE_PUBLISHABLE_KEY
+    if found.provider != "stripe" or not takes_cards or not found.client_secret:
+        return None
+    return {
+        "key": settings.STRIPE_PUBLISHABLE_KEY,
+        "secret": found.client_secret,
+        "back": f"{settings.STOREFRONT_URL}/checkout/pay/{found.id}/",
+    }
 
 
 def _outcomes() -> list[dict[str, str]]:

@@ -145,6 +145,28 @@ def choice(key: str, *options: str, default: str) -> str:
     return value
 
 
+def address_of(key: str, *, hosts: Sequence[str]) -> str:
+    """
+    Return the address `key` without a path; stop start-up where its host is none of `hosts`.
+
+    Without TLS only this machine may be asked.
+    """
+    value = text(key)
+    parts = urlsplit(value)
+    is_here = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+    if (
+        parts.hostname not in hosts
+        or parts.scheme not in ({"http", "https"} if is_here else {"https"})
+        or parts.username is not None
+        or parts.path.strip("/")
+        or parts.query
+    ):
+        raise ImproperlyConfigured(
+            f"{key} must be an address of {', '.join(hosts)} and no other, not {value!r}."
+        )
+    return value.rstrip("/")
+
+
 def redis_database(url: str, offset: int) -> str:
     """
     Return `url` pointing `offset` logical databases further.

@@ -20,6 +20,7 @@ _SECRETS = (
     (re.compile(r"(/cart/recover(?:y)?/|/unsubscribe/)[^/\s?\"]+"), r"\1***"),
     (re.compile(r"\b[0-9a-fA-F]{64}\b"), "***"),
     (re.compile(r"([?&]token=)[^&\s\"]+"), r"\1***"),
+    (re.compile(r"\b(pi_\w+?_secret_|(?:sk|rk)_(?:test|live)_|whsec_)\w+"), r"\1***"),
     (re.compile(r"\bBearer [\w.~+/-]+"), "Bearer ***"),
     # PostgreSQL quotes the row that broke a constraint, with whatever personal data it holds.
     (re.compile(r"\b(DETAIL|CONTEXT):\s.*"), r"\1: ***"),

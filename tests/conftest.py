@@ -25,6 +25,9 @@ from config.platform.models import User
 from inventory.models import Company
 from pricing import selectors as pricing
 from tests import factories
+from tests.stripe import StripeServer
+
+SECRET = "whsec_of_the_tests"  # what Stripe's stand-in signs with
 
 # `--hypothesis-profile=thorough`: tests that know it try many more cases, and new ones each time.
 hypothesis.register_profile("thorough", max_examples=2_000, deadline=None)
@@ -210,3 +213,15 @@ def rate_limits(settings: Any) -> Iterator[None]:
     settings.RATE_LIMITS = True
     yield
     limits.client().flushdb()
+
+
+@pytest.fixture
+def stripe(settings: Any) -> Iterator[StripeServer]:
+    """Return a running stand-in for Stripe, with the shop's keys set for it."""
+    server = StripeServer().start()
+    settings.STRIPE_SECRET_KEY = "sk_test_" + "k" * 24
+    settings.STRIPE_WEBHOOK_SECRET = SECRET
+    settings.STRIPE_API_HOST = server.url
+    settings.STRIPE_TIMEOUT_SECONDS = 1
+    yield server
+    server.stop()

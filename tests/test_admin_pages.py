@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from djstripe.models import Charge, Dispute, Event, PaymentIntent, Refund
 
 from cart.models import AbandonedCart, Cart, CartPolicy
 from checkout.models import Checkout, Payment, WebhookInbox
@@ -137,6 +138,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
         "suppression", "cartpolicy", "webhookinbox", "bundleprice", "pricechange",
         "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
         "customergroup", "specialprice", "pricingpolicy", "loyaltyaccount", "loyaltyprogram", "loyaltytier", "pricedispute",
+        "paymentintent", "charge", "refund", "dispute", "event",  # what Stripe has
     }  # fmt: skip
 
 
@@ -197,7 +199,8 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 
 READ_ONLY = [
     AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, LoyaltyAccount, Notification, OutboxEvent, Payment, PriceChange,
-    PriceDispute,    PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
+    PriceDispute, PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
+    PaymentIntent, Charge, Refund, Dispute, Event,
 ]  # fmt: skip
 
 
@@ -385,6 +388,19 @@ def _by(kind: str = "staff") -> str:
     return f"{kind}:{factories.make_staff().pk}"
 
 
+def _at_stripe(model: Any, number: int, status: str = "succeeded", **fields: Any) -> Any:
+    id = f"x_{model._meta.model_name}_{number}"
+    return model.objects.create(
+        id=id, created=timezone.now(), livemode=False, **fields,
+        stripe_data={"id": id, "amount": 500, "currency": "usd", "status": status, "reason": "fraudulent", "client_secret": "cs"},
+    )  # fmt: skip
+
+
+def _charge(number: int) -> Charge:
+    found: Charge = _at_stripe(Charge, number, amount=Decimal(5), currency="usd")
+    return found
+
+
 READING = {"counting_list", "export_selected"}  # what takes a list away and changes nothing
 
 MAKERS: dict[Any, Callable[[Company, int], Any]] = {
@@ -512,6 +528,13 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         provider="test", event_id=f"e{n}", type="x", received_at=timezone.now(),
         next_attempt_at=timezone.now(),
     ),
+    PaymentIntent: lambda company, n: _at_stripe(PaymentIntent, n),
+    Charge: lambda company, n: _charge(n),
+    Refund: lambda company, n: _at_stripe(
+        Refund, n, amount=500, currency="usd", charge=_charge(factories.next_number())
+    ),
+    Dispute: lambda company, n: _at_stripe(Dispute, n, "lost"),
+    Event: lambda company, n: _at_stripe(Event, n, type="charge.succeeded", data={}),
     Notification: lambda company, n: Notification.objects.create(
         company_id=company.pk, type="EMAIL", channel="x", recipient="a@example.com", dedupe_key=f"k{n}",
         next_attempt_at=timezone.now(), created_at=timezone.now(),

@@ -6,11 +6,14 @@ from checkout.services.addressbook import add_address, change_address, remove_ad
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
 from checkout.services.inbox import (
     LIMIT_BYTES,
+    check_webhook,
     drain_inbox,
+    note_forgery,
     process_webhook,
     prune,
     receive_webhook,
     reprocess_webhook,
+    store_webhook,
 )
 from checkout.services.payments import (
     capture,
@@ -43,6 +46,7 @@ __all__ = [
     "cancel_due_drafts",
     "capture",
     "change_address",
+    "check_webhook",
     "close_of_order",
     "close_open_payments",
     "complete",
@@ -52,6 +56,7 @@ __all__ = [
     "execute_refunds",
     "expire_due",
     "initialize",
+    "note_forgery",
     "open_intent",
     "pay",
     "place",
@@ -68,5 +73,6 @@ __all__ = [
     "settle",
     "simulate",
     "start_payment",
+    "store_webhook",
     "update",
 ]

@@ -10,11 +10,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from checkout.gateway import gateway_of
+from checkout.gateway import ProviderEvent, gateway_of
 from checkout.models import Payment, WebhookInbox
 from checkout.services.settling import settle
-from config.platform import outbox
-from config.platform.errors import InvalidTransition, NotFound
+from config.platform import audit, outbox
+from config.platform.actor import Actor
+from config.platform.errors import FeatureDisabled, InvalidTransition, NotFound
 
 logger = structlog.get_logger(__name__)
 
@@ -28,35 +29,69 @@ def receive_webhook(*, provider: str, body: bytes, signature: str, now: datetime
     """
     Check a webhook's signature and store it; the same event again gives the first row.
 
-    Nothing is done about it here, so nothing can fail after it was stored. A kick after the commit
-    shortens the wait.
+    :raises: what `check_webhook` raises
+    """
+    event = check_webhook(provider=provider, body=body, signature=signature, now=now)
+    return store_webhook(provider=provider, event=event, now=now)
 
-    :raises NotFound: if this installation does not have the provider
-    :raises WebhookSignatureInvalid: if the signature is missing, wrong or too old; nothing is stored
+
+def check_webhook(*, provider: str, body: bytes, signature: str, now: datetime) -> ProviderEvent:
+    """
+    Return what a webhook says, if its provider signed it; writes nothing.
+
+    :raises NotFound: if there is no such provider, or the test provider is switched off
+    :raises FeatureDisabled: if this installation has no keys for it
+    :raises WebhookSignatureInvalid: if the signature is missing, wrong or too old
     :raises MalformedRequest: if it is signed, but no event
     """
     gateway = gateway_of(provider)
     if gateway is None:
+        if provider == "stripe":
+            raise FeatureDisabled(extra={"feature": "stripe"})
         raise NotFound
-    event = gateway.read_event(body=body, signature=signature, now=now)
-    with transaction.atomic():
-        WebhookInbox.objects.bulk_create(
-            [
-                WebhookInbox(
-                    provider=provider,
-                    event_id=event.id,
-                    type=event.type,
-                    object_id=event.object_id,
-                    # Only references: the provider is asked for the rest, and bodies carry names and addresses.
-                    payload={"payment_id": event.payment_id, "live": event.is_live},
-                    received_at=now,
-                    next_attempt_at=now,
-                )
-            ],
-            ignore_conflicts=True,
-        )
-        transaction.on_commit(lambda: outbox.kick(DRAIN_TASK), robust=True)
+    return gateway.read_event(body=body, signature=signature, now=now)
+
+
+@transaction.atomic
+def store_webhook(*, provider: str, event: ProviderEvent, now: datetime) -> WebhookInbox:
+    """
+    Store what a checked webhook says; the same event again gives the first row.
+
+    Nothing is done about it here, so nothing can fail after it was stored. A kick after the commit
+    shortens the wait.
+    """
+    WebhookInbox.objects.bulk_create(
+        [
+            WebhookInbox(
+                provider=provider,
+                event_id=event.id,
+                type=event.type,
+                object_id=event.object_id,
+                # Only references: the provider is asked for the rest, and bodies carry names and addresses.
+                payload={"payment_id": event.payment_id, "live": event.is_live},
+                received_at=now,
+                next_attempt_at=now,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    transaction.on_commit(lambda: outbox.kick(DRAIN_TASK), robust=True)
     return WebhookInbox.objects.get(provider=provider, event_id=event.id)
+
+
+@transaction.atomic
+def note_forgery(*, actor: Actor, provider: str, size: int, now: datetime) -> None:
+    """Leave a trace of a webhook that was not signed by its provider; of what it said, nothing is kept."""
+    logger.warning("a webhook was not signed by its provider", provider=provider, bytes=size)
+    audit.record(
+        actor=actor,
+        action="webhook.refused",
+        object_type="webhook",
+        object_id=provider,
+        after={"bytes": size},
+        reason="not signed by the provider, or too old",
+        now=now,
+    )
 
 
 def drain_inbox(*, now: datetime, limit: int = 100) -> int:

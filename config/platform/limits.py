@@ -61,6 +61,7 @@ LIMITS: dict[str, Limit] = {
     "checkout": Limit(60, 60),
     "payment": Limit(50, 60),
     "import": Limit(10, 60),
+    "forged_webhook": Limit(20, 60, by_address=True),
     "inbound": Limit(120, 60, by_address=True),  # messages of outside systems, forged ones too
 }
 

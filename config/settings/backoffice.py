@@ -117,6 +117,15 @@ NAVIGATION = [
         _list(_("Provider events"), "webhook", "checkout.webhookinbox"),
     ),
     _group(
+        _("As Stripe has it"),
+        _list(_("Payment intents"), "credit_card", "djstripe.paymentintent"),
+        _list(_("Charges"), "credit_score", "djstripe.charge"),
+        _list(_("Refunds at Stripe"), "undo", "djstripe.refund"),
+        _list(_("Disputes"), "gavel", "djstripe.dispute"),
+        _list(_("Stripe's events"), "webhook", "djstripe.event"),
+        folded=True,
+    ),
+    _group(
         _("People"),
         _list(_("Users"), "group", "platform.user"),
         _list(_("Groups"), "badge", "auth.group"),

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config.environment import (
     BASE_DIR,
     VAR_DIR,
+    address_of,
     celery_url,
     choice,
     env,
@@ -50,6 +51,8 @@ RATE_LIMITS = switch("RATE_LIMITS", default=True)  # SEC-20…24
 
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # an e-mail address is unique without regard to case, which the check cannot see
+    "djstripe.W005",  # the secret of webhooks comes from the environment and is never stored
+    "djstripe.I006",
 ]
 
 INSTALLED_APPS = [
@@ -387,6 +390,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "checkout.tasks.cancel_drafts",
         "schedule": timedelta(hours=1),
     },
+    "mirror stripe": {
+        "task": "checkout.tasks.mirror_stripe",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "prune webhooks": {
         "task": "checkout.tasks.prune_inbox",
         "schedule": timedelta(days=1),
@@ -528,24 +536,25 @@ STRIPE_TEST_SECRET_KEY = (
 )
 STRIPE_LIVE_SECRET_KEY = STRIPE_SECRET_KEY if STRIPE_LIVE_MODE else ""
 if text("STRIPE_API_HOST"):
-    STRIPE_API_HOST = text("STRIPE_API_HOST")  # a stand-in for Stripe's servers
+    # Stripe, or a stand-in for it on this machine: no other may ever be sent the key.
+    STRIPE_API_HOST = address_of(
+        "STRIPE_API_HOST", hosts=("api.stripe.com", "127.0.0.1", "localhost", "::1")
+    )
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
+DJSTRIPE_WEBHOOK_EVENT_CALLBACK = "checkout.webhooks.take"
 # dj-stripe's own migrations rename their way through years of history, 45 seconds of it; this is where they end.
 MIGRATION_MODULES = {"djstripe": "checkout.djstripe_migrations"}
 
 # --- content security policy ------------------------------------------------------------------
-_STRIPE_JS = ["https://js.stripe.com"] if STRIPE_SECRET_KEY else []
-_STRIPE_API = ["https://api.stripe.com"] if STRIPE_SECRET_KEY else []
-_STRIPE_FRAMES = ["https://js.stripe.com", "https://hooks.stripe.com"] if STRIPE_SECRET_KEY else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
-        "script-src": ["'self'", *_STRIPE_JS],
+        "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:", "https:"],
         "font-src": ["'self'"],
-        "connect-src": ["'self'", *_STRIPE_API],
-        "frame-src": _STRIPE_FRAMES or ["'none'"],
+        "connect-src": ["'self'"],
+        "frame-src": ["'none'"],
         "manifest-src": ["'self'"],
         "worker-src": ["'self'"],
         "form-action": ["'self'"],
@@ -567,6 +576,13 @@ CONTENT_SECURITY_POLICY_BY_PREFIX: dict[str, dict[str, list[str]]] = {
         "frame-src": ["'self'"],
         "frame-ancestors": ["'self'"],
     },
+}
+
+# What card fields need, which are Stripe's own frames: with the page that has them, and no other.
+CONTENT_SECURITY_POLICY_OF_CARDS = {
+    "script-src": ["'self'", "https://js.stripe.com", "https://*.js.stripe.com"],
+    "connect-src": ["'self'", "https://api.stripe.com"],
+    "frame-src": ["https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"],
 }
 
 # --- mail (CFG-20, CFG-53) --------------------------------------------------------------------

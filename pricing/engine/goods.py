@@ -10,6 +10,8 @@ from uuid import UUID
 from pricing.engine.terms import Basket, PromotionRule
 from pricing.money import exponent, to_minor
 
+_NOTHING, _WHOLE = Decimal(0), Decimal(100)
+
 
 class _Amounts(dict[int, Decimal]):
     """Decimal amounts by minor units. The same few come again and again: zero, shares of much the same lines."""
@@ -85,5 +87,5 @@ def share(amount: int, numerator: int, denominator: int) -> int:
 
 
 def percent(value: Decimal) -> tuple[int, int]:
-    """Return a percentage as numerator and denominator."""
-    return (value / 100).as_integer_ratio()
+    """Return a percentage as numerator and denominator: never below nothing, never above the whole."""
+    return (min(max(value, _NOTHING), _WHOLE) / 100).as_integer_ratio()

@@ -124,10 +124,14 @@ class Promotions:
                 applied.append(Applied(rule, {}, part))
         return Outcome(left, applied, options, chosen, shipping_left)
 
+    def _worth(self, amount: Decimal) -> int:
+        """Return an amount of a rule in minor units; no promotion makes anything dearer, whatever was stored."""
+        return max(self.goods.minor(amount), 0)
+
     def _capped(self, rule: PromotionRule, parts: list[int]) -> list[int]:
         if rule.maximum_discount is None:
             return parts
-        ceiling = self.goods.minor(rule.maximum_discount)
+        ceiling = self._worth(rule.maximum_discount)
         return split_minor(ceiling, parts) if sum(parts) > ceiling else parts
 
     def _take_from_lines(
@@ -142,7 +146,7 @@ class Promotions:
             return [share(amount, numerator, denominator) for amount in amounts]
         if rule.kind == BUY_X_GET_Y:
             return self._take_free_units(rule, indexes, amounts)
-        value = self.goods.minor(rule.value)
+        value = self._worth(rule.value)
         if rule.details.get("per_unit"):
             return [
                 min(amount, value * self.goods.lines[index].quantity)
@@ -194,9 +198,9 @@ class Promotions:
         if rule.kind == PERCENTAGE:
             taken = share(whole, *percent(rule.value))
         else:
-            taken = min(self.goods.minor(rule.value), whole)
+            taken = min(self._worth(rule.value), whole)
         if rule.maximum_discount is not None:
-            taken = min(taken, self.goods.minor(rule.maximum_discount))
+            taken = min(taken, self._worth(rule.maximum_discount))
         return split_minor(taken, amounts)
 
     def _take_from_shipping(
@@ -209,11 +213,11 @@ class Promotions:
         if rule.kind == PERCENTAGE:
             taken = share(left, *percent(rule.value))
         elif rule.kind == FIXED_AMOUNT:
-            taken = min(self.goods.minor(rule.value), left)
+            taken = min(self._worth(rule.value), left)
         else:
             taken = left
         if rule.maximum_discount is not None:
-            taken = min(taken, self.goods.minor(rule.maximum_discount))
+            taken = min(taken, self._worth(rule.maximum_discount))
         return taken
 
     def choose(self, left: list[int]) -> tuple[Outcome, dict[UUID, str], dict[str, str]]:

@@ -8,7 +8,9 @@ from tests.cart.conftest import make_item
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unhurried")]
 
-CEILINGS = {"add": 10, "quantity": 9, "remove": 9, "read": 3, "unchanged": 3}
+# Round trips: several statements may travel in one.
+CEILINGS = {"add": 6, "quantity": 6, "remove": 7, "read": 2, "unchanged": 2}
+OF_ACCOUNTS = 1  # who a token belongs to
 
 
 @pytest.fixture(params=["guest", "user"])
@@ -31,7 +33,8 @@ def fill(client, lines: int) -> None:
         )
 
 
-def test_statements_do_not_depend_on_the_number_of_lines(client, statements):
+def test_statements_do_not_depend_on_the_number_of_lines(client, statements, request):
+    extra = OF_ACCOUNTS if "user" in request.node.callspec.id else 0
     counts: dict[str, list[int]] = {}
     for lines in (1, 20, 99):
         client.delete("/cart")
@@ -51,7 +54,7 @@ def test_statements_do_not_depend_on_the_number_of_lines(client, statements):
             with statements() as found:
                 assert call().status_code in {200, 201, 304}
             counts.setdefault(name, []).append(len(found))
-            assert len(found) <= CEILINGS[name], (name, lines, found)
+            assert len(found) <= CEILINGS[name] + extra, (name, lines, found)
 
     assert all(len(set(found)) == 1 for found in counts.values()), counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,7 +20,9 @@ from config.platform.actor import Actor, ActorKind, hash_token
 from inventory.models import Company, Variant
 from orders.models import Order
 from tests import factories
-from tests.conftest import Api
+from tests.conftest import SECRET, Api
+from tests.stripe import StripeServer
+from tests.stripe.webhooks import sign
 
 ADDRESS = {
     "name": "Ada Marsh",
@@ -144,6 +147,25 @@ def ready(buyer: Buyer) -> Buyer:
 
 def charge_of(payment: Payment) -> TestCharge:
     return TestCharge.objects.get(pk=payment.provider_id)
+
+
+def events(stripe: StripeServer, *kinds: str) -> list[dict[str, Any]]:
+    """Return what Stripe has to tell, oldest first."""
+    told = list(reversed(stripe.books.all("event")))
+    return [event for event in told if not kinds or event["type"] in kinds]
+
+
+def deliver(event: dict[str, Any], *, now: datetime, secret: str = SECRET) -> Any:
+    body = json.dumps(event).encode()
+    signature = sign(secret, body, at=int(now.timestamp()))
+    return Api().request("POST", "/webhooks/stripe", body, **{"Stripe-Signature": signature})
+
+
+def intent_of(payment: Payment) -> str:
+    """Return the id of a payment's intent, as it is stored."""
+    payment.refresh_from_db()
+    assert payment.provider_id is not None
+    return payment.provider_id
 
 
 @pytest.fixture(autouse=True)

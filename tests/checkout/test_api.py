@@ -599,6 +599,7 @@ def signed(now, **event):
         {
             "id": "evt_1",
             "type": "payment_intent.succeeded",
+            "livemode": False,
             "data": {"object": {"id": "tpi_unknown", "metadata": {}}},
             **event,
         }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,37 +20,11 @@ from inventory import services as inventory
 from inventory.models import StockLevel, StockMovement
 from orders import services as orders
 from orders.models import Order, RefundRequest
-from tests.checkout.conftest import Buyer
-from tests.conftest import Api
+from tests.checkout.conftest import Buyer, deliver, events, intent_of
 from tests.stripe import StripeServer
 from tests.stripe.books import StripeProblem
-from tests.stripe.webhooks import sign
 
 pytestmark = pytest.mark.django_db
-SECRET = "whsec_of_the_tests"
-
-
-@pytest.fixture
-def stripe(settings: Any) -> Iterator[StripeServer]:
-    server = StripeServer().start()
-    settings.STRIPE_SECRET_KEY = "sk_test_" + "k" * 24
-    settings.STRIPE_WEBHOOK_SECRET = SECRET
-    settings.STRIPE_API_HOST = server.url
-    settings.STRIPE_TIMEOUT_SECONDS = 1
-    yield server
-    server.stop()
-
-
-def events(stripe: StripeServer, *kinds: str) -> list[dict[str, Any]]:
-    """Return what Stripe has to tell, oldest first."""
-    told = list(reversed(stripe.books.all("event")))
-    return [event for event in told if not kinds or event["type"] in kinds]
-
-
-def deliver(event: dict[str, Any], *, now: datetime, secret: str = SECRET) -> Any:
-    body = json.dumps(event).encode()
-    signature = sign(secret, body, at=int(now.timestamp()))
-    return Api().request("POST", "/webhooks/stripe", body, **{"Stripe-Signature": signature})
 
 
 def tell_all(stripe: StripeServer, *, now: datetime) -> None:
@@ -65,12 +37,6 @@ def told(order: Order) -> tuple[str, str, str]:
     order.refresh_from_db()
     payment = order.payments.latest("id")
     return order.status, order.payment_status, payment.status
-
-
-def intent_of(payment: Payment) -> str:
-    payment.refresh_from_db()
-    assert payment.provider_id is not None
-    return payment.provider_id
 
 
 def test_a_card_pays_and_the_webhook_alone_confirms(ready: Buyer, stripe: StripeServer) -> None:

@@ -48,6 +48,25 @@ def test_a_page_keeps_the_strict_policy(visitor: Visitor, path: str) -> None:
     assert "default-src 'none'" in policy
 
 
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [
+        ("/api/v1/promotions/active", "default-src 'none'; frame-ancestors 'none'"),
+        ("/api/v1/nowhere", "default-src 'none'; frame-ancestors 'none'"),
+        ("/api/v1/orders", "default-src 'none'; frame-ancestors 'none'"),  # refused
+    ],
+)
+def test_data_may_run_and_frame_nothing(visitor: Visitor, path: str, policy: str) -> None:
+    assert visitor.get(path)["Content-Security-Policy"] == policy
+
+
+def test_the_api_browser_is_a_page_and_keeps_its_own_policy(visitor: Visitor) -> None:
+    policy = visitor.get("/api/docs")["Content-Security-Policy"]
+
+    assert "script-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_has_one_heading_a_title_and_landmarks(visitor: Visitor, path: str) -> None:
     content = visitor.get(path).content.decode()

@@ -79,6 +79,7 @@ EXCEPT = {
     "api/v1/cart/history/<str:version>/restore": "a version of the caller's own cart",
     "api/v1/public/cart/history/<str:version>/restore": "a version of the caller's own cart",
     "api/v1/webhooks/<slug:provider>": "the name of a provider; the signed event names a payment by the provider's id",
+    "stripe/webhook/<uuid:uuid>/": "the one address of Stripe's webhooks, for all companies",
     "api/v1/webhooks/inventory/<slug:source>": "a source's secret is of one company, and so is what it may write",
     "account/^confirm-email/(?P<key>[-:\\w]+)/$": "an account, which is the same in all companies",
     "account/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "an account",

@@ -85,6 +85,9 @@ def test_production_names_all_missing_keys_at_once():
         ("JWT_SIGNING_KEY", GOOD["SECRET_KEY"]),
         ("HTTP_THREADS", "many"),
         ("PAYMENT_CAPTURE_MODE", "sometimes"),
+        ("STRIPE_API_HOST", "https://stripe.example.com"),
+        ("STRIPE_API_HOST", "http://api.stripe.com"),
+        ("STRIPE_API_HOST", "https://api.stripe.com@evil.example.com"),
     ],
 )
 def test_production_refuses_and_names(key, value):
@@ -200,10 +203,13 @@ def test_require_says_nothing_where_all_is_there(monkeypatch):
         "GET /unsubscribe/SECRET-TOKEN/?x=1",
         "GET /orders/lookup/?token=SECRET-TOKEN&x=1",
         "Authorization: Bearer SECRET-TOKEN",
+        "GET /checkout/pay/1/?payment_intent_client_secret=pi_1_secret_SECRETTOKEN&x=1",
+        "key sk_live_SECRETTOKEN",
     ],
 )
 def test_logs_hide_what_opens_something(text):
     assert "SECRET-TOKEN" not in masked(text)
+    assert "SECRETTOKEN" not in masked(text)
     assert "***" in masked(text)
 
 

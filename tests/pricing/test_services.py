@@ -107,6 +107,33 @@ def test_quote_asks_once_for_the_revision_and_once_for_codes(system: Actor, now:
         assert len(captured) == statements
 
 
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("lines", [1, 20, 200])
+def test_quote_takes_as_many_statements_for_any_number_of_lines(
+    actor_user: Actor, now: datetime, lines: int
+) -> None:
+    """One each: the revision, the codes and limits, the customer's exemptions."""
+    factories.make_promotion("SAVE10", per_customer_limit=1)
+    factories.make_promotion()
+    factories.make_tax_rate(is_included=True)
+    services.enter_vat_number(actor=actor_user, number="FR40303265045", now=now)
+    asked = basket_for("SAVE10", destination=Place("DE"))
+    asked = replace(
+        asked,
+        lines=[replace(asked.lines[0], id=UUID(int=n + 1)) for n in range(lines)],
+        user_id=actor_user.user_id,
+        customer_key=f"user:{actor_user.user_id}",
+    )
+    services.quote(actor=actor_user, basket=asked, now=now)
+
+    with CaptureQueriesContext(connection) as captured:
+        quote = services.quote(actor=actor_user, basket=asked, now=now)
+
+    assert quote.applied_codes == ["SAVE10"]
+    assert len(quote.lines) == lines
+    assert len(captured) == 3, [query["sql"][:200] for query in captured]
+
+
 def test_quote_reads_the_rules_again_when_staff_changed_them(staff: Actor, now: datetime) -> None:
     before = services.quote(actor=staff, basket=basket_for(), now=now)
     services.create_promotion(

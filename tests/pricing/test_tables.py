@@ -231,6 +231,34 @@ def test_a_promotion_takes_this_off_each_line(
     assert off(quote) == expected
 
 
+NONSENSE = [
+    # the admin, the API and the database refuse these; even so nothing gets dearer, and nothing costs less than nothing
+    (percentage("150"), "150.00"),
+    (percentage("150", scope="PRODUCT"), "150.00"),
+    (percentage("-10"), "0.00"),
+    (fixed("-10"), "0.00"),
+    (fixed("-10", scope="PRODUCT"), "0.00"),
+    (fixed("-10", scope="PRODUCT", details={"per_unit": True}), "0.00"),
+    (percentage("10", maximum_discount="-1"), "0.00"),
+    (percentage("10", scope="PRODUCT", maximum_discount="-1"), "0.00"),
+    (buy_get(1, 1, "300"), "50.00"),
+    (buy_get(1, 1, "-50"), "0.00"),
+    (buy_get(0, 1), "0.00"),
+    (tiered((1, "300")), "150.00"),
+    (promotion("TIERED_QUANTITY"), "0.00"),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), NONSENSE)
+def test_terms_that_make_no_sense_never_raise_a_price_or_exceed_it(
+    rule: PromotionRule, expected: str
+) -> None:
+    quote = quoted("50.00*3", rule)
+
+    assert off(quote) == expected
+    assert Decimal(0) <= quote.totals.grand_total <= Decimal(150)
+
+
 # --- several ----------------------------------------------------------------------------------------
 
 TOGETHER = [

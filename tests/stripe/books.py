@@ -54,6 +54,7 @@ class Books:
         self.movements: list[Object] = []
         self.tell: Callable[[Object], None] = lambda event: None
         self._log = log
+        self._tokens: dict[str, str] = {}  # which test card a payment method stands for
         self.account = self._add("account", "acct", country="US", default_currency="usd",
                                  charges_enabled=True, payouts_enabled=True, type="standard",
                                  business_profile={"name": "Holdfast"}, settings={"dashboard": {"display_name": "Holdfast"}})  # fmt: skip
@@ -132,7 +133,8 @@ class Books:
             method = method or intent["payment_method"]
             if not method:
                 raise invalid("You must provide a payment method.", code="parameter_missing")
-            intent["payment_method"] = method
+            intent["payment_method"] = self._method(method)["id"]
+            method = self._tokens[intent["payment_method"]]
             intent["last_payment_error"] = intent["next_action"] = None
             if method in DECLINES:
                 raise self._decline(intent, *DECLINES[method])
@@ -281,8 +283,21 @@ class Books:
                 code="payment_intent_unexpected_state",
             )
 
+    def _method(self, token: str) -> Object:
+        """Return the payment method that a test card becomes when it is used, or the one that is named."""
+        if token in self._tokens:
+            return self.objects[token]
+        brand, last4 = CARDS.get(token, ("visa", "3155"))
+        method = self._add(
+            "payment_method", "pm", billing_details={"email": None, "name": None}, customer=None, metadata={},
+            type="card", card={"brand": brand, "last4": last4, "exp_month": 12, "exp_year": 2034},
+        )  # fmt: skip
+        self._tokens[method["id"]] = token
+        return method
+
     def _charge(self, intent: Object, key: str) -> None:
-        brand, last4 = CARDS.get(intent["payment_method"], ("visa", "3155"))
+        token = self._tokens[intent["payment_method"]]
+        brand, last4 = CARDS.get(token, ("visa", "3155"))
         is_manual = intent["capture_method"] == "manual"
         card: Object = {"brand": brand, "last4": last4, "exp_month": 12, "exp_year": 2034, "country": "US"}  # fmt: skip
         if is_manual:
@@ -292,7 +307,7 @@ class Books:
             balance_transaction=None, captured=False, currency=intent["currency"],
             customer=intent["customer"], disputed=False, failure_code=None, failure_message=None,
             metadata=dict(intent["metadata"]), paid=True, payment_intent=intent["id"],
-            payment_method=None, payment_method_details={"type": "card", "card": card},
+            payment_method=intent["payment_method"], payment_method_details={"type": "card", "card": card},
             refunded=False, status="succeeded", billing_details={"name": None, "email": None},
         )  # fmt: skip
         intent["latest_charge"] = charge["id"]

@@ -361,6 +361,7 @@ ROUTES: list[tuple[str, str, set[str], Callable[..., Object]]] = [
     ("POST", "/v1/refunds", {"amount", "charge", "metadata", "payment_intent", "reason"}, lambda b, p, k: b.refund(p, k)),
     ("GET", "/v1/refunds", PAGING | {"payment_intent", "charge"}, _listing("refund", "payment_intent", "charge")),
     ("GET", f"/v1/refunds/{_ID}", set(), _one("refund")),
+    ("GET", f"/v1/payment_methods/{_ID}", set(), _one("payment_method")),
     ("GET", "/v1/disputes", PAGING | {"payment_intent"}, _listing("dispute", "payment_intent")),
     ("GET", f"/v1/disputes/{_ID}", set(), _one("dispute")),
     ("POST", "/v1/customers", {"email", "name", "metadata"}, lambda b, p, k: b.create_customer(p)),

@@ -1,0 +1,7 @@
+"""The back office of checkout, one file for each part."""
+
+from __future__ import annotations
+
+from checkout.admin import mirror, payments
+
+__all__ = ["mirror", "payments"]
