@@ -96,6 +96,8 @@ class Gateway(Protocol):
 
     def retrieve(self, *, provider_id: str) -> Remote: ...
 
+    def payments_since(self, *, since: datetime) -> list[Remote]: ...
+
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote: ...
 
     def cancel(self, *, provider_id: str, key: str) -> Remote: ...
@@ -213,6 +215,9 @@ class TestGateway:
         if charge is None:
             raise ProviderRefused("no such payment")
         return self._remote(charge)
+
+    def payments_since(self, *, since: datetime) -> list[Remote]:
+        return [self._remote(charge) for charge in TestCharge.objects.filter(created_at__gte=since)]
 
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
         with transaction.atomic():
@@ -416,6 +421,21 @@ class StripeGateway:
     def retrieve(self, *, provider_id: str) -> Remote:
         return self._intent(lambda client: self._read(client, provider_id))
 
+    def payments_since(self, *, since: datetime) -> list[Remote]:
+        """Return every intent that was made since a moment, in as many calls as Stripe has pages of 100."""
+
+        def run(client: stripe.StripeClient) -> list[Any]:
+            made: Any = client.v1.payment_intents.list(
+                params={
+                    "created": {"gte": int(since.timestamp())},
+                    "limit": 100,
+                    "expand": ["data.latest_charge"],
+                }
+            )
+            return list(made.auto_paging_iter())
+
+        return [self._remote(intent) for intent in self._call(run)]
+
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
         """Collect what is authorised. An intent is captured once, whatever the key."""
 
@@ -482,7 +502,9 @@ class StripeGateway:
         return client.v1.payment_intents.retrieve(provider_id, params={"expand": ["latest_charge"]})
 
     def _intent(self, run: Any) -> Remote:
-        intent = self._call(run)
+        return self._remote(self._call(run))
+
+    def _remote(self, intent: Any) -> Remote:
         currency = intent.currency.upper()
         charge = intent.latest_charge if isinstance(intent.latest_charge, stripe.Charge) else None
         error = intent.last_payment_error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from config.platform.invariants import Check
+from checkout import books
+from config.platform.invariants import Check, ProviderCheck
 
 # A payment that was one too many goes back by a request of its own and says nothing about its order.
 _SURPLUS = "exists (select 1 from refund_requests q where q.payment_id = p.id)"
@@ -213,5 +214,29 @@ CHECKS = [
         where p.provider = 'test' and p.captured_amount > 0
         and not exists (select 1 from test_provider_charges c where c.id = p.provider_id)
         """,
+    ),
+    Check(
+        "B05",
+        "S",
+        "of what Stripe told us, only references are kept",
+        """
+        select id from djstripe_webhookeventtrigger
+        where valid and (headers::text <> '{}' or length(body) > 600 or body like '%%@%%')
+        union all
+        select djstripe_id from djstripe_webhookendpoint where secret <> ''
+        """,
+    ),
+]
+
+PROVIDER_CHECKS = [
+    ProviderCheck(
+        "B01/provider",
+        "every charge of a provider is a payment of ours, and the reverse, to the cent",
+        lambda since: [difference.to_json() for difference in books.compare(since=since)],
+    ),
+    ProviderCheck(
+        "B04/provider",
+        "what providers took less what they gave back is what our payments say, in each currency",
+        books.unbalanced,
     ),
 ]

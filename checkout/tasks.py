@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
@@ -36,6 +38,18 @@ def execute_refunds() -> None:
 def reconcile() -> None:
     """Ask providers about payments that nobody told us of, and close those no longer needed; each minute."""
     run_job("checkout.reconcile", lambda now: services.reconcile(now=now), now=timezone.now())
+
+
+@shared_task
+def compare_books() -> None:
+    """Compare the providers' books of three days with ours, and mend what is safe; nightly (JOB-19)."""
+    run_job(
+        "checkout.compare_books",
+        lambda now: len(
+            services.compare_books(since=now - timedelta(days=3), mend=True, now=now).found
+        ),
+        now=timezone.now(),
+    )
 
 
 @shared_task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from checkout.services.addressbook import add_address, change_address, remove_address
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
+from checkout.services.comparing import Comparison, compare_books
 from checkout.services.inbox import (
     LIMIT_BYTES,
     check_webhook,
@@ -38,6 +39,7 @@ from checkout.services.simulation import Delivery, Outcome, simulate
 
 __all__ = [
     "LIMIT_BYTES",
+    "Comparison",
     "Delivery",
     "Outcome",
     "add_address",
@@ -49,6 +51,7 @@ __all__ = [
     "check_webhook",
     "close_of_order",
     "close_open_payments",
+    "compare_books",
     "complete",
     "confirm_free",
     "drain_inbox",

@@ -8,7 +8,7 @@ consistent and asking is safe while traffic runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -41,10 +41,19 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderCheck:
+    """One invariant that needs the other side's books: `find(since)` asks it, and returns what differs."""
+
+    id: str
+    text: str
+    find: Callable[[datetime], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What one check found; `error` says why it could not run."""
 
-    check: Check
+    check: Check | ProviderCheck
     count: int
     rows: list[dict[str, Any]]
     seconds: float
@@ -57,7 +66,7 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         return {
             "id": self.check.id,
-            "class": self.check.klass,
+            "class": getattr(self.check, "klass", "B"),
             "text": self.check.text,
             "violations": self.count,
             "rows": self.rows,
@@ -142,6 +151,33 @@ def all_checks() -> list[Check]:
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise ValueError(f"two checks share an id: {', '.join(twice)}")
     return found
+
+
+def provider_checks() -> list[ProviderCheck]:
+    """Return the checks of every installed app that ask a provider."""
+    found: list[ProviderCheck] = []
+    for config in apps.get_app_configs():
+        module = f"{config.name}.invariants"
+        if find_spec(module) is not None:
+            found += getattr(import_module(module), "PROVIDER_CHECKS", [])
+    return found
+
+
+def run_provider(checks: Sequence[ProviderCheck], *, since: datetime) -> list[Result]:
+    """Run checks that ask a provider, outside any transaction; one that is not answered is a result with an error."""
+    results = []
+    for check in checks:
+        started = time.perf_counter()
+        rows: list[dict[str, Any]] = []
+        error = ""
+        try:
+            rows = check.find(since)
+        except Exception as failure:  # noqa: BLE001 - told in the result, never swallowed
+            error = f"{type(failure).__name__}: {failure}"
+        plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+        seconds = time.perf_counter() - started
+        results.append(Result(check, len(plain), plain[:SHOWN_ROWS], seconds, error))
+    return results
 
 
 def select(

@@ -390,6 +390,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "checkout.tasks.cancel_drafts",
         "schedule": timedelta(hours=1),
     },
+    "compare books": {
+        "task": "checkout.tasks.compare_books",
+        "schedule": timedelta(days=1),
+    },
     "mirror stripe": {
         "task": "checkout.tasks.mirror_stripe",
         "schedule": timedelta(minutes=1),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.utils import timezone
+from djstripe.models import WebhookEventTrigger
 
 from checkout.models import Checkout, Payment, PaymentStatusChange, TestCharge, WebhookInbox
 from config.platform.models import OutboxEvent
@@ -134,3 +135,10 @@ def a_charge_we_do_not_know() -> None:
         id="tpi_x", key="x", amount=5, captured_amount=5, currency="USD", status="succeeded",
         created_at=timezone.now() - timedelta(hours=1),
     )  # fmt: skip
+
+
+@plant("B05")
+def a_delivery_that_was_kept_whole() -> None:
+    WebhookEventTrigger.objects.create(
+        remote_ip="192.0.2.1", headers={"Cookie": "x"}, body="ada@example.com", valid=True
+    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from config.platform import invariants
 
@@ -29,6 +30,14 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--watch", type=float, metavar="SECONDS", help="repeat until interrupted"
+        )
+        parser.add_argument(
+            "--provider",
+            action="store_true",
+            help="also ask the payment providers, and compare their books with ours",
+        )
+        parser.add_argument(
+            "--days", type=int, default=3, help="how far back providers are asked (3)"
         )
         parser.add_argument("--json", action="store_true", help="one JSON document a round")
 
@@ -54,6 +63,9 @@ class Command(BaseCommand):
         started = time.perf_counter()
         try:
             results = invariants.run(checks, grace=timedelta(seconds=options["grace"]))
+            if options["provider"]:
+                since = timezone.now() - timedelta(days=options["days"])
+                results += invariants.run_provider(invariants.provider_checks(), since=since)
         except DatabaseError as error:
             connection.close()
             if options["json"]:
