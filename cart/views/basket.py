@@ -53,7 +53,7 @@ from pricing.display import (
     steps_of,
     totals_of,
 )
-from pricing.selectors import ProductView, product_detail, products_shown
+from pricing.selectors import ProductView, product_detail, products_shown, spendable_points
 from pricing.selectors.storefront import featured_products, option_orders, storefront
 from pricing.templatetags.money import money_text
 
@@ -77,6 +77,7 @@ class Said:
     refusal: ApplicationError | None = None
     code_error: str = ""
     code_value: str = ""
+    points_error: str = ""
     open_fold: str = ""
 
 
@@ -196,6 +197,7 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
         "refusal": said.refusal,
         "code_error": said.code_error,
         "code_value": said.code_value,
+        "points_error": said.points_error,
         "open_fold": said.open_fold,
         "form_key": form_key(),
         "cart": cart,
@@ -234,6 +236,8 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
         ),
         "discounts": discounts_of(quote),
         "relief_text": relief_of(quote),
+        "points_wished": cart.points,
+        "points_available": spendable_points(actor=actor, currency=cart.currency, now=cart.now),
         "codes": [{"code": code, "reason": reasons.get(code, "")} for code in cart.codes],
         "steps": steps_of(quote, names={line.id: line.name for line in cart.items}),
         "not_applied": not_applied_of(quote),
@@ -496,6 +500,26 @@ def code(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+def points(request: HttpRequest) -> HttpResponse:
+    """Spend points on the cart, or keep them."""
+    actor, now = actor_of(request), timezone.now()
+
+    def work() -> tuple[CartView, Said]:
+        if request.POST.get("remove", ""):
+            count(request)
+            return carts.remove_points(actor=actor, now=now), Said(open_fold="points")
+        try:
+            count(request, "apply_discount")
+            wanted = _points(request.POST.get("points", ""))
+            return carts.apply_points(actor=actor, points=wanted, now=now), Said(open_fold="points")
+        except ApplicationError as refusal:
+            view = selectors.view(actor=actor, now=now)
+            return view, Said(points_error=str(refusal.detail), open_fold="points")
+
+    return _changed(request, work)
+
+
+@require_POST
 def estimate(request: HttpRequest) -> HttpResponse:
     """Say where the goods would go, to see delivery and tax."""
     actor = actor_of(request)
@@ -535,6 +559,13 @@ def _number(text: str) -> int:
     text = text.strip()
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise ValidationFailed(_("A quantity is a whole number from 1 to 100."))
+    return int(text)
+
+
+def _points(text: str) -> int:
+    text = text.strip()
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not int(text):
+        raise ValidationFailed(_("Write how many points as a whole number."))
     return int(text)
 
 

@@ -19,9 +19,13 @@ def sent(value: Any, name: str = "Request", *, media_type: str | None = None) ->
     return OpenApiExample(name, value=value, request_only=True, media_type=media_type)
 
 
-def answered(value: Any, name: str = "Answer", *, status: int = 200) -> OpenApiExample:
+def answered(
+    value: Any, name: str = "Answer", *, status: int = 200, media_type: str | None = None
+) -> OpenApiExample:
     """Return what the shop answers to that."""
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
+    return OpenApiExample(
+        name, value=value, response_only=True, status_codes=[str(status)], media_type=media_type
+    )
 
 
 def listed(*results: Any, following: str | None = None) -> dict[str, Any]:

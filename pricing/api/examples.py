@@ -177,6 +177,37 @@ _GIVEN: dict[str, Any] = {
 }
 
 EXAMPLES: Examples = {
+    "get_products_pricing_report": [
+        answered(
+            {
+                "dateFrom": "2026-11-01",
+                "dateTo": "2026-11-21",
+                "currency": "USD",
+                "rows": [
+                    {
+                        "sku": "JKT-OCHRE-M",
+                        "name": "Oilskin jacket",
+                        "category": "Jackets",
+                        "changes": 1,
+                        "firstPrice": "180.00",
+                        "lastPrice": "149.00",
+                        "lowestPrice": "149.00",
+                        "highestPrice": "180.00",
+                        "averagePrice": "164.50",
+                        "weightedPrice": "169.67",
+                    }
+                ],
+                "isComplete": True,
+            }
+        )
+    ],
+    "get_products_pricing_report_file": [
+        answered(
+            "SKU,Name,Category,Currency,Changes,First,Last,Lowest,Highest,Average,Weighted\r\n"
+            "JKT-OCHRE-M,Oilskin jacket,Jackets,USD,1,180.00,149.00,149.00,180.00,164.50,169.67\r\n",
+            media_type="text/csv",
+        )
+    ],
     "get_loyalty": [
         answered(
             {

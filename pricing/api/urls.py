@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import loyalty, prices, special, views
+from pricing.api import loyalty, prices, reports, special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -12,6 +12,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/validate/bulk", views.ValidateBulkView.as_view()),
     path("products/pricing/calculate-cart-value", prices.CartValueView.as_view()),
     path("products/pricing/validate", prices.PricesValidateView.as_view()),
+    path("products/pricing/report", reports.PriceReportView.as_view()),
+    path("products/pricing/report/file", reports.PriceReportFileView.as_view()),
     path("products/<str:ref>", views.ProductView.as_view()),
     path("products/<str:ref>/pricing", views.ProductPricingView.as_view()),
     path("products/<str:ref>/pricing/recommendations", prices.PriceRecommendationsView.as_view()),

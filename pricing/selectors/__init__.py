@@ -55,6 +55,7 @@ from pricing.selectors.loyalty import (
     loyalty_of,
     points_of,
     program_of,
+    spendable_points,
 )
 from pricing.selectors.promotions import (
     advertised_promotions,
@@ -159,6 +160,7 @@ __all__ = [
     "shipping_zones",
     "shown_currency",
     "special_prices",
+    "spendable_points",
     "steps_expression",
     "takes_vat_numbers",
     "tax_rates",

@@ -59,6 +59,16 @@ def points_of(*, company_id: UUID, user_id: UUID, now: datetime) -> int:
     return 0 if account is None else _spendable(account, now)
 
 
+def spendable_points(*, actor: Actor, currency: str, now: datetime) -> int:
+    """Return how many points the caller could spend on goods in a currency; none for guests. At most two statements."""
+    if actor.user_id is None or not flags.is_enabled(LOYALTY_FLAG):
+        return 0
+    points = points_of(company_id=actor.company_id, user_id=actor.user_id, now=now)
+    if not points or not Company.objects.filter(pk=actor.company_id, currency=currency).exists():
+        return 0
+    return points
+
+
 def _spendable(account: LoyaltyAccount, now: datetime) -> int:
     if account.runs_out_at is None or account.runs_out_at > now:
         return int(account.balance)

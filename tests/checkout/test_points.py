@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.test import Client
 
 from cart import services as carts
 from cart.models import Cart
@@ -277,3 +278,29 @@ def test_an_order_of_a_guest_earns_nothing(
     deliver()
 
     assert not LoyaltyEntry.objects.exists()
+
+
+# --- the page of the cart -------------------------------------------------------------------------
+
+
+def test_points_are_spent_and_kept_on_the_page_of_the_cart(member: Buyer, rich: User) -> None:
+    browser = Client()
+    browser.force_login(rich, "allauth.account.auth_backends.AuthenticationBackend")
+    assert "You have 1000." in browser.get("/cart/").content.decode()
+
+    assert browser.post("/cart/points/", {"points": "250"}).status_code == 302
+    assert Cart.objects.get(user_id=rich.pk).points == 250
+    assert "$27.50" in browser.get("/cart/").content.decode()
+    for wrong in ("", "0", "many", "1001", "1e3"):
+        browser.post("/cart/points/", {"points": wrong})
+        assert Cart.objects.get(user_id=rich.pk).points == 250
+    told = browser.post("/cart/points/", {"points": "1001"}, headers={"HX-Request": "true"})
+    assert "You do not have so many points." in told.content.decode()
+    browser.post("/cart/points/", {"remove": "1"})
+    assert Cart.objects.get(user_id=rich.pk).points == 0
+
+
+def test_a_guest_is_not_asked_for_points(buyer: Buyer) -> None:
+    browser = Client()
+
+    assert "Spend points?" not in browser.get("/cart/").content.decode()

@@ -1,0 +1,212 @@
+"""The report of prices: how they moved in a period, by variant and by category, as JSON and as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from config.platform.actor import Actor
+from inventory.models import Category, Company, Product, Variant
+from pricing.models import Price, PriceChange
+from pricing.selectors.reports import Moved, price_report
+from tests import factories
+from tests.conftest import Api
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def moved(variant: Variant, *steps: tuple[str | None, str, float]) -> None:
+    """Write the history of a price: (old, new, days after the first of March)."""
+    PriceChange.objects.bulk_create(
+        PriceChange(
+            variant=variant,
+            currency="USD",
+            old_amount=None if old is None else Decimal(old),
+            new_amount=Decimal(new),
+            actor="system",
+            changed_at=START + days * DAY,
+        )
+        for old, new, days in steps
+    )
+
+
+def report(staff: Actor, **asked: Any) -> list[Moved]:
+    """The first ten days of March."""
+    return list(
+        price_report(
+            **{
+                "actor": staff,
+                "first": START.date(),
+                "last": (START + 9 * DAY).date(),
+                "currency": "USD",
+                "now": START + 100 * DAY,
+                **asked,
+            }
+        )
+    )
+
+
+def one(staff: Actor, **asked: Any) -> Moved:
+    (row,) = report(staff, **asked)
+    return row
+
+
+@pytest.fixture
+def variant(company: Company) -> Variant:
+    return factories.make_priced_variant("12.00", sku="MUG")
+
+
+def test_a_mean_over_time_weighs_by_how_long_a_price_held(staff: Actor, variant: Variant) -> None:
+    moved(variant, (None, "10.00", -20), ("10.00", "20.00", 8), ("20.00", "12.00", 30))
+
+    row = one(staff)
+
+    assert (row.sku, row.changes) == ("MUG", 1)
+    assert (row.first, row.last) == (Decimal("10.00"), Decimal("20.00"))
+    assert (row.lowest, row.highest, row.average) == (
+        Decimal("10.00"), Decimal("20.00"), Decimal("15.00"),
+    )  # fmt: skip
+    assert row.weighted == Decimal("12.00")  # (8 × 10 + 2 × 20) ÷ 10
+
+
+@pytest.mark.parametrize(
+    ("steps", "weighted", "changes"),
+    [
+        ([(None, "10.00", -5)], "10.00", 0),
+        ([(None, "10.00", 5)], "10.00", 1),  # it had no price before
+        ([("30.00", "10.00", 5)], "20.00", 1),  # the first that is known names what was before
+        (
+            [("30.00", "10.00", 0)],
+            "10.00",
+            0,
+        ),  # at the very beginning: that is the price of the period
+        ([("10.00", "30.00", 10)], "10.00", 0),  # changed after the end only
+        ([(None, "10.00", -5), ("10.00", "10.00", 4)], "10.00", 0),  # only the former price changed
+        ([], "12.00", 0),  # no history: what it costs now
+    ],
+)
+def test_the_edges_of_a_period(
+    staff: Actor,
+    variant: Variant,
+    steps: list[tuple[str | None, str, float]],
+    weighted: str,
+    changes: int,
+) -> None:
+    moved(variant, *steps)
+
+    row = one(staff)
+
+    assert (row.weighted, row.changes) == (Decimal(weighted), changes)
+
+
+def test_a_period_that_runs_ends_now(staff: Actor, variant: Variant) -> None:
+    moved(variant, (None, "10.00", -5), ("10.00", "20.00", 1))
+
+    assert one(staff, now=START + 2 * DAY).weighted == Decimal("15.00")
+
+
+def test_categories_sum_up_what_is_in_them_and_below(
+    staff: Actor, company: Company, variant: Variant
+) -> None:
+    top = Category.objects.create(company=company, name="Kitchen", slug="kitchen")
+    cups = Category.objects.create(company=company, name="Cups", slug="cups", parent=top)
+    Product.objects.filter(pk=variant.product_id).update(category=cups)
+    bowl = factories.make_priced_variant("30.00", sku="BOWL")
+    Product.objects.filter(pk=bowl.product_id).update(category=cups)
+    factories.make_priced_variant("99.00", sku="OTHER")
+    moved(variant, (None, "10.00", -5))
+    moved(bowl, (None, "30.00", -5), ("30.00", "40.00", 5))
+
+    row = one(staff, by="category", category="kitchen")
+
+    assert (row.sku, row.name, row.changes, row.weighted) == ("", "Cups", 1, Decimal("22.5"))
+    assert {found.sku for found in report(staff, category="kitchen")} == {"MUG", "BOWL"}
+    assert [found.sku for found in report(staff, product="BOWL")] == ["BOWL"]
+    assert report(staff, category="nowhere") == []
+
+
+def test_other_companies_currencies_and_special_prices_are_left_out(
+    staff: Actor, variant: Variant
+) -> None:
+    moved(variant, (None, "10.00", -5))
+    PriceChange.objects.create(
+        variant=variant, currency="EUR", new_amount=Decimal(1), actor="x", changed_at=START
+    )
+    PriceChange.objects.create(
+        variant=variant,
+        currency="USD",
+        new_amount=Decimal(1),
+        special_id=variant.id,
+        actor="x",
+        changed_at=START + DAY,
+    )
+    foreign = factories.make_company()
+
+    assert one(staff).lowest == Decimal("10.00")
+    assert [row.lowest for row in report(staff, currency="EUR")] == [Decimal(1)]
+    assert report(Actor.system(foreign.id)) == []
+
+
+def test_it_is_one_statement_for_any_number_of_variants(staff: Actor, variant: Variant) -> None:
+    for number in range(30):
+        moved(factories.make_priced_variant("5.00", sku=f"N{number}"), (None, "5.00", -1))
+
+    with CaptureQueriesContext(connection) as queries:
+        assert len(report(staff)) == 31
+
+    assert len(queries) == 1
+
+
+def test_the_api_tells_it_and_writes_a_file_no_spreadsheet_runs(
+    staff_api: Api, api: Api, variant: Variant
+) -> None:
+    Product.objects.filter(pk=variant.product_id).update(name="=cmd()")
+    moved(variant, (None, "10.00", -20), ("10.00", "20.00", 8))
+    period = "?dateFrom=2026-03-01&dateTo=2026-03-10"
+
+    told = staff_api.get(f"/products/pricing/report{period}")
+    assert told.status_code == 200, told.content
+    (row,) = told.json()["rows"]
+    assert (row["sku"], row["changes"], row["weightedPrice"]) == ("MUG", 1, "12.00")
+    file = staff_api.get(f"/products/pricing/report/file{period}")
+    text = b"".join(file.streaming_content).decode()
+    _, cells = csv.reader(io.StringIO(text))
+    assert cells[0] == "MUG"
+    assert not cells[1].startswith("=")
+    assert cells[4:] == ["1", "10.00", "20.00", "10.00", "20.00", "15.00", "12.00"]
+
+    for caller in (api.as_user(factories.make_user()), api.as_user(factories.make_staff(is_superuser=False))):  # fmt: skip
+        assert caller.get(f"/products/pricing/report{period}").status_code == 403
+        assert caller.get(f"/products/pricing/report/file{period}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "dateFrom=2026-03-10&dateTo=2026-03-01",
+        "dateFrom=1990-01-01",
+        "dateFrom=soon",
+        "currency=XYZ",
+        "by=moon",
+    ],
+)
+def test_a_report_that_cannot_be_is_refused(staff_api: Api, query: str) -> None:
+    refused = staff_api.get(f"/products/pricing/report?{query}")
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
+
+
+def test_the_price_that_is_there_is_not_touched(staff: Actor, variant: Variant) -> None:
+    report(staff)
+
+    assert Price.objects.get(variant=variant).amount == Decimal("12.00")
