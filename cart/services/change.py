@@ -402,7 +402,7 @@ class Change:
         if head.status == Cart.Status.ABANDONED:
             head.status, head.abandoned_at = Cart.Status.ACTIVE.value, None
         judged, quote, key = self.priced()
-        head.quote, head.quote_key = quote.to_json(), key
+        head.quote, head.quote_key = {**quote.to_json(), "id": quote.id}, key
         head.grand_total = quote.totals.grand_total
         view = present(
             head=head,

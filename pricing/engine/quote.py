@@ -381,7 +381,11 @@ class Quote:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Quote:
-        """Return the quote that `to_json` stored."""
+        """
+        Return the quote that `to_json` stored.
+
+        Whoever stored the quote's `id` beside it for a short while, as a cart does, spares working it out again.
+        """
         summed = [
             TaxAmount(name, kind, Decimal(rate), included, Decimal(base), Decimal(amount), *relief)
             for name, kind, rate, included, base, amount, *relief in content["taxes"]
@@ -406,7 +410,7 @@ class Quote:
 
         charge = content["shipping"]
         currency = content["currency"]
-        return cls(
+        quote = cls(
             currency=currency,
             lines=tuple(
                 QuoteLine(
@@ -469,6 +473,9 @@ class Quote:
             tax_rounding=content.get("tax_rounding", PER_LINE),
             points=content.get("points", 0),
         )
+        if "id" in content:
+            quote.__dict__["id"] = content["id"]
+        return quote
 
 
 _LINE_AMOUNTS = ("list_price", "unit_price", "subtotal", "discount", "tax", "included_tax", "total")

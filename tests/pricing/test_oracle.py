@@ -137,6 +137,7 @@ def test_order_changes_nothing_and_json_keeps_everything(
     stored = json.loads(json.dumps(quote.to_json()))
     assert Quote.from_json(stored) == quote
     assert Quote.from_json(stored).id == quote.id
+    assert Quote.from_json({**stored, "id": "kept"}).id == "kept"
 
 
 def content(quote: Quote) -> list[object]:
