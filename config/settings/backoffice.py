@@ -93,7 +93,18 @@ NAVIGATION = [
         _list(_("Promotions"), "local_offer", "pricing.promotion"),
         _list(_("Tax rates"), "account_balance", "pricing.taxrate"),
         _list(_("Bundle prices"), "sell", "pricing.bundleprice"),
-        _list(_("Shipping zones"), "public", "pricing.shippingzone"),
+        {
+            **_list(_("Shipping zones"), "public", "pricing.shippingzone"),
+            "active": lambda request: (
+                "/pricing/shippingzone/" in request.path and not request.path.endswith("/try/")
+            ),
+        },
+        {
+            "title": _("Try an address"),
+            "icon": "pin_drop",
+            "link": reverse_lazy("admin:pricing_shippingzone_try"),
+            "permission": lambda request: request.user.has_perm("pricing.view_shippingzone"),
+        },
         _list(_("Shipping prices"), "local_shipping", "pricing.shippingrule"),
         _list(_("Special prices"), "percent", "pricing.specialprice"),
         _list(_("Customer groups"), "groups", "pricing.customergroup"),

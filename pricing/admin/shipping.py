@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -15,6 +16,7 @@ from config.platform.backoffice import ReadOnlyInline
 from config.platform.http import actor_of
 from pricing import services
 from pricing.admin.money import MoneyAdmin, names_of
+from pricing.admin.trial import address_page
 from pricing.backoffice import amount
 from pricing.models import (
     ShippingRule,
@@ -39,6 +41,11 @@ class ShippingZoneAdmin(MoneyAdmin):
     list_filter = ["is_active"]
     search_fields = ["name"]
     ordering = ["name"]
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(lambda request: address_page(self, request))
+        address = path("try/", view, name="pricing_shippingzone_try")
+        return [address, *super().get_urls()]
 
     @display(description=_("countries"))
     def places(self, zone: ShippingZone) -> str:
