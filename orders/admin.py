@@ -13,7 +13,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -26,6 +26,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -45,9 +46,10 @@ from config.platform.backoffice import (
     two_lines,
 )
 from config.platform.http import actor_of
-from orders import selectors, services
+from orders import deskpages, selectors, services
 from orders.explaining import grounds_of
-from orders.models import Order, RefundRequest, ReturnLine, ReturnRequest
+from orders.models import Order, OrderLine, RefundRequest, ReturnLine, ReturnRequest
+from orders.selectors.reports import export_lines
 from orders.taxpages import report_page
 from pricing import selectors as prices
 from pricing.backoffice import amount, cash
@@ -112,6 +114,29 @@ class ShipForm(forms.Form):
         assume_scheme="https",
         widget=UnfoldAdminTextInputWidget,
     )
+
+    def __init__(self, *args: Any, lines: list[OrderLine], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.units = {f"units-{line.pk}": line for line in lines if line.unsent}
+        for name, line in self.units.items():
+            self.fields[name] = forms.IntegerField(
+                label=f"{line.name} · {line.sku}",
+                min_value=0,
+                max_value=line.unsent,
+                initial=line.unsent,
+                help_text=_("%(n)d left to send") % {"n": line.unsent},
+                widget=UnfoldAdminIntegerFieldWidget,
+            )
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        parts = [
+            services.Units(line.pk, given.pop(name, None) or 0) for name, line in self.units.items()
+        ]
+        given["units"] = [part for part in parts if part.quantity]
+        if not given["units"] and not self.errors:
+            raise forms.ValidationError(_("Nothing would be in this parcel."))
+        return given
 
 
 class ReasonForm(forms.Form):
@@ -183,7 +208,7 @@ class OrderAdmin(OfficeAdmin):
     ordering = ["-placed_at"]
     date_hierarchy = "placed_at"
     show_full_result_count = False
-    actions = ["start_packing", "mark_delivered"]
+    actions = ["start_packing", "ship_all", "mark_delivered", "as_file"]
     actions_detail = ["pack_order", "ship_order", "deliver_order", "refund_order", "cancel_order"]
     change_form_outer_before_template = "orders/admin/bench.html"
     actions_detail_hide_default = True
@@ -191,8 +216,19 @@ class OrderAdmin(OfficeAdmin):
     total_money = amount("grand_total", _("total"))
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(lambda request: report_page(self, request))
-        return [path("taxes/", view, name="orders_order_taxes"), *super().get_urls()]
+        def at(address: str, view: Any, name: str) -> Any:
+            page = self.admin_site.admin_view(
+                lambda request, **kwargs: view(self, request, **kwargs)
+            )
+            return path(address, page, name=f"orders_order_{name}")
+
+        return [
+            at("taxes/", report_page, "taxes"),
+            at("picking/", deskpages.picking_page, "picking"),
+            at("figures/", deskpages.figures_page, "figures"),
+            at("<uuid:object_id>/packing-slip/", deskpages.packing_slip, "packing_slip"),
+            *super().get_urls(),
+        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
@@ -283,9 +319,7 @@ class OrderAdmin(OfficeAdmin):
             }
             for edit in edits
         ]
-        units = sum(
-            line.quantity - line.cancelled_quantity - line.returned_quantity for line in lines
-        )
+        units = sum(line.unsent for line in lines)
         return {
             "order": order,
             "state": status(order.get_status_display(), STATUS_TONES[order.status]),
@@ -300,6 +334,7 @@ class OrderAdmin(OfficeAdmin):
                     "gone": [
                         _(text) % {"count": count}
                         for text, count in (
+                            ("%(count)d sent", line.shipped_quantity),
                             ("%(count)d cancelled", line.cancelled_quantity),
                             ("%(count)d returned", line.returned_quantity),
                         )
@@ -338,6 +373,8 @@ class OrderAdmin(OfficeAdmin):
         offered = super().get_actions_detail(request, object_id)
         order = self.get_object(request, str(object_id))
         names = STEPS.get(order.status, []) if order is not None else []
+        if order is not None and any(line.shipped_quantity for line in order.lines.all()):
+            names = [name for name in names if name != "cancel_order"]
         if order is not None and "refund_order" in names and services.refundable(order) <= 0:
             names = [name for name in names if name != "refund_order"]
         return [step for step in offered if step.method.original_function_name in names]
@@ -370,13 +407,13 @@ class OrderAdmin(OfficeAdmin):
         return self._act(
             request,
             object_id,
-            lambda data, order: ShipForm(data),
+            lambda data, order: ShipForm(data, lines=list(order.lines.all())),
             lambda actor, order, values: services.ship(
                 actor=actor, order_id=order.pk, now=timezone.now(), **values
             ),
             verb=_("Ship"),
             explanation=_(
-                "Everything that is left goes out in one parcel; the customer gets a mail."
+                "What goes out in this parcel; the customer gets a mail. The order is shipped with its last parcel."
             ),
             done=_("%(number)s is on its way."),
         )
@@ -451,6 +488,31 @@ class OrderAdmin(OfficeAdmin):
                 "%(count)d order is being packed.", "%(count)d orders are being packed.", "count"
             ),
         )
+
+    @admin.action(description=_("Ship all that is left, without tracking"), permissions=["step"])
+    def ship_all(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        actor, now = actor_of(request), timezone.now()
+        attempt_each(
+            request,
+            queryset,
+            lambda order: services.ship(actor=actor, order_id=order.pk, now=now),
+            done=ngettext_lazy(
+                "%(count)d order is on its way.", "%(count)d orders are on their way.", "count"
+            ),
+        )
+
+    @admin.action(description=_("As a file (CSV)"), permissions=["view"])
+    def as_file(self, request: HttpRequest, queryset: QuerySet[Order]) -> StreamingHttpResponse:
+        chosen = selectors.orders_of(actor=actor_of(request)).filter(
+            pk__in=list(queryset.order_by().values_list("pk", flat=True))
+        )
+        response = StreamingHttpResponse(
+            export_lines(chosen), content_type="text/csv; charset=utf-8"
+        )
+        name = f"orders-{timezone.localdate():%Y-%m-%d}.csv"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        response["Cache-Control"] = "no-store"
+        return response
 
     @admin.action(description=_("Mark as delivered"), permissions=["step"])
     def mark_delivered(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:

@@ -49,10 +49,23 @@ NAVIGATION = [
         {"title": _("Today"), "icon": "wb_twilight", "link": reverse_lazy("admin:index")},
         {
             **_list(_("Orders"), "package_2", "orders.order"),
-            # the tax report stands below the list's address and has an entry of its own
+            # reports stand below the list's address and have entries of their own
             "active": lambda request: (
-                "/orders/order/" in request.path and not request.path.endswith("/taxes/")
+                "/orders/order/" in request.path
+                and not request.path.endswith(("/taxes/", "/picking/", "/figures/"))
             ),
+        },
+        {
+            "title": _("Picking list"),
+            "icon": "checklist",
+            "link": reverse_lazy("admin:orders_order_picking"),
+            "permission": lambda request: request.user.has_perm("orders.view_order"),
+        },
+        {
+            "title": _("What orders came to"),
+            "icon": "monitoring",
+            "link": reverse_lazy("admin:orders_order_figures"),
+            "permission": lambda request: request.user.has_perm("orders.view_order"),
         },
         _list(_("Returns"), "assignment_return", "orders.returnrequest"),
         _list(_("Refunds"), "undo", "orders.refundrequest"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -41,6 +43,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
             "order_url": f"/orders/{order.number}/{tail}",
             "paper": paper,
             "content": paper.content,
+            "has_discount": Decimal(paper.content["discount"]) > 0,
             "seller_country": country_name(paper.content["seller"]["country"]),
             "bill_to": _address(paper.content["billTo"]),
             "files": [
