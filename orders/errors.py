@@ -42,6 +42,14 @@ class InvoiceNotFound(ApplicationError):
     message = "There is no such invoice of this order."
 
 
+class OrderAddressFixed(ApplicationError):
+    code = "ORDER_ADDRESS_FIXED"
+    http_status = 409
+    title = "The address can no longer be changed like this"
+    message = "The address can no longer be changed like this."
+    advice = "Cancel the order and place it anew."
+
+
 class ReturnWindowClosed(ApplicationError):
     code = "RETURN_WINDOW_CLOSED"
     title = "The return window has closed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from config.platform.examples import Examples, answered, sent
+from config.platform.examples import Examples, answered, listed, sent
 
 _PLACE: dict[str, Any] = {"country": "US", "state": "ME", "postalCode": "04101"}
 _ITEMS: dict[str, Any] = {**_PLACE, "items": [{"sku": "LANTERN-BRASS", "quantity": 2}]}
@@ -51,7 +51,47 @@ _SHIPPING = [
     answered(_NOWHERE, "Not shipped there"),
 ]
 
+_ADDRESS: dict[str, Any] = {
+    "name": "Ada Marsh",
+    "line1": "1 Harbour Street",
+    "line2": "",
+    "city": "Portland",
+    "state": "ME",
+    "postalCode": "04101",
+    "country": "US",
+    "phone": "",
+}
+_ENTRY: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41f001",
+    **_ADDRESS,
+    "isDefaultShipping": True,
+    "isDefaultBilling": True,
+    "createdAt": "2026-11-21T09:30:00.000Z",
+    "updatedAt": "2026-11-21T09:30:00.000Z",
+}
+
 EXAMPLES: Examples = {
+    "get_addresses": [answered(listed(_ENTRY))],
+    "post_addresses": [
+        sent(_ADDRESS),
+        sent(
+            {
+                "name": "Ada Marsh",
+                "line1": "1 Harbour Street",
+                "city": "Portland",
+                "state": "Maine",
+                "zipCode": "04101",
+                "country": "USA",
+            },
+            "With other names",
+        ),
+        answered(_ENTRY, status=201),
+    ],
+    "get_addresses_by_address_id": [answered(_ENTRY)],
+    "patch_addresses_by_address_id": [
+        sent({"isDefaultBilling": True}),
+        answered(_ENTRY),
+    ],
     "get_checkout_shipping_options": _SHIPPING[2:],
     "post_checkout_shipping_options": _SHIPPING,
     "post_checkout_shipping_calculate": _SHIPPING,

@@ -116,7 +116,91 @@ _DECIDED: dict[str, Any] = {
     "resolvedAt": "2026-11-22T08:00:00Z",
 }
 
+_ITEM_SENT = "01990f3c-5a10-7c31-9b0e-2f6d3a41e101"
+_ORDER = "01990f3c-5a10-7c31-9b0e-2f6d3a41e001"
+_SHIPMENT: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41e201",
+    "status": "shipped",
+    "carrier": "Coastal Post",
+    "trackingNumber": "CP20261121",
+    "trackingUrl": "https://post.example/CP20261121",
+    "items": [{"itemId": _ITEM_SENT, "quantity": 2}],
+    "shippedAt": "2026-11-21T09:30:00.000Z",
+    "deliveredAt": None,
+}
+_TASK: dict[str, Any] = {
+    "warehouse": "HARBOUR",
+    "warehouseName": "Harbour store",
+    "orderId": _ORDER,
+    "orderNumber": "ORD-20261121-000001",
+    "orderStatus": "confirmed",
+    "placedAt": "2026-11-21T08:00:00.000Z",
+    "itemId": _ITEM_SENT,
+    "sku": "MUG-BONE",
+    "name": "Harbour Enamel Mug",
+    "options": {"Colour": "Bone"},
+    "quantity": 4,
+    "waiting": 0,
+    "note": "",
+    "shippingName": "Standard",
+}
+_SUMS: dict[str, Any] = {
+    "orders": 3,
+    "units": 7,
+    "revenue": "210.00",
+    "refunded": "12.50",
+    "netRevenue": "197.50",
+    "averageOrderValue": "70.00",
+    "cancelled": 0,
+    "cancellationRate": "0.0000",
+    "returned": 1,
+    "returnedUnits": 1,
+    "returnRate": "0.3333",
+}
+_SHIP = sent(
+    {
+        "items": [{"itemId": _ITEM_SENT, "quantity": 2}],
+        "carrier": "Coastal Post",
+        "trackingNumber": "CP20261121",
+        "trackingUrl": "https://post.example/CP20261121",
+    },
+    "Two units in a parcel",
+)
+
 EXAMPLES: Examples = {
+    "get_orders_by_reference_shipments": [answered(listed(_SHIPMENT))],
+    "post_orders_by_reference_shipments": [_SHIP, answered(_SHIPMENT, status=201)],
+    "post_orders_by_reference_ship": [_SHIP],
+    "patch_orders_by_reference_shipments_by_shipment_id": [
+        sent({"trackingNumber": "CP20261122", "reason": "typing error"}),
+        answered({**_SHIPMENT, "trackingNumber": "CP20261122"}),
+    ],
+    "post_orders_by_reference_shipments_by_shipment_id_deliver": [
+        answered({**_SHIPMENT, "status": "delivered", "deliveredAt": "2026-11-24T14:05:00.000Z"})
+    ],
+    "get_orders_picking": [answered(listed(_TASK))],
+    "get_orders_analytics": [
+        answered(
+            {
+                "from": "2026-11-01",
+                "to": "2026-11-07",
+                "period": "week",
+                "currency": "USD",
+                "currencies": ["EUR", "USD"],
+                "totals": _SUMS,
+                "periods": [{"start": "2026-10-26", **_SUMS}],
+                "topProducts": [
+                    {
+                        "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c001",
+                        "name": "Harbour Enamel Mug",
+                        "units": 4,
+                        "revenue": "72.00",
+                    }
+                ],
+                "byStatus": {"confirmed": 1, "shipped": 2},
+            }
+        )
+    ],
     "price_disputes_list": [answered(listed(_DISPUTE))],
     "post_products_pricing_disputes": [
         sent(

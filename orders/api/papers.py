@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from django.http import HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -35,11 +37,13 @@ class InvoiceViewSet(ApiViewSet):
             }
         )
 
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def invoice(self, request: Request, reference: str) -> HttpResponse:
         """Return the invoice of an order as PDF."""
         _order, papers = self._papers(request, reference)
         return _pdf(papers[0])
 
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def pdf(self, request: Request, reference: str, number: str) -> HttpResponse:
         """Return an invoice or a credit note of an order as PDF."""
         _order, papers = self._papers(request, reference)
@@ -64,6 +68,7 @@ class PackingSlipView(ApiView):
     permission_classes = [Staff]
     rights = {"get": "orders.view_order"}
 
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, reference: str) -> HttpResponse:
         """Return the slip that lies in the parcel: what is still to be sent, without prices."""
         order = selectors.find(actor=actor_of(request), reference=reference)

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -55,6 +57,7 @@ class ReportViewSet(ApiViewSet):
         )
         return Response(render_analytics(found))
 
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     def export(self, request: Request) -> StreamingHttpResponse:
         """Return the company's orders as CSV; the filters are those of the list."""
         query = ListQuery.read_query(request)
@@ -79,6 +82,7 @@ class ReportViewSet(ApiViewSet):
             }
         )
 
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     def picking_file(self, request: Request) -> StreamingHttpResponse:
         """Return the picking list as CSV."""
         query = PickingQuery.read_query(request)

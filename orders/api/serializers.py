@@ -93,6 +93,18 @@ class DirectOrder(Input):
     notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 
+class AddressChange(Reason):
+    shipping_address = serializers.DictField(required=False)
+    billing_address = serializers.DictField(required=False)
+
+    def validate(self, attrs: dict) -> dict:
+        if "shipping_address" not in attrs and "billing_address" not in attrs:
+            raise serializers.ValidationError(
+                {"shipping_address": ["Say which address is to change."]}, code="required"
+            )
+        return attrs
+
+
 class EditInput(Reason):
     staff_notes = serializers.CharField(required=False, allow_blank=True, max_length=5000)
     needs_attention = serializers.CharField(required=False, allow_blank=True, max_length=200)

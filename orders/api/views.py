@@ -198,6 +198,17 @@ class OrderViewSet(ApiViewSet):
         )
         return self._answer(request, order)
 
+    def address(self, request: Request, reference: str) -> Response:
+        """Correct where an order goes, or who is billed, until it is packed."""
+        body = serializers.AddressChange.read(request)
+        order = services.change_address(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            now=timezone.now(),
+            **body,
+        )
+        return self._answer(request, order)
+
     def status_history(self, request: Request, reference: str) -> Response:
         """List every status the order went through; staff only."""
         order = selectors.find(actor=actor_of(request), reference=reference)

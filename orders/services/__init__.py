@@ -37,6 +37,7 @@ from orders.services.returns import (
 )
 from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
+    change_address,
     deliver,
     edit,
     flag,
@@ -60,6 +61,7 @@ __all__ = [
     "approve_return",
     "cancel",
     "cancel_items",
+    "change_address",
     "change_shipment",
     "confirm",
     "confirm_locked",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,9 @@ from django.db import transaction
 
 from config.platform import outbox
 from config.platform.actor import Actor
-from config.platform.errors import InvalidTransition
-from orders.errors import OrderNotFound
+from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
+from orders import addresses
+from orders.errors import OrderAddressFixed, OrderNotFound
 from orders.events import OrderDelivered, OrderEvent, OrderStatusChanged
 from orders.models import Order, OrderEdit, Shipment, StatusChange
 
@@ -112,18 +114,78 @@ def edit(
     :raises OrderNotFound: if there is none for this caller
     """
     order = lock(actor=actor, order_id=order_id)
-    allowed = {"staff_notes", "needs_attention", "email", "shipping_address", "billing_address"}
-    changed = {
-        field: value
-        for field, value in changes.items()
-        if field in allowed and getattr(order, field) != value
-    }
+    allowed = {"staff_notes", "needs_attention"}
+    wanted = {field: value for field, value in changes.items() if field in allowed}
+    return _write_edits(order, wanted, actor=actor, now=now, reason=reason)
+
+
+def _write_edits(
+    order: Order, wanted: Mapping[str, Any], *, actor: Actor, now: datetime, reason: str
+) -> Order:
+    """Write what differs on a locked order, each old value into its history."""
+    changed = {field: value for field, value in wanted.items() if getattr(order, field) != value}
     for field, value in changed.items():
         record_edit(order, field, getattr(order, field), value, actor=actor, now=now, reason=reason)
         setattr(order, field, value)
     if changed:
         order.save(update_fields=[*changed, "updated_at"])
     return order
+
+
+@transaction.atomic
+def change_address(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    shipping_address: Mapping[str, Any] | None = None,
+    billing_address: Mapping[str, Any] | None = None,
+    reason: str = "",
+    now: datetime,
+) -> Order:
+    """
+    Correct where an order goes, or who is billed, until anything is sent; the old address stays in the edit history.
+
+    Taxes and shipping were priced for a place, so country, state and postal code of the parcel stay. Customers may
+    do it until packing begins.
+
+    :raises OrderNotFound: if there is none for this caller
+    :raises ValidationFailed: listing each field that is malformed or missing
+    :raises OrderAddressFixed: if it is packed, sent or over, or the parcel would go to another place
+    """
+    wanted: dict[str, dict[str, str]] = {}
+    errors: list[FieldError] = []
+    for field, name, given in (
+        ("shipping_address", "shippingAddress", shipping_address),
+        ("billing_address", "billingAddress", billing_address),
+    ):
+        if given is None:
+            continue
+        try:
+            wanted[field] = addresses.normalise(given, name)
+        except ValidationFailed as refusal:
+            errors += refusal.errors
+            continue
+        errors += [
+            FieldError(f"{name}.{gap}" if gap else name, "required", "This is needed.")
+            for gap in addresses.missing(wanted[field])
+        ]
+    if errors:
+        raise ValidationFailed(errors=errors)
+    order = lock(actor=actor, order_id=order_id)
+    open_ = {Order.Status.DRAFT, Order.Status.CONFIRMED}
+    if actor.sees_everything:
+        open_.add(Order.Status.PROCESSING)
+    if order.status not in open_ or order.shipments.exists():
+        raise OrderAddressFixed(extra={"status": order.status})
+    parcel = wanted.get("shipping_address")
+    if parcel and any(
+        parcel[key] != order.shipping_address.get(key, "")
+        for key in ("country", "state", "postalCode")
+    ):
+        raise OrderAddressFixed(
+            "This would change what the order costs.", extra={"status": order.status}
+        )
+    return _write_edits(order, wanted, actor=actor, now=now, reason=reason)
 
 
 @transaction.atomic

@@ -247,6 +247,7 @@ OWN: dict[str, Call] = {
             "/ship": {"post": {}},
             "/deliver": {"post": {}},
             "/shipments": {"post": {}},
+            "/address": {"patch": {"billingAddress": ADDRESS}},
             "/invoice": {},
             "/invoices": {},
             "/packing-slip": {},
