@@ -179,6 +179,7 @@ class WorkFilter(admin.SimpleListFilter):
         return [
             ("send", _("to send")),
             ("under_way", _("on their way")),
+            ("review", _("wait for a look")),
             ("attention", _("need attention")),
             ("unpaid", _("waiting for payment")),
         ]
@@ -189,6 +190,8 @@ class WorkFilter(admin.SimpleListFilter):
                 return queryset.filter(status__in=[Order.Status.CONFIRMED, Order.Status.PROCESSING])
             case "under_way":
                 return queryset.filter(status=Order.Status.SHIPPED)
+            case "review":
+                return queryset.filter(review=Order.Review.PENDING)
             case "attention":
                 return queryset.exclude(needs_attention="")
             case "unpaid":
@@ -209,7 +212,15 @@ class OrderAdmin(OfficeAdmin):
     date_hierarchy = "placed_at"
     show_full_result_count = False
     actions = ["start_packing", "ship_all", "mark_delivered", "as_file"]
-    actions_detail = ["pack_order", "ship_order", "deliver_order", "refund_order", "cancel_order"]
+    actions_detail = [
+        "approve_order",
+        "reject_order",
+        "pack_order",
+        "ship_order",
+        "deliver_order",
+        "refund_order",
+        "cancel_order",
+    ]
     change_form_outer_before_template = "orders/admin/bench.html"
     actions_detail_hide_default = True
     fieldsets = [(_("For staff only"), {"fields": ["needs_attention", "staff_notes"]})]
@@ -373,6 +384,8 @@ class OrderAdmin(OfficeAdmin):
         offered = super().get_actions_detail(request, object_id)
         order = self.get_object(request, str(object_id))
         names = STEPS.get(order.status, []) if order is not None else []
+        if order is not None and order.review == Order.Review.PENDING:
+            names = ["approve_order", "reject_order"]
         if order is not None and any(line.shipped_quantity for line in order.lines.all()):
             names = [name for name in names if name != "cancel_order"]
         if order is not None and "refund_order" in names and services.refundable(order) <= 0:
@@ -381,6 +394,40 @@ class OrderAdmin(OfficeAdmin):
 
     def has_step_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("orders.change_order"))
+
+    @action(
+        description=_("Approve"),
+        url_path="approve",
+        permissions=["step"],
+        icon="verified",
+        variant=ActionVariant.PRIMARY,
+    )
+    def approve_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._act(
+            request,
+            object_id,
+            lambda data, order: forms.Form(data),
+            lambda actor, order, values: services.review(
+                actor=actor, order_id=order.pk, approve=True, now=timezone.now()
+            ),
+            verb=_("Approve"),
+            explanation=_("It is packed and sent like any other."),
+            done=_("%(number)s goes on."),
+        )
+
+    @action(description=_("Reject"), url_path="reject", permissions=["step"], icon="block")
+    def reject_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._act(
+            request,
+            object_id,
+            lambda data, order: ReasonForm(data),
+            lambda actor, order, values: services.review(
+                actor=actor, order_id=order.pk, approve=False, now=timezone.now(), **values
+            ),
+            verb=_("Reject"),
+            explanation=_("It is cancelled, and what was paid goes back to the customer."),
+            done=_("%(number)s is refused and cancelled."),
+        )
 
     @action(description=_("Start packing"), url_path="pack", permissions=["step"], icon="package_2")
     def pack_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -708,6 +755,10 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
 
 def _next(order: Order, units: int) -> Any:
     """Return in a sentence what an order waits for."""
+    if order.review == Order.Review.PENDING:
+        return _("Somebody has to look at it before it is packed: %(why)s") % {
+            "why": order.review_reason
+        }
     match order.status:
         case Order.Status.DRAFT:
             return _("The customer has not paid yet. It is cancelled by itself if that stays so.")

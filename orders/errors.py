@@ -50,6 +50,14 @@ class OrderAddressFixed(ApplicationError):
     advice = "Cancel the order and place it anew."
 
 
+class OrderInReview(ApplicationError):
+    code = "ORDER_IN_REVIEW"
+    http_status = 409
+    title = "This order waits for a look"
+    message = "Nothing is packed or sent before somebody has looked at this order."
+    advice = "Approve or reject it first."
+
+
 class ReturnWindowClosed(ApplicationError):
     code = "RETURN_WINDOW_CLOSED"
     title = "The return window has closed"

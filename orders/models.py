@@ -53,6 +53,12 @@ class Order(models.Model):
         Status.FAILED: set(),
     }
 
+    class Review(models.TextChoices):
+        NONE = "", _("not needed")
+        PENDING = "pending", _("waits for a look")
+        APPROVED = "approved", _("looked at, fine")
+        REJECTED = "rejected", _("refused")
+
     class PaymentStatus(models.TextChoices):
         PENDING = "pending", _("not paid")
         AUTHORIZED = "authorized", _("authorised")
@@ -102,6 +108,10 @@ class Order(models.Model):
     staff_notes = models.TextField(_("note for staff"), blank=True)
     metadata = models.JSONField(default=dict)
     is_disputed = models.BooleanField(_("disputed"), default=False)
+    review = models.CharField(
+        _("review"), max_length=8, choices=Review.choices, blank=True, default=Review.NONE
+    )
+    review_reason = models.CharField(_("why it was held"), max_length=300, blank=True)
     needs_attention = models.CharField(_("needs attention"), max_length=200, blank=True)
     placed_at = models.DateTimeField(_("placed"))
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
@@ -158,6 +168,11 @@ class Order(models.Model):
             models.Index(fields=["session_hash"], name="order_session"),
             models.Index(
                 fields=["expires_at"], name="order_draft_due", condition=Q(status="draft")
+            ),
+            models.Index(
+                fields=["company", "placed_at"],
+                name="order_review_queue",
+                condition=Q(review="pending"),
             ),
         ]
 

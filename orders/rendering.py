@@ -132,7 +132,12 @@ def render_order(order: Order, *, staff: bool = False) -> dict[str, Any]:
         "expiresAt": moment(order.expires_at) if order.status == Order.Status.DRAFT else None,
         "trackingUrl": tracking_url(order),
         **(
-            {"needsAttention": order.needs_attention or None, "staffNotes": order.staff_notes}
+            {
+                "needsAttention": order.needs_attention or None,
+                "staffNotes": order.staff_notes,
+                "review": order.review or None,
+                "reviewReason": order.review_reason or None,
+            }
             if staff
             else {}
         ),

@@ -401,7 +401,11 @@ def _charge(number: int) -> Charge:
     return found
 
 
-READING = {"counting_list", "export_selected"}  # what takes a list away and changes nothing
+READING = {
+    "as_file",
+    "counting_list",
+    "export_selected",
+}  # what takes a list away and changes nothing
 
 MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     AccessAttempt: lambda company, n: AccessAttempt.objects.create(

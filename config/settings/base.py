@@ -658,6 +658,12 @@ INVENTORY_WEBHOOK_SECRETS = secrets_by_name("INVENTORY_WEBHOOK_SECRETS")
 FEED_PRIVATE_HOSTS = names("FEED_PRIVATE_HOSTS")
 ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
 INVOICE_FALLBACK_FONT = text("INVOICE_FALLBACK_FONT", default="")
+# Orders that staff look at before anything is packed; a figure of 0 switches its rule off.
+ORDER_REVIEW = switch("ORDER_REVIEW", default=False)
+ORDER_REVIEW_AMOUNT = number(
+    "ORDER_REVIEW_AMOUNT", default=1000
+)  # in whole units of the order's currency
+ORDER_REVIEW_PER_HOUR = number("ORDER_REVIEW_PER_HOUR", default=5)  # of one customer or address
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
 ORDER_AUTO_CANCEL_DRAFT = timedelta(
     hours=number("ORDER_AUTO_CANCEL_DRAFT_HOURS", default=24, minimum=1)

@@ -105,6 +105,10 @@ class AddressChange(Reason):
         return attrs
 
 
+class ReviewInput(Reason):
+    decision = serializers.ChoiceField(choices=["approve", "reject"])
+
+
 class EditInput(Reason):
     staff_notes = serializers.CharField(required=False, allow_blank=True, max_length=5000)
     needs_attention = serializers.CharField(required=False, allow_blank=True, max_length=200)

@@ -45,6 +45,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tax/entries.csv", taxes.TaxEntriesFileView.as_view()),
     path("orders/<str:reference>", _order(get="retrieve", patch="edit")),
     path("orders/<str:reference>/explain", _order(get="explain")),
+    path("orders/<str:reference>/review", _order(post="review")),
     path("orders/<str:reference>/address", _order(patch="address")),
     path("orders/<str:reference>/cancel", _order(post="cancel")),
     path("orders/<str:reference>/cancel-items", _order(post="cancel_items")),

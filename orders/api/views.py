@@ -27,11 +27,11 @@ class OrderViewSet(ApiViewSet):
     limits = {"look_up": "lookup", "create": "checkout"}
     staff_only = frozenset(
         # The histories hold what staff wrote to each other: notes, reasons.
-        {"set_status", "ship", "deliver", "edit", "status_history", "edit_history"}
+        {"set_status", "ship", "deliver", "edit", "review", "status_history", "edit_history"}
     )
 
     rights = {
-        **dict.fromkeys(("set_status", "ship", "deliver", "edit"), "orders.change_order"),
+        **dict.fromkeys(("set_status", "ship", "deliver", "edit", "review"), "orders.change_order"),
         **dict.fromkeys(("status_history", "edit_history"), "orders.view_order"),
     }
 
@@ -194,6 +194,18 @@ class OrderViewSet(ApiViewSet):
             order_id=self._id(request, reference),
             reason=body.pop("reason"),
             changes=body,
+            now=timezone.now(),
+        )
+        return self._answer(request, order)
+
+    def review(self, request: Request, reference: str) -> Response:
+        """Let an order that was held go on, or cancel it; staff only."""
+        body = serializers.ReviewInput.read(request)
+        order = services.review(
+            actor=actor_of(request),
+            order_id=self._id(request, reference),
+            approve=body["decision"] == "approve",
+            reason=body["reason"],
             now=timezone.now(),
         )
         return self._answer(request, order)

@@ -35,7 +35,8 @@ WITH open_lines AS (
     SELECT line.*, o.number, o.placed_at, o.shipping_name, o.status AS order_status,
            line.quantity - line.cancelled_quantity - line.shipped_quantity AS unsent
       FROM order_items line JOIN orders o ON o.id = line.order_id
-     WHERE o.company_id = %(company)s AND o.status IN ('confirmed', 'processing') {more}
+     WHERE o.company_id = %(company)s AND o.status IN ('confirmed', 'processing')
+       AND o.review <> 'pending' {more}
        AND line.quantity > line.cancelled_quantity + line.shipped_quantity
 ), taken AS (
     SELECT m.order_line_id, level.warehouse_id, -sum(m.quantity) AS units

@@ -35,6 +35,7 @@ from orders.services.returns import (
     reject_return,
     request_return,
 )
+from orders.services.reviewing import review
 from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
     change_address,
@@ -89,6 +90,7 @@ __all__ = [
     "request_return",
     "retry_refund",
     "return_payment",
+    "review",
     "set_payment_status",
     "set_status",
     "settle_points",

@@ -22,6 +22,7 @@ from inventory.services import Demand
 from orders.events import OrderConfirmed, OrderPlaced
 from orders.models import Order, OrderLine, StatusChange
 from orders.services.numbers import next_number
+from orders.services.reviewing import hold_if_suspicious
 from orders.services.status import about, lock, move, refused_move
 from pricing.engine import Quote, TaxAmount
 from pricing.money import format_amount
@@ -190,6 +191,7 @@ def confirm_locked(
         raise refused_move(order, Order.Status.CONFIRMED)
     order.confirmed_at = now
     order.expires_at = None
+    fields = (*fields, *hold_if_suspicious(order, now=now))
     events = move(
         order,
         Order.Status.CONFIRMED,

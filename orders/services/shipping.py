@@ -18,7 +18,7 @@ from orders.errors import ShipmentNotFound
 from orders.events import OrderDelivered, OrderEvent, OrderShipped
 from orders.models import Order, OrderLine, Shipment
 from orders.services.refunds import Units
-from orders.services.status import about, lock, move, record_edit, refused_move
+from orders.services.status import about, check_reviewed, lock, move, record_edit, refused_move
 
 Status = Order.Status
 
@@ -43,6 +43,7 @@ def ship(
 
     :raises OrderNotFound: if there is none for this caller
     :raises InvalidTransition: if the order is not ready to be sent
+    :raises OrderInReview: if somebody has to look at it first
     :raises ValidationFailed: if the tracking link is not a web address, or listing each line that is not of this order
         or has fewer units left to send
     """
@@ -50,6 +51,7 @@ def ship(
     order = lock(actor=actor, order_id=order_id)
     if order.status not in {Status.CONFIRMED, Status.PROCESSING}:
         raise refused_move(order, Status.SHIPPED)
+    check_reviewed(order)
     lines = {line.id: line for line in order.lines.all()}
     if units is None:
         units = [Units(line.id, line.unsent) for line in lines.values() if line.unsent]

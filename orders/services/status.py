@@ -13,7 +13,7 @@ from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
 from orders import addresses
-from orders.errors import OrderAddressFixed, OrderNotFound
+from orders.errors import OrderAddressFixed, OrderInReview, OrderNotFound
 from orders.events import OrderDelivered, OrderEvent, OrderStatusChanged
 from orders.models import Order, OrderEdit, Shipment, StatusChange
 
@@ -84,6 +84,16 @@ def refused_move(order: Order, step: str, detail: str | None = None) -> InvalidT
             "allowed": sorted(Order.TRANSITIONS[order.status]),
         },
     )
+
+
+def check_reviewed(order: Order) -> None:
+    """
+    Let nothing leave that waits for a look.
+
+    :raises OrderInReview: if it does
+    """
+    if order.review == Order.Review.PENDING:
+        raise OrderInReview(extra={"reason": order.review_reason})
 
 
 def about(order: Order) -> dict[str, Any]:
@@ -237,8 +247,11 @@ def process(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") ->
 
     :raises OrderNotFound: if there is none for this caller
     :raises InvalidTransition: if it is not confirmed
+    :raises OrderInReview: if somebody has to look at it first
     """
     order = lock(actor=actor, order_id=order_id)
+    if order.status == Order.Status.CONFIRMED:
+        check_reviewed(order)
     outbox.publish(
         *move(order, Order.Status.PROCESSING, actor=actor, now=now, reason=reason),
         actor=actor,

@@ -247,6 +247,7 @@ OWN: dict[str, Call] = {
             "/ship": {"post": {}},
             "/deliver": {"post": {}},
             "/shipments": {"post": {}},
+            "/review": {"post": {"decision": "approve"}},
             "/address": {"patch": {"billingAddress": ADDRESS}},
             "/invoice": {},
             "/invoices": {},
