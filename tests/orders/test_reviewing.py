@@ -112,7 +112,7 @@ def test_staff_let_it_go(pay: Any, rules: Any, staff_api: Any, user_api: Any, st
     again = staff_api.post(place, {"decision": "reject"})
 
     assert (done.status_code, done.json()["review"]) == (200, "approved")
-    assert (again.status_code, again.json()["code"]) == (409, "INVALID_TRANSITION")
+    assert (again.status_code, again.json()["code"]) == (409, "INVALID_STATUS_TRANSITION")
     edit = OrderEdit.objects.get(field="review")
     assert (edit.old, edit.new, edit.reason) == ("pending", "approved", "rang them")
     assert AuditEntry.objects.filter(action="order.reviewed").count() == 1
