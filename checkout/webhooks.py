@@ -115,8 +115,14 @@ def _hand_over(event: ProviderEvent, *, body: bytes, signature: str, address: st
     clean.method = "POST"
     clean.META = {"REMOTE_ADDR": address or "0.0.0.0", "HTTP_STRIPE_SIGNATURE": signature}  # noqa: S104
     clean._body = body
-    if not WebhookEventTrigger.from_request(clean, webhook_endpoint=endpoint).valid:
-        raise MalformedRequest("This is no event.")
+    try:
+        if not WebhookEventTrigger.from_request(clean, webhook_endpoint=endpoint).valid:
+            raise MalformedRequest("This is no event.")
+    except Exception:
+        # Of what failed dj-stripe keeps everything; the log says what went wrong, and Stripe sends it again.
+        whole = WebhookEventTrigger.objects.filter(webhook_endpoint=endpoint).exclude(headers={})
+        whole.update(headers={}, body="", traceback="")
+        raise
 
 
 def _body(request: HttpRequest) -> bytes:

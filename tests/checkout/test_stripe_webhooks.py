@@ -178,9 +178,23 @@ def test_where_the_inbox_fails_stripe_is_told_to_come_again(
         broken.setattr(checkout, "store_webhook", fail)
         assert deliver(event, now=now).status_code == 500
     assert not WebhookInbox.objects.exists()
+    kept = WebhookEventTrigger.objects.get()
+    assert (kept.body, kept.headers, kept.traceback) == ("", {}, "")
 
     assert deliver(event, now=now).status_code == 200
     assert WebhookInbox.objects.count() == 1
+
+
+def test_what_dj_stripe_takes_for_no_event_is_not_kept(
+    event: dict[str, Any], now: datetime
+) -> None:
+    del event["livemode"]
+
+    answer = deliver(event, now=now)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "MALFORMED_REQUEST")
+    assert not WebhookInbox.objects.exists()
+    assert WebhookEventTrigger.objects.get().body == ""
 
 
 def test_with_the_broker_down_the_effect_happens_once(
