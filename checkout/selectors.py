@@ -19,6 +19,7 @@ from config.platform.actor import Actor, ActorKind
 from inventory import selectors as inventory
 from orders import addresses
 from orders.models import Order
+from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
 from pricing.outside import asking
@@ -197,7 +198,7 @@ def price_read(checkout: Checkout, *, head: Head, lines: list[Line], now: dateti
         judged=judged,
         destination=destination_of(checkout),
         shipping_option=checkout.shipping_option or None,
-        customer_key=customer_key(checkout),
+        customer_keys=customer_keys(checkout),
     )
     quote, basis = pricing.quote_with_basis(
         actor=owner_of(checkout), basket=basket, now=now, revision=head.revision
@@ -266,11 +267,13 @@ def destination_of(checkout: Checkout) -> Place | None:
     )
 
 
-def customer_key(checkout: Checkout) -> str:
-    """Return under which name promotions count this customer; empty while we do not know one."""
-    if checkout.user_id is not None:
-        return f"user:{checkout.user_id}"
-    return f"email:{checkout.email.lower()}" if checkout.email else ""
+def customer_keys(checkout: Checkout) -> tuple[str, ...]:
+    """Return under which names promotions count this customer; none while we do not know one."""
+    return price_facts.customer_keys(
+        user_id=checkout.user_id,
+        email=checkout.email,
+        session_hash=None if checkout.session_hash is None else bytes(checkout.session_hash),
+    )
 
 
 def owner_of(checkout: Checkout) -> Actor:

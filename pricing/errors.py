@@ -141,6 +141,13 @@ class PromotionNotFound(ApplicationError):
     message = "There is no such promotion."
 
 
+class CouponBatchNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such batch of codes"
+    message = "There is no such batch of codes."
+
+
 class TaxRateNotFound(ApplicationError):
     code = "NOT_FOUND"
     http_status = 404

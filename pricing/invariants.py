@@ -12,7 +12,7 @@ CHECKS = [
         """
         select p.id, p.used_count, count(u.id) as uses
         from promotions p left join promotion_usages u on u.promotion_id = p.id and u.returned_at is null
-        where p.usage_limit is not null or p.per_customer_limit is not null
+        where p.usage_limit is not null or p.per_customer_limit is not null or p.first_order_only
         group by p.id having p.used_count <> count(u.id)
         """,
     ),
@@ -26,10 +26,11 @@ CHECKS = [
         where p.usage_limit is not null
         group by p.id having count(*) > p.usage_limit
         union all
-        select p.id, u.customer_key, count(*)
-        from promotions p join promotion_usages u on u.promotion_id = p.id and u.returned_at is null
+        select p.id, customer, count(*)
+        from promotions p join promotion_usages u on u.promotion_id = p.id and u.returned_at is null,
+             unnest(u.customer_keys) as customer
         where p.per_customer_limit is not null
-        group by p.id, u.customer_key having count(*) > p.per_customer_limit
+        group by p.id, customer having count(*) > p.per_customer_limit
         """,
     ),
     Check(
@@ -65,6 +66,28 @@ CHECKS = [
         select p.id from promotions p
         where p.deleted_at is not null
           and (p.is_active or exists (select 1 from coupons c where c.promotion_id = p.id and c.is_active))
+        """,
+    ),
+    Check(
+        "R07",
+        "S",
+        "the counter of a code that may be used so often equals its live uses",
+        """
+        select c.id, c.code, c.used_count, count(u.id) as uses
+        from coupons c left join promotion_usages u
+          on u.promotion_id = c.promotion_id and u.code = c.code and u.returned_at is null
+        where c.usage_limit is not null
+        group by c.id having c.used_count <> count(u.id) or count(u.id) > c.usage_limit
+        """,
+    ),
+    Check(
+        "R08",
+        "S",
+        "an order with a promotion counts as its customer's, and one whose uses came back does not",
+        """
+        select u.order_id as id, u.promotion_id from promotion_usages u
+        left join customer_orders o on o.order_id = u.order_id
+        where (o.order_id is not null and o.undone_at is null) <> (u.returned_at is null)
         """,
     ),
     Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,13 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionTerms:
-    """Everything about a promotion but its history. `codes` bring it in; without any it must apply by itself."""
+    """
+    Everything about a promotion but its history. `codes` bring it in; without any it must apply by itself, or it
+    waits for the codes of a batch.
+
+    `weekdays` (Monday is 1) and the hours are by the company's clock. `codes` are those with a name of their own;
+    those of batches are not among them.
+    """
 
     name: str
     kind: str
@@ -22,11 +28,20 @@ class PromotionTerms:
     settings: Mapping[str, Any] = field(default_factory=dict)
     product_ids: Sequence[UUID] = ()
     category_ids: Sequence[UUID] = ()
+    excluded_product_ids: Sequence[UUID] = ()
+    excluded_category_ids: Sequence[UUID] = ()
     user_ids: Sequence[UUID] = ()
+    group_ids: Sequence[UUID] = ()
+    first_order_only: bool = False
+    new_customer_days: int | None = None
     minimum_order: Decimal | None = None
+    minimum_quantity: int | None = None
     maximum_discount: Decimal | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    weekdays: Sequence[int] = ()
+    opens_at: time | None = None
+    closes_at: time | None = None
     usage_limit: int | None = None
     per_customer_limit: int | None = None
     is_automatic: bool = False

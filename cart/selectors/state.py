@@ -73,11 +73,11 @@ class Head:
         return "guest" if self.user_id is None else "user"
 
     @property
-    def customer_key(self) -> str:
-        """Whom limits per customer count: the account, else the address a guest has left."""
-        if self.user_id is not None:
-            return f"user:{self.user_id}"
-        return f"email:{self.email.lower()}" if self.email else ""
+    def customer_keys(self) -> tuple[str, ...]:
+        """Under which names promotions count this customer: the account, else the address left, and the session."""
+        return pricing.customer_keys(
+            user_id=self.user_id, email=self.email, session_hash=self.session_hash
+        )
 
     def has_expired(self, now: datetime) -> bool:
         """Expiry is a predicate, not an event: the sweep only writes down what is so already."""

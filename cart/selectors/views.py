@@ -323,7 +323,7 @@ def basket_of(
     destination: Place | None = None,
     codes: Sequence[str] | None = None,
     shipping_option: str | None = None,
-    customer_key: str | None = None,
+    customer_keys: Sequence[str] | None = None,
 ) -> Basket:
     """Return what the pricing engine is asked: the active lines that can be bought."""
     return Basket(
@@ -354,7 +354,7 @@ def basket_of(
         points=head.points,
         shipping_option=shipping_option,
         user_id=head.user_id,
-        customer_key=head.customer_key if customer_key is None else customer_key,
+        customer_keys=head.customer_keys if customer_keys is None else customer_keys,
     )
 
 

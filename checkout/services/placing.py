@@ -113,14 +113,13 @@ def _place(
         payment = (
             open_payment(order, method=method, provider=provider, now=now) if is_paid_for else None
         )
-        if quote.discounts:
-            pricing.redeem(
-                actor=actor,
-                order_id=order.id,
-                quote=quote,
-                customer_key=selectors.customer_key(checkout),
-                now=now,
-            )
+        pricing.redeem(
+            actor=actor,
+            order_id=order.id,
+            quote=quote,
+            customer_keys=selectors.customer_keys(checkout),
+            now=now,
+        )
         if quote.points and checkout.user_id is not None:
             pricing.spend_points(
                 actor=actor,

@@ -153,7 +153,7 @@ def place_direct(
         now=now,
     )
     pricing.redeem(
-        actor=actor, order_id=order.id, quote=quote, customer_key=basket.customer_key, now=now
+        actor=actor, order_id=order.id, quote=quote, customer_keys=basket.customer_keys, now=now
     )
     inventory.reacquire(
         actor=actor,
@@ -214,5 +214,5 @@ def _basket(
         ),
         shipping_option=option,
         user_id=for_user,
-        customer_key=f"user:{for_user}" if for_user else f"email:{email.lower()}",
+        customer_keys=price_facts.customer_keys(user_id=for_user, email=email),
     )

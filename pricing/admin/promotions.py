@@ -12,9 +12,10 @@ from django.db.models import Model, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from config.platform.backoffice import (
     NOTHING,
@@ -29,6 +30,7 @@ from config.platform.backoffice import (
 from config.platform.http import actor_of
 from config.platform.models import User
 from pricing import selectors, services
+from pricing.admin.money import MoneyAdmin, MoneyForm
 from pricing.backoffice import amount, cash
 from pricing.models import (
     Coupon,
@@ -38,7 +40,15 @@ from pricing.models import (
 from pricing.terms import PromotionTerms
 
 SHOWN_USES = 50
-from pricing.admin.money import MoneyAdmin, MoneyForm
+
+
+_TARGETS = {
+    "products": "product_ids",
+    "categories": "category_ids",
+    "excluded_products": "excluded_product_ids",
+    "excluded_categories": "excluded_category_ids",
+    "groups": "group_ids",
+}
 
 
 class PromotionForm(MoneyForm):
@@ -55,13 +65,22 @@ class PromotionForm(MoneyForm):
         help_text=_("E-mail addresses of accounts, one on each line. Without any, it is for all."),
     )
 
+    weekdays = forms.TypedMultipleChoiceField(
+        label=_("on these days of the week"),
+        required=False,
+        coerce=int,
+        choices=list(zip(range(1, 8), WEEKDAYS.values(), strict=True)),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("By the clock of the shop. None means every day."),
+    )
+
     class Meta:
         model = Promotion
         fields = [
             field.name
             for field in dataclasses.fields(PromotionTerms)
-            if field.name not in {"codes", "product_ids", "category_ids", "user_ids"}
-        ] + ["products", "categories"]
+            if field.name not in {"codes", "user_ids", *_TARGETS.values()}
+        ] + list(_TARGETS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -143,17 +162,35 @@ class PromotionAdmin(MoneyAdmin):
     list_filter = ["kind", "scope", "is_active", "is_automatic"]
     search_fields = ["name", "coupons__code"]
     search_help_text = _("name or code")
-    autocomplete_fields = ["products", "categories"]
+    autocomplete_fields = list(_TARGETS)
     inlines = [CouponInline, UseInline]
     ordering = ["-created_at"]
     fieldsets = [
         (None, {"fields": ["name", "kind", "scope", "value", "currency", "codes"]}),
-        (_("When"), {"fields": ["is_active", "starts_at", "ends_at"]}),
+        (
+            _("When"),
+            {"fields": ["is_active", "starts_at", "ends_at", "weekdays", "opens_at", "closes_at"]},
+        ),
         (
             _("Limits"),
-            {"fields": ["minimum_order", "maximum_discount", "usage_limit", "per_customer_limit"]},
+            {
+                "fields": [
+                    "minimum_order",
+                    "minimum_quantity",
+                    "maximum_discount",
+                    "usage_limit",
+                    "per_customer_limit",
+                ]
+            },
         ),
-        (_("For what and whom"), {"fields": ["products", "categories", "customers"]}),
+        (
+            _("For what"),
+            {"fields": ["products", "categories", "excluded_products", "excluded_categories"]},
+        ),
+        (
+            _("For whom"),
+            {"fields": ["customers", "groups", "first_order_only", "new_customer_days"]},
+        ),
         (
             _("How"),
             {"fields": ["is_automatic", "is_stackable", "is_advertised", "priority", "settings"]},
@@ -201,8 +238,11 @@ class PromotionAdmin(MoneyAdmin):
         terms = PromotionTerms(
             **{name: value for name, value in given.items() if name in names and name != "codes"}
             | {
-                "product_ids": tuple(product.pk for product in given["products"]),
-                "category_ids": tuple(category.pk for category in given["categories"]),
+                terms_name: tuple(chosen.pk for chosen in given[name])
+                for name, terms_name in _TARGETS.items()
+            }
+            | {
+                "weekdays": tuple(given["weekdays"]),
                 "user_ids": given["customers"],
                 "is_automatic": given["is_automatic"] or not codes,
                 "codes": codes,

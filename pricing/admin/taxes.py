@@ -131,8 +131,8 @@ class TaxExemptionAdmin(MoneyAdmin):
 class PricingPolicyAdmin(MoneyAdmin):
     """How totals are made, for the whole shop: one row, made at the first decision that is not the default."""
 
-    fields = ["tax_rounding"]
-    list_display = ["company", "tax_rounding"]
+    fields = ["tax_rounding", "time_zone"]
+    list_display = ["company", "tax_rounding", "time_zone"]
     ordering = ["company"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -144,6 +144,6 @@ class PricingPolicyAdmin(MoneyAdmin):
     def serve(
         self, request: HttpRequest, obj: PricingPolicy, given: dict[str, Any], change: bool
     ) -> Model:
-        return services.set_tax_rounding(
-            actor=actor_of(request), rounding=given["tax_rounding"], now=timezone.now()
-        )
+        actor, now = actor_of(request), timezone.now()
+        services.set_tax_rounding(actor=actor, rounding=given["tax_rounding"], now=now)
+        return services.set_time_zone(actor=actor, time_zone=given["time_zone"], now=now)

@@ -744,10 +744,32 @@ class PromotionChangeInput(Input):
     user_ids = serializers.ListField(
         child=serializers.UUIDField(), required=False, max_length=5_000
     )
+    excluded_product_ids = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=5_000
+    )
+    excluded_category_ids = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=500
+    )
+    group_ids = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=500)
+    first_order_only = serializers.BooleanField(required=False)
+    new_customer_days = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=36_500
+    )
     minimum_order = amount_field(required=False, allow_null=True)
+    minimum_quantity = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=100_000
+    )
     maximum_discount = amount_field(required=False, allow_null=True)
     starts_at = serializers.DateTimeField(required=False, allow_null=True)
     ends_at = serializers.DateTimeField(required=False, allow_null=True)
+    weekdays = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=7),
+        required=False,
+        max_length=7,
+        help_text="Monday is 1; none means every day. By the clock of the company.",
+    )
+    opens_at = serializers.TimeField(required=False, allow_null=True)
+    closes_at = serializers.TimeField(required=False, allow_null=True)
     usage_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     per_customer_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     is_automatic = serializers.BooleanField(required=False)
@@ -789,7 +811,16 @@ class PromotionOutput(AdvertisedOutput):
     settings = serializers.DictField()
     productIds = serializers.ListField(child=serializers.UUIDField())
     categoryIds = serializers.ListField(child=serializers.UUIDField())
+    excludedProductIds = serializers.ListField(child=serializers.UUIDField())
+    excludedCategoryIds = serializers.ListField(child=serializers.UUIDField())
     userIds = serializers.ListField(child=serializers.UUIDField())
+    groupIds = serializers.ListField(child=serializers.UUIDField())
+    firstOrderOnly = serializers.BooleanField()
+    newCustomerDays = serializers.IntegerField(allow_null=True)
+    minimumQuantity = serializers.IntegerField(allow_null=True)
+    weekdays = serializers.ListField(child=serializers.IntegerField())
+    opensAt = serializers.CharField(allow_null=True)
+    closesAt = serializers.CharField(allow_null=True)
     maximumDiscount = serializers.CharField(allow_null=True)
     startsAt = serializers.DateTimeField(allow_null=True)
     usageLimit = serializers.IntegerField(allow_null=True)
@@ -811,7 +842,7 @@ class AdvertisedListOutput(ListOutput):
 
 
 def advertised_json(promotion: Promotion) -> dict[str, Any]:
-    codes = sorted(coupon.code for coupon in promotion.coupons.all() if coupon.is_active)
+    codes = selectors.named_codes(promotion)
     is_amount = promotion.kind == Promotion.Kind.FIXED_AMOUNT
     return {
         "id": promotion.id,
@@ -833,7 +864,16 @@ def promotion_json(promotion: Any) -> dict[str, Any]:
         "settings": terms.settings,
         "productIds": terms.product_ids,
         "categoryIds": terms.category_ids,
+        "excludedProductIds": terms.excluded_product_ids,
+        "excludedCategoryIds": terms.excluded_category_ids,
         "userIds": terms.user_ids,
+        "groupIds": terms.group_ids,
+        "firstOrderOnly": terms.first_order_only,
+        "newCustomerDays": terms.new_customer_days,
+        "minimumQuantity": terms.minimum_quantity,
+        "weekdays": terms.weekdays,
+        "opensAt": terms.opens_at and f"{terms.opens_at:%H:%M}",
+        "closesAt": terms.closes_at and f"{terms.closes_at:%H:%M}",
         "maximumDiscount": _term(terms.maximum_discount, terms.currency),
         "startsAt": _moment(terms.starts_at),
         "usageLimit": terms.usage_limit,

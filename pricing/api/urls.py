@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import loyalty, prices, reports, special, views
+from pricing.api import batches, loyalty, prices, reports, special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -25,6 +25,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("promotions", views.PromotionsView.as_view()),
     path("promotions/active", views.ActivePromotionsView.as_view()),
     path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
+    path("promotions/<str:promotion_id>/batches", batches.PromotionBatchesView.as_view()),
+    path("coupon-batches/<str:batch_id>", batches.BatchView.as_view()),
+    path("coupon-batches/<str:batch_id>/codes", batches.BatchCodesView.as_view()),
+    path("coupon-batches/<str:batch_id>/revoke", batches.BatchRevokeView.as_view()),
     path("special-prices", special.SpecialPricesView.as_view()),
     path("special-prices/<str:special_id>", special.SpecialPriceView.as_view()),
     path("customer-groups", special.GroupsView.as_view()),

@@ -157,7 +157,7 @@ class Basket:
     codes: Sequence[str] = ()
     shipping_option: str | None = None
     user_id: UUID | None = None
-    customer_key: str = ""
+    customer_keys: Sequence[str] = ()  # under which names promotions count this customer
     reliefs: Sequence[Relief] = ()
     used_up: frozenset[UUID] = frozenset()
     group_ids: frozenset[UUID] = frozenset()
@@ -311,6 +311,17 @@ class Rules:
     @cached_property
     def automatic(self) -> Sequence[PromotionRule]:
         return [promotion for promotion in self.promotions if promotion.is_automatic]
+
+    @cached_property
+    def asking(self) -> Sequence[PromotionRule]:
+        """The promotions that ask who the customer is."""
+        return [
+            promotion
+            for promotion in self.promotions
+            if promotion.group_ids
+            or promotion.first_order_only
+            or promotion.new_customer_days is not None
+        ]
 
     @cached_property
     def changeable(self) -> Sequence[PromotionRule]:

@@ -3,6 +3,7 @@
 from pricing.facets import SORTS
 from pricing.selectors.alerts import AlertView, my_price_alerts, price_alert
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
+from pricing.selectors.batches import coupon_batches, coupon_status, find_batch
 from pricing.selectors.beside import (
     alternative_products,
     alternatives_to,
@@ -33,6 +34,7 @@ from pricing.selectors.comparing import (
     price_recommendations,
     price_timelines,
 )
+from pricing.selectors.customers import CustomerFacts, customer_facts, customer_keys
 from pricing.selectors.disputes import disputes, find_dispute, price_history_of
 from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.inforce import (
@@ -58,11 +60,13 @@ from pricing.selectors.loyalty import (
     spendable_points,
 )
 from pricing.selectors.promotions import (
+    NAMED,
     advertised_promotions,
     find_promotion,
     find_shipping_rule,
     find_shipping_zone,
     find_tax_rate,
+    named_codes,
     promotion_terms,
     promotions,
     promotions_on,
@@ -85,6 +89,7 @@ from pricing.selectors.taxes import taxes_at
 
 __all__ = [
     "LOYALTY_FLAG",
+    "NAMED",
     "SORTS",
     "AlertView",
     "BundleItemView",
@@ -92,6 +97,7 @@ __all__ = [
     "CategoryCount",
     "CategoryView",
     "ComparedPrice",
+    "CustomerFacts",
     "Facets",
     "Found",
     "Loyalty",
@@ -109,9 +115,14 @@ __all__ = [
     "bought_together",
     "bundles",
     "compare_prices",
+    "coupon_batches",
+    "coupon_status",
     "current_prices",
+    "customer_facts",
     "customer_groups",
+    "customer_keys",
     "disputes",
+    "find_batch",
     "find_dispute",
     "find_promotion",
     "find_shipping_rule",
@@ -129,6 +140,7 @@ __all__ = [
     "loyalty_entries",
     "loyalty_of",
     "my_price_alerts",
+    "named_codes",
     "next_moment",
     "offers",
     "points_of",

@@ -15,6 +15,7 @@ from inventory.errors import InsufficientStock
 from inventory.models import Variant
 from pricing import engine
 from pricing.errors import PriceMissing
+from pricing.selectors.customers import customer_keys
 from pricing.selectors.inforce import ladders
 
 
@@ -121,7 +122,7 @@ def basket_of(
         codes=codes,
         shipping_option=shipping_option,
         user_id=actor.user_id,
-        customer_key=f"user:{actor.user_id}" if actor.user_id else "",
+        customer_keys=customer_keys(user_id=actor.user_id, session_hash=actor.session_hash),
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from config.platform.actor import Actor
@@ -17,8 +18,15 @@ from pricing.errors import (
     ShippingZoneNotFound,
     TaxRateNotFound,
 )
-from pricing.models import Promotion, PromotionUse, ShippingRule, ShippingZone, TaxRate
+from pricing.models import Coupon, Promotion, PromotionUse, ShippingRule, ShippingZone, TaxRate
 from pricing.terms import PromotionTerms
+
+NAMED = Q(batch__isnull=True, customer_key="")
+_WHOLE = (
+    Prefetch("coupons", queryset=Coupon.objects.filter(NAMED), to_attr="named_coupons"),
+    "products",
+    "categories",
+)
 
 
 def promotions(*, actor: Actor) -> QuerySet[Promotion]:
@@ -33,7 +41,7 @@ def promotions(*, actor: Actor) -> QuerySet[Promotion]:
     return (
         Promotion.objects.filter(company_id=actor.company_id, deleted_at=None)
         .annotate(live_uses=Coalesce(Subquery(uses), 0))
-        .prefetch_related("coupons", "products", "categories")
+        .prefetch_related(*_WHOLE, "excluded_products", "excluded_categories", "groups")
         .order_by("-created_at", "-id")
     )
 
@@ -49,7 +57,7 @@ def advertised_promotions(*, actor: Actor, now: datetime) -> QuerySet[Promotion]
             is_advertised=True,
             deleted_at=None,
         )
-        .prefetch_related("coupons", "products", "categories")
+        .prefetch_related(*_WHOLE)
         .order_by("-priority", "id")
     )
 
@@ -84,6 +92,14 @@ def find_promotion(*, actor: Actor, promotion_id: UUID) -> Promotion:
     return promotion
 
 
+def named_codes(promotion: Promotion) -> tuple[str, ...]:
+    """Return the codes that staff have given a promotion and that work; not those of batches, nor personal ones."""
+    coupons: Iterable[Coupon] | None = getattr(promotion, "named_coupons", None)
+    if coupons is None:
+        coupons = promotion.coupons.filter(NAMED)
+    return tuple(sorted(coupon.code for coupon in coupons if coupon.is_active))
+
+
 def promotion_terms(promotion: Promotion) -> PromotionTerms:
     """Return the terms of a promotion as a value, such as a change starts from."""
     return PromotionTerms(
@@ -95,11 +111,22 @@ def promotion_terms(promotion: Promotion) -> PromotionTerms:
         settings=promotion.settings,
         product_ids=tuple(product.id for product in promotion.products.all()),
         category_ids=tuple(category.id for category in promotion.categories.all()),
+        excluded_product_ids=tuple(product.id for product in promotion.excluded_products.all()),
+        excluded_category_ids=tuple(
+            category.id for category in promotion.excluded_categories.all()
+        ),
         user_ids=tuple(promotion.user_ids),
+        group_ids=tuple(group.id for group in promotion.groups.all()),
+        first_order_only=promotion.first_order_only,
+        new_customer_days=promotion.new_customer_days,
         minimum_order=promotion.minimum_order,
+        minimum_quantity=promotion.minimum_quantity,
         maximum_discount=promotion.maximum_discount,
         starts_at=promotion.starts_at,
         ends_at=promotion.ends_at,
+        weekdays=tuple(promotion.weekdays),
+        opens_at=promotion.opens_at,
+        closes_at=promotion.closes_at,
         usage_limit=promotion.usage_limit,
         per_customer_limit=promotion.per_customer_limit,
         is_automatic=promotion.is_automatic,
@@ -107,7 +134,7 @@ def promotion_terms(promotion: Promotion) -> PromotionTerms:
         is_advertised=promotion.is_advertised,
         is_active=promotion.is_active,
         priority=promotion.priority,
-        codes=tuple(sorted(coupon.code for coupon in promotion.coupons.all() if coupon.is_active)),
+        codes=named_codes(promotion),
     )
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     Count,
     FilteredRelation,
+    Func,
     IntegerField,
+    Model,
     OuterRef,
     Q,
     QuerySet,
@@ -34,6 +38,7 @@ from pricing.models import (
     TaxExemption,
     TaxRate,
 )
+from pricing.selectors.customers import keys_expression
 from pricing.selectors.loyalty import program_of
 
 # One entry per company, with the time it was read; replaced as a whole, so threads need no lock: at worst two read the
@@ -63,9 +68,9 @@ def rules(*, company_id: UUID, revision: int) -> engine.Rules:
     Coupon codes are not part of it, see `promotions_in_play`.
     """
     read_at, kept = _KEPT.get(company_id, (0.0, None))
-    if kept is None or kept.revision != revision or time.monotonic() - read_at > _KEPT_SECONDS:
+    if kept is None or kept.revision != revision or monotonic() - read_at > _KEPT_SECONDS:
         kept = _read(company_id, revision)
-        _KEPT[company_id] = (time.monotonic(), kept)
+        _KEPT[company_id] = (monotonic(), kept)
     return kept
 
 
@@ -74,18 +79,35 @@ def forget() -> None:
     _KEPT.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class InPlay:
+    """What there is to know about codes and limits: see `promotions_in_play`."""
+
+    coupons: Mapping[str, UUID] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    until: datetime | None = None
+    used_up: frozenset[UUID] = frozenset()
+
+
 def promotions_in_play(
-    *, company_id: UUID, rules: engine.Rules, codes: Iterable[str], customer_key: str
-) -> tuple[Mapping[str, UUID], frozenset[UUID]]:
+    *,
+    company_id: UUID,
+    rules: engine.Rules,
+    codes: Iterable[str],
+    customer_keys: Sequence[str],
+    now: datetime,
+) -> InPlay:
     """
-    Return the promotion behind each code, and the promotions that are used up, in all or for this customer.
+    Return the promotion behind each code, the codes that are refused for themselves and why (over, used up, someone
+    else's), when the first of them ends, and the promotions that are used up, in all or for this customer.
 
     One query, and none when there are no codes and no automatic promotion has a limit.
     """
     codes = list(codes)
     limited = [promotion.id for promotion in rules.automatic if promotion.is_limited]
     if not codes and not limited:
-        return {}, frozenset()
+        return InPlay()
+    keys = keys_expression(customer_keys)
     found = (
         Promotion.objects.filter(company_id=company_id, is_active=True, deleted_at=None)
         .annotate(
@@ -95,30 +117,47 @@ def promotions_in_play(
         )
         .filter(Q(coupon__isnull=False) | Q(id__in=limited))
         .values_list(
-            "id",
-            "coupon__code",
             "usage_limit",
             "used_count",
             "per_customer_limit",
-            _uses_of(customer_key),
+            _uses_of(keys),
+            "id",
+            "coupon__code",
+            "coupon__usage_limit",
+            "coupon__used_count",
+            "coupon__expires_at",
+            "coupon__customer_key",
+            keys,
         )
     )
     coupons: dict[str, UUID] = {}
+    refused: dict[str, str] = {}
+    ends: list[datetime] = []
     used_up = set()
-    for promotion_id, code, limit, used, customer_limit, customer_used in found:
-        if code is not None:
-            coupons[code] = promotion_id
+    for limit, used, customer_limit, customer_used, promotion_id, code, *of_code in found:
         if (limit is not None and used >= limit) or (
-            customer_limit is not None and customer_key and customer_used >= customer_limit
+            customer_limit is not None and customer_used >= customer_limit
         ):
             used_up.add(promotion_id)
-    return coupons, frozenset(used_up)
+        if code is None:
+            continue
+        coupons[code] = promotion_id
+        code_limit, code_used, expires_at, owner, names = of_code
+        if expires_at is not None and expires_at <= now:
+            refused[code] = engine.EXPIRED
+        elif owner and owner not in names:
+            refused[code] = engine.NOT_ELIGIBLE
+        elif code_limit is not None and code_used >= code_limit:
+            refused[code] = engine.USED_UP
+        elif expires_at is not None:
+            ends.append(expires_at)
+    return InPlay(coupons, refused, min(ends, default=None), frozenset(used_up))
 
 
-def _uses_of(customer_key: str) -> Coalesce:
+def _uses_of(keys: Func) -> Coalesce:
     uses = (
         PromotionUse.objects.filter(
-            promotion=OuterRef("id"), customer_key=customer_key, returned_at=None
+            promotion=OuterRef("id"), customer_keys__overlap=keys, returned_at=None
         )
         .order_by()
         .values("promotion")
@@ -130,11 +169,14 @@ def _uses_of(customer_key: str) -> Coalesce:
 
 def _read(company_id: UUID, revision: int) -> engine.Rules:
     company = Company.objects.select_related("pricing_policy").get(id=company_id)
+    policy = policy_of(company)
+    time_zone = policy.time_zone
     below = _descendants(company_id)
     return engine.Rules(
         revision=revision,
         promotions=tuple(
-            _promotion(row, company.currency, below) for row in promotions_with_targets(company_id)
+            _promotion(row, company.currency, below, time_zone)
+            for row in promotions_with_targets(company_id)
         ),
         tax_rules=tuple(
             engine.TaxRule(
@@ -160,18 +202,19 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
         ).exists(),
         zones=_zones(company_id),
         bundles=_bundles(company_id),
-        tax_rounding=_tax_rounding(company),
+        tax_rounding=policy.tax_rounding,
         point_value=engine.PointValue(
             program_of(company_id=company_id).point_value, company.currency
         ),
     )
 
 
-def _tax_rounding(company: Company) -> str:
+def policy_of(company: Company) -> PricingPolicy:
+    """Return what the company has decided, or what holds while it has not."""
     try:
-        return company.pricing_policy.tax_rounding
+        return company.pricing_policy
     except PricingPolicy.DoesNotExist:
-        return engine.PER_LINE
+        return PricingPolicy(company=company)
 
 
 def promotions_with_targets(company_id: UUID) -> QuerySet[Promotion]:
@@ -179,18 +222,25 @@ def promotions_with_targets(company_id: UUID) -> QuerySet[Promotion]:
     return Promotion.objects.filter(
         company_id=company_id, is_active=True, deleted_at=None
     ).annotate(
-        product_ids=ArrayAgg(
-            "products__id", distinct=True, filter=Q(products__isnull=False), default=Value([])
-        ),
-        category_ids=ArrayAgg(
-            "categories__id", distinct=True, filter=Q(categories__isnull=False), default=Value([])
-        ),
+        product_ids=_ids_of(Promotion.products.through, "product_id"),
+        category_ids=_ids_of(Promotion.categories.through, "category_id"),
+        excluded_product_ids=_ids_of(Promotion.excluded_products.through, "product_id"),
+        excluded_category_ids=_ids_of(Promotion.excluded_categories.through, "category_id"),
+        group_ids=_ids_of(Promotion.groups.through, "customergroup_id"),
     )
 
 
+def _ids_of(through: type[Model], name: str) -> ArraySubquery:
+    rows = through._default_manager.filter(promotion_id=OuterRef("id"))
+    return ArraySubquery(rows.values(name))
+
+
 def _promotion(
-    row: Any, home_currency: str, below: Mapping[UUID, set[UUID]]
+    row: Any, home_currency: str, below: Mapping[UUID, set[UUID]], time_zone: str
 ) -> engine.PromotionRule:
+    def covered(category_ids: Iterable[UUID]) -> frozenset[UUID]:
+        return frozenset().union(*(below.get(id, {id}) for id in category_ids))
+
     # An amount without a currency is one in the company's own; it must never be read as another currency's.
     in_home_currency = row.minimum_order is not None or row.maximum_discount is not None
     return engine.PromotionRule(
@@ -201,17 +251,36 @@ def _promotion(
         value=row.value,
         currency=row.currency or (home_currency if in_home_currency else ""),
         product_ids=frozenset(row.product_ids),
-        category_ids=frozenset().union(*(below.get(id, {id}) for id in row.category_ids)),
+        category_ids=covered(row.category_ids),
+        excluded_product_ids=frozenset(row.excluded_product_ids),
+        excluded_category_ids=covered(row.excluded_category_ids),
         user_ids=frozenset(row.user_ids),
+        group_ids=frozenset(row.group_ids),
+        first_order_only=row.first_order_only,
+        new_customer_days=row.new_customer_days,
         minimum_order=row.minimum_order,
+        minimum_quantity=row.minimum_quantity,
         maximum_discount=row.maximum_discount,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
+        weekly=weekly_hours(row, time_zone),
         is_automatic=row.is_automatic,
         is_stackable=row.is_stackable,
         is_limited=row.usage_limit is not None or row.per_customer_limit is not None,
         priority=row.priority,
         details=row.settings,
+    )
+
+
+def weekly_hours(row: Promotion, time_zone: str) -> engine.WeeklyHours | None:
+    """Return the days and hours of a promotion in the company's time zone; None where it is for the whole week."""
+    if not row.weekdays and row.opens_at is None:
+        return None
+    return engine.WeeklyHours(
+        zone=time_zone,
+        days=frozenset(row.weekdays or range(1, 8)),
+        opens=row.opens_at or time.min,
+        closes=row.closes_at or time.min,
     )
 
 

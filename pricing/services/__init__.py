@@ -13,6 +13,8 @@ from pricing.services.alerts import (
     subscribe_to_prices,
     tell_price_alerts,
 )
+from pricing.services.batches import batch_lines, create_batch, revoke_batch, set_batch_expiry
+from pricing.services.codes import normalise_code
 from pricing.services.disputes import (
     Disputed,
     check_decision,
@@ -47,7 +49,7 @@ from pricing.services.loyalty import (
     settle_tiers,
     spend_points,
 )
-from pricing.services.policy import set_tax_rounding
+from pricing.services.policy import set_tax_rounding, set_time_zone
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.productruns import ProductFiles
 from pricing.services.products import create_product, update_product
@@ -55,7 +57,6 @@ from pricing.services.promotions import change_promotion, create_promotion, dele
 from pricing.services.quotes import (
     check_code,
     check_option,
-    normalise_code,
     quote,
     quote_with_basis,
     redeem,
@@ -92,6 +93,7 @@ __all__ = [
     "alert_link",
     "announce_prices",
     "ask_for_price_alerts",
+    "batch_lines",
     "bump",
     "change_exemption",
     "change_group",
@@ -104,6 +106,7 @@ __all__ = [
     "check_option",
     "check_points",
     "confirm_price_alert",
+    "create_batch",
     "create_group",
     "create_product",
     "create_promotion",
@@ -136,7 +139,9 @@ __all__ = [
     "remove_vat_number",
     "return_points",
     "return_uses",
+    "revoke_batch",
     "run_out_points",
+    "set_batch_expiry",
     "set_bundle_price",
     "set_price",
     "set_prices",
@@ -144,6 +149,7 @@ __all__ = [
     "set_special_price",
     "set_tax_rounding",
     "set_tier",
+    "set_time_zone",
     "settle_purchase",
     "settle_tiers",
     "spend_points",

@@ -14,6 +14,7 @@ from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import User
 from pricing.errors import CustomerGroupNotFound
 from pricing.models import CustomerGroup, CustomerGroupMember, LoyaltyTier
+from pricing.services.revision import bump
 
 
 @transaction.atomic
@@ -85,16 +86,19 @@ def change_group(
         },
         now=now,
     )
+    # Promotions ask for groups, and a cart keeps its quote while nothing has moved.
+    bump(actor=actor, what="customer groups", now=now)
     return group
 
 
 @transaction.atomic
 def delete_group(*, actor: Actor, group_id: UUID, now: datetime) -> None:
     """
-    Remove a group that never had a price; one that had is history, and can be emptied.
+    Remove a group that never had a price nor a promotion; one that had is history, and can be emptied.
 
     :raises CustomerGroupNotFound: if there is none
-    :raises ValidationFailed: if it has or had prices, or is that of a tier of points
+    :raises ValidationFailed: if it has or had prices, is that of a tier of points, or a promotion is for it: without
+        its group it would be for all
     """
     group = _locked(actor, group_id)
     if group.prices.exists():
@@ -104,6 +108,12 @@ def delete_group(*, actor: Actor, group_id: UUID, now: datetime) -> None:
     if LoyaltyTier.objects.filter(group=group).exists():
         raise ValidationFailed(
             errors=[FieldError("tier", "in_use", "It is the group of a tier of points.")]
+        )
+    if group.promotions.exists():
+        raise ValidationFailed(
+            errors=[
+                FieldError("promotions", "in_use", "Promotions are for it. Take its members out.")
+            ]
         )
     audit.record(
         actor=actor,

@@ -17,17 +17,27 @@ from config.platform.errors import FieldError, ValidationFailed
 from inventory.models import Category, Product
 from pricing import selectors
 from pricing.errors import DiscountInvalid, PromotionNotFound
-from pricing.models import Coupon, Promotion, PromotionUse
+from pricing.models import Coupon, CustomerGroup, Promotion, PromotionUse
 from pricing.money import EXPONENTS
-from pricing.services.quotes import normalise_code
+from pricing.services.codes import normalise_code
 from pricing.services.revision import bump
 from pricing.terms import PromotionTerms
 
 _COLUMNS = [
     field.name
     for field in dataclasses.fields(PromotionTerms)
-    if field.name not in {"product_ids", "category_ids", "codes"}
+    if field.name
+    not in {
+        "product_ids",
+        "category_ids",
+        "excluded_product_ids",
+        "excluded_category_ids",
+        "group_ids",
+        "codes",
+    }
 ]
+# What a use was a use of: it stays what it was, and another promotion is another row.
+_FIXED_ONCE_USED = {"kind": "kind", "scope": "scope", "currency": "currency"}
 
 
 @transaction.atomic
@@ -56,9 +66,11 @@ def change_promotion(
     Put a promotion on new terms; what orders have redeemed stays.
 
     A promotion that gets its first limit starts counting with the uses there are; orders being placed wait for that.
+    One that was used keeps its kind, what it applies to and its currency.
 
     :raises PromotionNotFound: if there is none, or it was deleted
-    :raises ValidationFailed: as `create_promotion`, and if it was used more often than the new limit allows
+    :raises ValidationFailed: as `create_promotion`, if it was used more often than the new limit allows, in all or by
+        one customer, and if a used one would become another
     """
     terms = _checked(actor, terms, promotion_id=promotion_id)
     was_limited = _is_limited(_find(actor, promotion_id, lock=False))
@@ -67,6 +79,7 @@ def change_promotion(
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE promotion_usages IN SHARE MODE")
     promotion = _find(actor, promotion_id, lock=True)
+    _check_meaning(promotion, terms)
     before = _as_json(selectors.promotion_terms(promotion))
     for name in _COLUMNS:
         setattr(promotion, name, getattr(terms, name))
@@ -84,6 +97,8 @@ def change_promotion(
                 )
             ]
         )
+    if terms.per_customer_limit is not None:
+        _check_uses_of_customers(promotion, terms.per_customer_limit)
     promotion.save()
     _set_targets(promotion, terms)
     _set_codes(actor, promotion, terms.codes)
@@ -124,21 +139,64 @@ def _find(actor: Actor, promotion_id: UUID, *, lock: bool) -> Promotion:
 
 
 def _is_limited(terms: Promotion | PromotionTerms) -> bool:
-    return terms.usage_limit is not None or terms.per_customer_limit is not None
+    return (
+        terms.usage_limit is not None
+        or terms.per_customer_limit is not None
+        or terms.first_order_only
+    )
+
+
+def _check_meaning(promotion: Promotion, terms: PromotionTerms) -> None:
+    changed = [
+        field
+        for name, field in _FIXED_ONCE_USED.items()
+        if getattr(promotion, name) != getattr(terms, name)
+    ]
+    if changed and promotion.uses.exists():
+        raise ValidationFailed(
+            errors=[
+                FieldError(field, "in_use", "Orders have used it as it is. Make another promotion.")
+                for field in changed
+            ]
+        )
+
+
+def _check_uses_of_customers(promotion: Promotion, limit: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(uses) FROM (SELECT count(*) AS uses FROM promotion_usages, unnest(customer_keys) AS name"
+            " WHERE promotion_id = %s AND returned_at IS NULL GROUP BY name) AS customers",
+            [promotion.id],
+        )
+        most = cursor.fetchone()[0] or 0
+    if most > limit:
+        raise ValidationFailed(
+            errors=[
+                FieldError(
+                    "perCustomerLimit",
+                    "min_value",
+                    f"One customer has used it {most} times already.",
+                )
+            ]
+        )
 
 
 def _set_targets(promotion: Promotion, terms: PromotionTerms) -> None:
     promotion.products.set(Product.objects.filter(id__in=terms.product_ids))
     promotion.categories.set(Category.objects.filter(id__in=terms.category_ids))
+    promotion.excluded_products.set(Product.objects.filter(id__in=terms.excluded_product_ids))
+    promotion.excluded_categories.set(Category.objects.filter(id__in=terms.excluded_category_ids))
+    promotion.groups.set(CustomerGroup.objects.filter(id__in=terms.group_ids))
 
 
 def _set_codes(actor: Actor, promotion: Promotion, codes: Sequence[str]) -> None:
     """Make these the codes that work; earlier ones are switched off, not deleted, so that none is given out anew."""
-    for coupon in promotion.coupons.all():
+    named = promotion.coupons.filter(selectors.NAMED)
+    for coupon in named:
         if coupon.is_active != (coupon.code in codes):
             coupon.is_active = not coupon.is_active
             coupon.save(update_fields=["is_active"])
-    known = set(promotion.coupons.values_list("code", flat=True))
+    known = set(named.values_list("code", flat=True))
     Coupon.objects.bulk_create(
         [
             Coupon(company_id=actor.company_id, promotion=promotion, code=code)
@@ -190,15 +248,21 @@ def _checked(
     errors = [*_amount_errors(terms), *_detail_errors(terms)]
     if terms.starts_at and terms.ends_at and terms.ends_at <= terms.starts_at:
         errors.append(FieldError("endsAt", "invalid", "It ends before it begins."))
+    errors += _hour_errors(terms)
     for name, limit in (
         ("usageLimit", terms.usage_limit),
         ("perCustomerLimit", terms.per_customer_limit),
+        ("minimumQuantity", terms.minimum_quantity),
+        ("newCustomerDays", terms.new_customer_days),
     ):
         if limit is not None and limit < 1:
             errors.append(FieldError(name, "min_value", "At least one."))
     for name, model, ids in (
         ("productIds", Product, terms.product_ids),
         ("categoryIds", Category, terms.category_ids),
+        ("excludedProductIds", Product, terms.excluded_product_ids),
+        ("excludedCategoryIds", Category, terms.excluded_category_ids),
+        ("groupIds", CustomerGroup, terms.group_ids),
     ):
         wanted = set(ids)
         if wanted and model.objects.filter(
@@ -207,13 +271,11 @@ def _checked(
             errors.append(FieldError(name, "invalid", "One of these does not exist."))
     codes, code_errors = _checked_codes(actor, terms.codes, promotion_id)
     errors += code_errors
-    if not codes and not terms.is_automatic and not code_errors:
-        errors.append(
-            FieldError("code", "required", "Without a code a promotion must be automatic.")
-        )
     if errors:
         raise ValidationFailed(errors=errors)
-    return dataclasses.replace(terms, codes=tuple(codes))
+    return dataclasses.replace(
+        terms, codes=tuple(codes), weekdays=tuple(sorted(set(terms.weekdays)))
+    )
 
 
 def _amount_errors(terms: PromotionTerms) -> Iterable[FieldError]:
@@ -270,6 +332,19 @@ def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
         yield FieldError("settings.options", "invalid", "A list of shipping options.")
 
 
+def _hour_errors(terms: PromotionTerms) -> Iterable[FieldError]:
+    if not set(terms.weekdays) <= set(range(1, 8)):
+        yield FieldError("weekdays", "invalid", "Days are numbered from 1, Monday, to 7, Sunday.")
+    for name, hour, other in (
+        ("opensAt", terms.opens_at, terms.closes_at),
+        ("closesAt", terms.closes_at, terms.opens_at),
+    ):
+        if hour is None and other is not None:
+            yield FieldError(name, "required", "Hours have a beginning and an end.")
+        if hour is not None and (hour.second or hour.microsecond or hour.tzinfo):
+            yield FieldError(name, "invalid", "Hours are on whole minutes, such as 09:30.")
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000
 
@@ -296,7 +371,7 @@ def _checked_codes(
             ]
     taken = Coupon.objects.filter(company_id=actor.company_id, code__in=normal)
     if promotion_id is not None:
-        taken = taken.exclude(promotion_id=promotion_id)
+        taken = taken.exclude(selectors.NAMED, promotion_id=promotion_id)
     if taken.exists():
         return [], [FieldError("code", "unique", "This code is taken.")]
     return list(dict.fromkeys(normal)), []

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,24 +17,12 @@ from config.platform.errors import FieldError, ValidationFailed
 from config.platform.models import LockingQuerySet, new_id
 from pricing import engine, outside, selectors
 from pricing.errors import CurrencyUnknown, DiscountExpired, DiscountInvalid, DiscountLimitReached
-from pricing.models import Promotion, PromotionUse
+from pricing.models import Coupon, CustomerOrder, Promotion, PromotionUse
 from pricing.money import EXPONENTS
+from pricing.services.codes import normalise_code
 
 PROMOTIONS_FLAG = "ORDER_ENABLE_PROMOTIONS"  # CFG-27
-_CODE = re.compile(r"[A-Z0-9-]{1,50}")
 _REFUSALS = {engine.EXPIRED: DiscountExpired, engine.USED_UP: DiscountLimitReached}
-
-
-def normalise_code(code: str) -> str:
-    """
-    Return a code the way codes are stored: trimmed, compatibility-normalised, upper-case.
-
-    :raises DiscountInvalid: if nothing that a code may look like is left
-    """
-    normal = unicodedata.normalize("NFKC", code).strip().upper()
-    if not _CODE.fullmatch(normal):
-        raise DiscountInvalid(extra={"reason": engine.UNKNOWN})
-    return normal
 
 
 def quote(
@@ -46,8 +32,9 @@ def quote(
     Price a basket by the company's rules; writes nothing.
 
     One query for the revision (none when the caller passes the one it has read), one more only when the basket has
-    codes or an automatic promotion has a limit, one more only for a customer of a company that knows exemptions, and
-    one or two more only where points shall be spent: never more than the customer has.
+    codes or an automatic promotion has a limit, one more only when a promotion asks who the customer is, one more only
+    for a customer of a company that knows exemptions, and one or two more only where points shall be spent: never more
+    than the customer has.
 
     :raises CurrencyUnknown: if we know no such currency
     """
@@ -89,16 +76,28 @@ def _question(
         basket = dataclasses.replace(basket, points=_points(actor, basket, now))
     if not flags.is_enabled(PROMOTIONS_FLAG):
         return basket, rules.without_promotions(), served
-    coupons, used_up = selectors.promotions_in_play(
+    in_play = selectors.promotions_in_play(
         company_id=actor.company_id,
         rules=rules,
         codes=basket.codes,
-        customer_key=basket.customer_key,
+        customer_keys=basket.customer_keys,
+        now=now,
     )
-    if coupons:
-        rules = rules.with_coupons(coupons)
-    if used_up:
-        basket = dataclasses.replace(basket, used_up=used_up)
+    if in_play.coupons:
+        rules = rules.with_coupons(in_play.coupons, in_play.refused, in_play.until)
+    if in_play.used_up:
+        basket = dataclasses.replace(basket, used_up=in_play.used_up)
+    brought_in = set(in_play.coupons.values())
+    if any(rule.is_automatic or rule.id in brought_in for rule in rules.asking):
+        facts = selectors.customer_facts(
+            company_id=actor.company_id, user_id=basket.user_id, keys=basket.customer_keys
+        )
+        basket = dataclasses.replace(
+            basket,
+            group_ids=facts.group_ids,
+            has_ordered=facts.has_ordered,
+            customer_since=facts.since,
+        )
     return basket, rules, served
 
 
@@ -149,101 +148,155 @@ def check_code(*, actor: Actor, code: str, basket: engine.Basket, now: datetime)
 
 @transaction.atomic
 def redeem(
-    *, actor: Actor, order_id: UUID, quote: engine.Quote, customer_key: str, now: datetime
+    *,
+    actor: Actor,
+    order_id: UUID,
+    quote: engine.Quote,
+    customer_keys: Sequence[str],
+    now: datetime,
 ) -> None:
     """
-    Take up one use of every promotion in the quote for an order.
+    Note an order of this customer, and take up one use of every promotion and code in its quote.
 
-    Promotions with a limit are locked in id order and counted under the lock; the others are only noted, so that a
-    promotion everybody gets is no queue. The uses are written first: a change of limits waits for them. Doing it
-    twice for one order takes up one use.
+    Promotions with a limit are locked in id order and counted under the lock, then codes with one; the others are
+    only noted, so that a promotion everybody gets is no queue. The uses are written first: a change of limits waits
+    for them. Doing it twice for one order takes up one use.
 
-    :raises DiscountLimitReached: if a limit is reached; nothing is written
+    :raises DiscountLimitReached: if a limit is reached, or the order is not this customer's first where a promotion
+        asks for that; nothing is written
     """
     taken = {
         item.promotion_id: item
         for item in quote.discounts
         if item.promotion_id is not None and item.amount > 0
     }
-    if not taken:
-        return
-    fresh = _insert_uses(
-        taken, order_id=order_id, customer_key=customer_key, currency=quote.currency, now=now
+    fresh, names = _insert_uses(
+        taken,
+        company_id=actor.company_id,
+        order_id=order_id,
+        customer_keys=customer_keys,
+        currency=quote.currency,
+        now=now,
     )
+    if not fresh:
+        return
+
+    def used_up(promotion_id: UUID) -> DiscountLimitReached:
+        code = taken[promotion_id].code
+        return DiscountLimitReached(
+            extra={"code": code, "promotionId": str(promotion_id), "reason": engine.USED_UP}
+        )
+
     counted: list[UUID] = []
     for promotion in _limited(fresh).for_update():
-        reached = (
-            promotion.usage_limit is not None and promotion.used_count >= promotion.usage_limit
-        )
-        if promotion.per_customer_limit is not None and not reached:
+        if promotion.usage_limit is not None and promotion.used_count >= promotion.usage_limit:
+            raise used_up(promotion.id)
+        if promotion.per_customer_limit is not None and names:
             uses = PromotionUse.objects.filter(
-                promotion=promotion, customer_key=customer_key, returned_at=None
+                promotion=promotion, customer_keys__overlap=names, returned_at=None
             ).count()
-            reached = uses > promotion.per_customer_limit  # ours is among them
-        if reached:
-            code = taken[promotion.id].code
-            raise DiscountLimitReached(
-                extra={"code": code, "promotionId": str(promotion.id), "reason": engine.USED_UP}
-            )
+            if uses > promotion.per_customer_limit:  # ours is among them
+                raise used_up(promotion.id)
+        if promotion.first_order_only and names:
+            others = CustomerOrder.objects.filter(
+                company_id=actor.company_id, customer_keys__overlap=names, undone_at=None
+            ).exclude(order_id=order_id)
+            if others.exists():
+                raise used_up(promotion.id)
         counted.append(promotion.id)
     if counted:
         Promotion.objects.filter(id__in=counted).update(used_count=F("used_count") + 1)
+    codes = {code: id for id in fresh if (code := taken[id].code)}
+    coupons = Coupon.objects.filter(company_id=actor.company_id, code__in=codes)
+    for coupon in coupons.filter(usage_limit__isnull=False).for_update() if codes else ():
+        if coupon.used_count >= coupon.usage_limit or not coupon.is_active:
+            raise used_up(codes[coupon.code])
+        coupon.used_count += 1
+        coupon.save(update_fields=["used_count"])
 
 
 @transaction.atomic
 def return_uses(*, actor: Actor, order_id: UUID, now: datetime) -> int:
-    """Give back the uses that an order took up, and return how many; a second call gives back none."""
+    """
+    Give back the uses that an order took up, and return how many; a second call gives back none.
+
+    The order no longer counts as one that its customer has placed.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE promotion_usages SET returned_at = %s WHERE order_id = %s AND returned_at IS NULL"
-            " RETURNING promotion_id",
-            [now, order_id],
+            """
+            WITH undone AS (
+                UPDATE customer_orders SET undone_at = %(now)s WHERE order_id = %(order)s AND undone_at IS NULL
+            )
+            UPDATE promotion_usages SET returned_at = %(now)s WHERE order_id = %(order)s AND returned_at IS NULL
+            RETURNING promotion_id, code
+            """,
+            {"now": now, "order": order_id},
         )
-        returned = [promotion_id for (promotion_id,) in cursor.fetchall()]
+        returned = dict(cursor.fetchall())
     if returned:
         counted = [promotion.id for promotion in _limited(returned).for_update()]
         Promotion.objects.filter(id__in=counted).update(used_count=F("used_count") - 1)
+    codes = [code for code in returned.values() if code]
+    coupons = Coupon.objects.filter(company_id=actor.company_id, code__in=codes)
+    for coupon in coupons.filter(usage_limit__isnull=False).for_update() if codes else ():
+        coupon.used_count -= 1
+        coupon.save(update_fields=["used_count"])
     return len(returned)
 
 
 def _limited(promotion_ids: Collection[UUID]) -> LockingQuerySet:
     return Promotion.objects.filter(id__in=promotion_ids).filter(
-        Q(usage_limit__isnull=False) | Q(per_customer_limit__isnull=False)
+        Q(usage_limit__isnull=False)
+        | Q(per_customer_limit__isnull=False)
+        | Q(first_order_only=True)
     )
 
 
 def _insert_uses(
-    taken: dict[UUID, engine.Discount],
+    taken: Mapping[UUID, engine.Discount],
     *,
+    company_id: UUID,
     order_id: UUID,
-    customer_key: str,
+    customer_keys: Sequence[str],
     currency: str,
     now: datetime,
-) -> list[UUID]:
-    """Write the uses and return the promotions whose use is new, or was given back before."""
+) -> tuple[list[UUID], list[str]]:
+    """Write the order and its uses; return the promotions whose use is new or was given back, and the customer's names."""
     ids = sorted(taken)
     with connection.cursor() as cursor:
         cursor.execute(
             """
+            WITH customer AS MATERIALIZED (SELECT customer_keys_of(%(keys)s::text[]) AS names),
+            noted AS (
+                INSERT INTO customer_orders (order_id, company_id, customer_keys, placed_at)
+                SELECT %(order)s, %(company)s, names, %(now)s FROM customer
+                ON CONFLICT (order_id) DO UPDATE SET undone_at = NULL
+                 WHERE customer_orders.undone_at IS NOT NULL
+            )
             INSERT INTO promotion_usages
-                (id, promotion_id, code, order_id, customer_key, amount, currency, used_at, returned_at)
-            SELECT use.id, use.promotion_id, use.code, %s, %s, use.amount, %s, %s, NULL
-              FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::numeric[])
+                (id, promotion_id, code, order_id, customer_key, customer_keys, amount, currency, used_at, returned_at)
+            SELECT use.id, use.promotion_id, use.code, %(order)s, %(key)s, customer.names, use.amount, %(currency)s,
+                   %(now)s, NULL
+              FROM customer, unnest(%(ids)s::uuid[], %(promotions)s::uuid[], %(codes)s::text[], %(amounts)s::numeric[])
                    AS use (id, promotion_id, code, amount)
             ON CONFLICT (promotion_id, order_id) DO UPDATE
                SET returned_at = NULL, used_at = excluded.used_at, amount = excluded.amount
              WHERE promotion_usages.returned_at IS NOT NULL
-            RETURNING promotion_id
+            RETURNING promotion_id, customer_keys
             """,
-            [
-                order_id,
-                customer_key,
-                currency,
-                now,
-                [new_id() for _ in ids],
-                ids,
-                [taken[id].code or "" for id in ids],
-                [taken[id].amount for id in ids],
-            ],
+            {
+                "keys": list(customer_keys),
+                "key": customer_keys[0] if customer_keys else "",
+                "order": order_id,
+                "company": company_id,
+                "currency": currency,
+                "now": now,
+                "ids": [new_id() for _ in ids],
+                "promotions": ids,
+                "codes": [taken[id].code or "" for id in ids],
+                "amounts": [taken[id].amount for id in ids],
+            },
         )
-        return [promotion_id for (promotion_id,) in cursor.fetchall()]
+        rows = cursor.fetchall()
+    return [promotion_id for promotion_id, _ in rows], rows[0][1] if rows else []

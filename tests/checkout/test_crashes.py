@@ -236,7 +236,7 @@ def test_it_finds_an_order_and_its_stock_written_in_two_transactions(
             order = orders.place(actor=actor, draft=draft, now=now)
         with transaction.atomic():
             pricing.redeem(
-                actor=actor, order_id=order.id, quote=priced.quote, customer_key="", now=now
+                actor=actor, order_id=order.id, quote=priced.quote, customer_keys=(), now=now
             )
             placing.carts.convert(actor=actor, cart_id=found.cart_id, order_id=order.id, now=now)
             Checkout.objects.filter(pk=found.pk).update(order=order, status="PAYMENT_PENDING")

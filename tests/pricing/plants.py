@@ -21,6 +21,7 @@ def use(promotion: Promotion, **fields: Any) -> PromotionUse:
             "promotion": promotion,
             "order_id": new_id(),
             "customer_key": "email:a@example.com",
+            "customer_keys": ["email:a@example.com"],
             "amount": Decimal(1),
             "currency": "USD",
             "used_at": timezone.now(),
@@ -96,3 +97,15 @@ def more_points_back_than_were_spent() -> None:
     points("ADJUST", 100, 100, reason="a gift")
     points("SPEND", -50, 50, order_id=order_id)
     points("RETURN", 60, 110, order_id=order_id)
+
+
+@plant("R07")
+def a_use_of_a_code_that_its_counter_does_not_know() -> None:
+    promotion = make_promotion("ONE")
+    promotion.coupons.update(usage_limit=1)
+    use(promotion, code="ONE")
+
+
+@plant("R08")
+def a_use_by_an_order_that_no_customer_has_placed() -> None:
+    use(make_promotion())

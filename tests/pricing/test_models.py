@@ -14,7 +14,15 @@ from config.platform.actor import Actor
 from config.platform.invariants import Check
 from pricing import services
 from pricing.invariants import CHECKS
-from pricing.models import Coupon, Price, PriceChange, Promotion, PromotionUse, TaxRate
+from pricing.models import (
+    Coupon,
+    CustomerOrder,
+    Price,
+    PriceChange,
+    Promotion,
+    PromotionUse,
+    TaxRate,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -94,11 +102,21 @@ def violations(check: Check) -> int:
 
 
 def use_of(promotion: Promotion, now: datetime, **fields: Any) -> PromotionUse:
+    order_id = uuid4()
+    if fields.pop("of_an_order", True):
+        CustomerOrder.objects.create(
+            order_id=order_id,
+            company=promotion.company,
+            customer_keys=["email:a"],
+            placed_at=now,
+            undone_at=fields.get("returned_at"),
+        )
     return PromotionUse.objects.create(
         **{
             "promotion": promotion,
-            "order_id": uuid4(),
+            "order_id": order_id,
             "customer_key": "email:a",
+            "customer_keys": ["email:a"],
             "amount": 1,
             "currency": "USD",
             "used_at": now,
@@ -133,7 +151,20 @@ def plant_r06(actor: Actor, now: datetime) -> None:
     factories.make_promotion("A", deleted_at=now, is_active=False)
 
 
-PLANTED = {"R01": plant_r01, "R02": plant_r02, "R04": plant_r04, "R05": plant_r05, "R06": plant_r06}
+def plant_r07(actor: Actor, now: datetime) -> None:
+    promotion = factories.make_promotion("A")
+    promotion.coupons.update(usage_limit=1)
+    use_of(promotion, now, code="A")
+
+
+def plant_r08(actor: Actor, now: datetime) -> None:
+    use_of(factories.make_promotion("A"), now, of_an_order=False)
+
+
+PLANTED = {
+    "R01": plant_r01, "R02": plant_r02, "R04": plant_r04, "R05": plant_r05, "R06": plant_r06, "R07": plant_r07,
+    "R08": plant_r08,
+}  # fmt: skip
 
 
 def test_every_check_has_a_planted_violation() -> None:

@@ -53,7 +53,7 @@ def basket_for(*codes: str, amount: str = "100.00", **fields: Any) -> Basket:
         unit_price=Decimal(amount),
     )
     return Basket(
-        **{"lines": (line,), "currency": "USD", "codes": codes, "customer_key": EMAIL, **fields}
+        **{"lines": (line,), "currency": "USD", "codes": codes, "customer_keys": (EMAIL,), **fields}
     )
 
 
@@ -289,7 +289,7 @@ def test_check_code_knows_what_this_customer_has_used(system: Actor, now: dateti
 
     with pytest.raises(DiscountLimitReached):
         services.check_code(actor=system, code="ONCE5", basket=basket_for(), now=now)
-    other = basket_for(customer_key="email:b@example.com")
+    other = basket_for(customer_keys=("email:b@example.com",))
     assert services.check_code(actor=system, code="ONCE5", basket=other, now=now) == "ONCE5"
     assert promotion.uses.count() == 1
 
@@ -302,8 +302,8 @@ def redeem(
 ) -> UUID:
     order_id = order_id or uuid4()
     # Quoted for somebody new, so that the limit is met at redemption and not before.
-    quote = services.quote(actor=actor, basket=basket_for(*codes, customer_key=""), now=now)
-    services.redeem(actor=actor, order_id=order_id, quote=quote, customer_key=key, now=now)
+    quote = services.quote(actor=actor, basket=basket_for(*codes, customer_keys=()), now=now)
+    services.redeem(actor=actor, order_id=order_id, quote=quote, customer_keys=(key,), now=now)
     return order_id
 
 
@@ -342,10 +342,12 @@ def test_redeem_refuses_one_use_too_many_and_writes_nothing(
     promotion = factories.make_promotion("CODE", **{limit: 1})
     automatic = factories.make_promotion(value=Decimal(5))
     quote = services.quote(actor=system, basket=basket_for("CODE"), now=now)
-    services.redeem(actor=system, order_id=uuid4(), quote=quote, customer_key=EMAIL, now=now)
+    services.redeem(actor=system, order_id=uuid4(), quote=quote, customer_keys=(EMAIL,), now=now)
 
     with pytest.raises(DiscountLimitReached) as caught:
-        services.redeem(actor=system, order_id=uuid4(), quote=quote, customer_key=EMAIL, now=now)
+        services.redeem(
+            actor=system, order_id=uuid4(), quote=quote, customer_keys=(EMAIL,), now=now
+        )
 
     assert caught.value.extra["code"] == "CODE"
     promotion.refresh_from_db()
@@ -426,7 +428,6 @@ def test_create_promotion_stores_normal_codes_and_tells(staff: Actor, now: datet
         ({"category_ids": (uuid4(),)}, "categoryIds"),
         ({"codes": ("NO SPACE",)}, "code"),
         ({"codes": ("TAKEN",)}, "code"),
-        ({"is_automatic": False}, "code"),
         ({"kind": "BUY_X_GET_Y", "settings": {"buy": 0, "get": "1"}}, "settings.buy"),
         (
             {"kind": "BUY_X_GET_Y", "settings": {"buy": 1, "get": 1, "times": 0}},
