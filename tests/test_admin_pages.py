@@ -55,6 +55,7 @@ from notifications.models import Notification, Suppression
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from pricing.models import (
     BundlePrice,
+    CouponBatch,
     CustomerGroup,
     LoyaltyAccount,
     LoyaltyEntry,
@@ -139,6 +140,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
         "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
         "customergroup", "specialprice", "pricingpolicy", "loyaltyaccount", "loyaltyprogram", "loyaltytier", "pricedispute",
         "paymentintent", "charge", "refund", "dispute", "event",  # what Stripe has
+        "couponbatch",
     }  # fmt: skip
 
 
@@ -492,6 +494,9 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         kind="ADJUST", points=5, balance=5, reason="a gift", actor="system", at=timezone.now(),
     ).account,
     PriceDispute: lambda company, n: _dispute(company),
+    CouponBatch: lambda company, n: CouponBatch.objects.create(
+        company=company, promotion=factories.make_promotion(f"FLYER{n}"), name=f"Batch {n}", length=12, number=1,
+    ),
     PromotionUse: lambda company, n: PromotionUse.objects.create(
         promotion=factories.make_promotion(), order_id=new_id(), customer_key=_by("user"),
         amount=Decimal(1), currency="USD", used_at=timezone.now(),

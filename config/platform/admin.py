@@ -530,6 +530,7 @@ PAGES = {
     "promotion": "pricing_promotion",
     "stock_level": "inventory_stocklevel",
     "special_price": "pricing_specialprice",
+    "coupon_batch": "pricing_couponbatch",
     "customer_group": "pricing_customergroup",
     "pricing_policy": "pricing_pricingpolicy",
     "tax_rate": "pricing_taxrate",

@@ -1,5 +1,5 @@
 """Prices and the rules of prices for staff."""
 
-from pricing.admin import loyalty, prices, products, promotions, shipping, taxes
+from pricing.admin import batches, loyalty, prices, products, promotions, shipping, taxes
 
-__all__ = ["loyalty", "prices", "products", "promotions", "shipping", "taxes"]
+__all__ = ["batches", "loyalty", "prices", "products", "promotions", "shipping", "taxes"]

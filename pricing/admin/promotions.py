@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,12 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Lower
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from config.platform.backoffice import (
@@ -31,6 +33,7 @@ from config.platform.http import actor_of
 from config.platform.models import User
 from pricing import selectors, services
 from pricing.admin.money import MoneyAdmin, MoneyForm
+from pricing.admin.previews import preview_view
 from pricing.backoffice import amount, cash
 from pricing.models import (
     Coupon,
@@ -197,8 +200,27 @@ class PromotionAdmin(MoneyAdmin):
         ),
     ]
 
+    actions_list = ["see_preview"]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return selectors.promotions(actor=actor_of(request))
+
+    def get_urls(self) -> list[Any]:
+        preview = path(
+            "preview/",
+            self.admin_site.admin_view(partial(preview_view, self)),
+            name="pricing_promotion_preview",
+        )
+        return [preview, *super().get_urls()]
+
+    @action(
+        description=_("Which promotions would a cart get?"),
+        url_path="to-preview",
+        permissions=["view"],
+        icon="help",
+    )
+    def see_preview(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:pricing_promotion_preview"))
 
     @display(description=_("value"), ordering="value")
     def value_count(self, promotion: Promotion) -> str:

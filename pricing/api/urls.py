@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import batches, loyalty, prices, reports, special, views
+from pricing.api import batches, loyalty, previews, prices, reports, special, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/<str:ref>/alternatives", views.AlternativesView.as_view()),
     path("products/<str:ref>/upsells", views.UpsellsView.as_view()),
     path("promotions", views.PromotionsView.as_view()),
+    path("promotions/preview", previews.PromotionPreviewView.as_view()),
     path("promotions/active", views.ActivePromotionsView.as_view()),
     path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
     path("promotions/<str:promotion_id>/batches", batches.PromotionBatchesView.as_view()),

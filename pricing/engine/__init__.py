@@ -10,6 +10,7 @@ left.
 """
 
 from pricing.engine.basis import basis_of
+from pricing.engine.comparing import Combination, Comparison, Considered, compare
 from pricing.engine.hours import WeeklyHours
 from pricing.engine.pricing import price
 from pricing.engine.quote import (
@@ -37,6 +38,7 @@ from pricing.engine.terms import (
     KEEP_GROSS,
     LOYALTY,
     MINIMUM_NOT_MET,
+    NEEDS_CODE,
     NO_EFFECT,
     NO_MATCHING_ITEMS,
     NO_SHIPPING,
@@ -84,6 +86,7 @@ __all__ = [
     "KEEP_GROSS",
     "LOYALTY",
     "MINIMUM_NOT_MET",
+    "NEEDS_CODE",
     "NOT_COMBINABLE",
     "NOT_ELIGIBLE",
     "NOT_STARTED",
@@ -107,6 +110,9 @@ __all__ = [
     "WRONG_CURRENCY",
     "Basket",
     "BundleOffer",
+    "Combination",
+    "Comparison",
+    "Considered",
     "Discount",
     "Line",
     "NotApplied",
@@ -128,5 +134,6 @@ __all__ = [
     "WeeklyHours",
     "Zone",
     "basis_of",
+    "compare",
     "price",
 ]

@@ -220,12 +220,8 @@ class Promotions:
             taken = min(taken, self._worth(rule.maximum_discount))
         return taken
 
-    def choose(self, left: list[int]) -> tuple[Outcome, dict[UUID, str], dict[str, str]]:
-        """
-        Return the best outcome for the customer, the code behind each promotion, and why other codes did nothing.
-
-        A promotion that does not combine stands alone against all that do; the lowest cost wins.
-        """
+    def usable(self) -> tuple[list[PromotionRule], dict[UUID, str], dict[str, str]]:
+        """Return what may apply in its order, the code behind each promotion, and why other codes may not."""
         refused: dict[str, str] = {}
         code_of: dict[UUID, str] = {}
         usable = {rule.id: rule for rule in self.rules.automatic if self.refusal(rule) is None}
@@ -242,19 +238,25 @@ class Promotions:
             else:
                 usable[rule.id] = rule
                 code_of[rule.id] = code
-
         ordered = sorted(usable.values(), key=lambda rule: (-rule.priority, rule.id))
-        best = self.apply([rule for rule in ordered if rule.is_stackable], left)
-        for rule in ordered:
-            if not rule.is_stackable:
-                alone = self.apply([rule], left)
-                # Of equals, the one that the customer asked for by code.
-                if alone.cost < best.cost or (
-                    alone.cost == best.cost
-                    and rule.id in code_of
-                    and not any(applied.rule.id in code_of for applied in best.applied)
-                ):
-                    best = alone
+        return ordered, code_of, refused
+
+    def choose(self, left: list[int]) -> tuple[Outcome, dict[UUID, str], dict[str, str]]:
+        """
+        Return the best outcome for the customer, the code behind each promotion, and why other codes did nothing.
+
+        A promotion that does not combine stands alone against all that do; the lowest cost wins.
+        """
+        usable, code_of, refused = self.usable()
+        best, *others = [self.apply(rules, left) for rules in together(usable)]
+        for alone in others:
+            # Of equals, the one that the customer asked for by code.
+            if alone.cost < best.cost or (
+                alone.cost == best.cost
+                and any(applied.rule.id in code_of for applied in alone.applied)
+                and not any(applied.rule.id in code_of for applied in best.applied)
+            ):
+                best = alone
 
         at_work = {applied.rule.id: applied for applied in best.applied}
         for rule_id, code in code_of.items():
@@ -263,6 +265,12 @@ class Promotions:
             elif not _had_effect(at_work[rule_id], best):
                 refused[code] = NO_EFFECT
         return best, code_of, refused
+
+
+def together(usable: Sequence[PromotionRule]) -> list[list[PromotionRule]]:
+    """Return the sets that may apply: all that combine, and each of the others alone."""
+    alone = [[rule] for rule in usable if not rule.is_stackable]
+    return [[rule for rule in usable if rule.is_stackable], *alone]
 
 
 def _had_effect(applied: Applied, outcome: Outcome) -> bool:

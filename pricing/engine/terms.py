@@ -53,6 +53,7 @@ NO_SHIPPING = "no_shipping"
 NOT_COMBINABLE = "not_combinable"
 USED_UP = "used_up"
 NO_EFFECT = "no_effect"
+NEEDS_CODE = "needs_code"  # only said to staff: customers are not told of codes they do not have
 
 # What another cart could mend: it says nothing against the code itself.
 ABOUT_THE_BASKET = frozenset(
@@ -80,6 +81,7 @@ REASONS: Mapping[str, str] = {
     NOT_COMBINABLE: "This code cannot be combined with a better offer.",
     USED_UP: "This code has been used up.",
     NO_EFFECT: "There is nothing left to discount.",
+    NEEDS_CODE: "None of its codes was typed.",
 }
 
 

@@ -50,6 +50,7 @@ from pricing.services.loyalty import (
     spend_points,
 )
 from pricing.services.policy import set_tax_rounding, set_time_zone
+from pricing.services.previews import preview_promotions
 from pricing.services.prices import NewPrice, set_bundle_price, set_price, set_prices
 from pricing.services.productruns import ProductFiles
 from pricing.services.products import create_product, update_product
@@ -57,6 +58,7 @@ from pricing.services.promotions import change_promotion, create_promotion, dele
 from pricing.services.quotes import (
     check_code,
     check_option,
+    compare,
     quote,
     quote_with_basis,
     redeem,
@@ -105,6 +107,7 @@ __all__ = [
     "check_decision",
     "check_option",
     "check_points",
+    "compare",
     "confirm_price_alert",
     "create_batch",
     "create_group",
@@ -130,6 +133,7 @@ __all__ = [
     "lock_dispute",
     "normalise_code",
     "open_dispute",
+    "preview_promotions",
     "quote",
     "quote_with_basis",
     "read_alert_confirmation",

@@ -55,6 +55,15 @@ def quote_with_basis(
     return quote, {**engine.basis_of(asked, rules, quote, now), "servedBy": served}
 
 
+def compare(*, actor: Actor, basket: engine.Basket, now: datetime) -> engine.Comparison:
+    """
+    Return what `quote` does, and of every promotion of the company what came of it on this basket; writes nothing.
+
+    :raises CurrencyUnknown: if we know no such currency
+    """
+    return engine.compare(*_question(actor, basket, now, None), now)
+
+
 def _question(
     actor: Actor, basket: engine.Basket, revision: int | None, now: datetime
 ) -> tuple[engine.Basket, engine.Rules, dict[str, str]]:

@@ -52,6 +52,7 @@ from notifications import services as notifications
 from notifications.models import Notification
 from orders import services as orders
 from orders.services import DirectItem, WantedReturn
+from pricing import services as pricing
 from pricing.models import CustomerGroup, PriceAlert
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Buyer
@@ -209,6 +210,16 @@ OWN: dict[str, Call] = {
     # rules of prices
     "api/v1/promotions/<str:promotion_id>": Call(
         RULE, {"promotion_id": "promotion"}, {"patch": {"name": "Another"}}
+    ),
+    "api/v1/promotions/<str:promotion_id>/batches": Call(
+        RULE, {"promotion_id": "promotion"}, {"post": {"name": "Theirs", "number": 1}}
+    ),
+    "api/v1/coupon-batches/<str:batch_id>": Call(
+        RULE, {"batch_id": "batch"}, {"patch": {"expiresAt": None}}
+    ),
+    "api/v1/coupon-batches/<str:batch_id>/codes": Call(RULE, {"batch_id": "batch"}),
+    "api/v1/coupon-batches/<str:batch_id>/revoke": Call(
+        RULE, {"batch_id": "batch"}, {"post": {"reason": "Not ours"}}
     ),
     "api/v1/tax-rates/<str:tax_rate_id>": Call(
         RULE, {"tax_rate_id": "tax_rate"}, {"patch": {"name": "Another"}}
@@ -428,6 +439,9 @@ def world(company: Company) -> World:
     trade = CustomerGroup.objects.create(company=there, name="Trade")
     special_price = factories.make_special_price(variant, "1.00", group=trade)
     promotion = factories.make_promotion("THEIRS10", company=there)
+    batch = pricing.create_batch(
+        actor=system, promotion_id=promotion.id, name="Theirs", number=2, now=now
+    )
     bundle = Bundle.objects.create(company=there, slug="their-box", name="Box")
     BundleItem.objects.create(bundle=bundle, variant=variant)
 
@@ -504,6 +518,7 @@ def world(company: Company) -> World:
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,
+        "batch": batch.id,
         "special_price": special_price.id, "customer_group": trade.id,
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
