@@ -91,7 +91,7 @@ def quote_for_checkout(
             cart_id=checkout.cart_id,
             destination=place or selectors.destination_of(checkout),
             shipping_option=option or checkout.shipping_option or None,
-            customer_key=selectors.customer_key(checkout),
+            customer_keys=selectors.customer_keys(checkout),
             now=now,
         )
     pricing.check_option(quote=quote, option=option)

@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from config.platform import flags
 from config.platform.http import actor_of
 from inventory.models import Company
+from pricing.selectors.promotions import PROMOTIONS_FLAG
 from pricing.selectors.storefront import Storefront, storefront
 
 THEMES = frozenset({"light", "dark"})
@@ -41,6 +42,7 @@ def _shop(request: HttpRequest) -> dict[str, Any]:
         "categories": front.categories,
         "currency": currency_of(request, front),
         "currencies": front.currencies,
+        "has_promotions": flags.is_enabled(PROMOTIONS_FLAG),
         "has_wishlist": flags.is_enabled("WISHLIST_ENABLED"),
         "has_comparison": flags.is_enabled("COMPARISON_ENABLED"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -111,7 +111,7 @@ def quote_for(
     now: datetime,
     destination: Place | None = None,
     shipping_option: str | None = None,
-    customer_key: str | None = None,
+    customer_keys: Sequence[str] | None = None,
     cart_id: UUID | None = None,
 ) -> Quote:
     """
@@ -128,6 +128,6 @@ def quote_for(
         judged=judge(head=head, lines=lines, now=now),
         destination=destination or place_of(head.destination) or Place(settings.DEFAULT_COUNTRY),
         shipping_option=shipping_option,
-        customer_key=customer_key,
+        customer_keys=customer_keys,
     )
     return pricing.quote(actor=actor, basket=basket, now=now, revision=head.revision)

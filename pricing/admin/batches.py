@@ -128,9 +128,10 @@ class CouponBatchAdmin(ServedAdmin):
         )
 
     @action(
-        description=_("Codes as a file"), url_path="codes", permissions=["view"], icon="download"
+        description=_("Codes as a file"), url_path="codes", permissions=["change"], icon="download"
     )
     def codes_file(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        # Codes are worth money: who may only look sees how many there are.
         batch = self.get_object(request, object_id)
         if batch is None:
             return HttpResponseRedirect(reverse("admin:pricing_couponbatch_changelist"))

@@ -157,6 +157,8 @@ class BatchRevokeView(StaffView):
 
 @extend_schema(tags=["promotions"])
 class BatchCodesView(StaffView):
+    rights = {"get": "pricing.change_couponbatch"}  # codes are worth money
+
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
         """Return the codes of a batch as a CSV file, with what became of each. Staff only."""

@@ -61,6 +61,7 @@ from pricing.selectors.loyalty import (
 )
 from pricing.selectors.promotions import (
     NAMED,
+    PROMOTIONS_FLAG,
     advertised_promotions,
     find_promotion,
     find_shipping_rule,
@@ -90,6 +91,7 @@ from pricing.selectors.taxes import taxes_at
 __all__ = [
     "LOYALTY_FLAG",
     "NAMED",
+    "PROMOTIONS_FLAG",
     "SORTS",
     "AlertView",
     "BundleItemView",

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
+from config.platform import flags
 from config.platform.actor import Actor
 from inventory import selectors as inventory
 from inventory.models import Product
@@ -21,6 +22,7 @@ from pricing.errors import (
 from pricing.models import Coupon, Promotion, PromotionUse, ShippingRule, ShippingZone, TaxRate
 from pricing.terms import PromotionTerms
 
+PROMOTIONS_FLAG = "ORDER_ENABLE_PROMOTIONS"  # CFG-27
 NAMED = Q(batch__isnull=True, customer_key="")
 _WHOLE = (
     Prefetch("coupons", queryset=Coupon.objects.filter(NAMED), to_attr="named_coupons"),
@@ -47,7 +49,13 @@ def promotions(*, actor: Actor) -> QuerySet[Promotion]:
 
 
 def advertised_promotions(*, actor: Actor, now: datetime) -> QuerySet[Promotion]:
-    """Return the promotions that customers are told about and that run now, best priority first."""
+    """
+    Return the promotions that customers are told about and that run now, best priority first.
+
+    None while promotions are switched off: nobody is told of what is not to be had.
+    """
+    if not flags.is_enabled(PROMOTIONS_FLAG):
+        return Promotion.objects.none()
     return (
         Promotion.objects.filter(
             Q(starts_at=None) | Q(starts_at__lte=now),

@@ -21,7 +21,6 @@ from pricing.models import Coupon, CustomerOrder, Promotion, PromotionUse
 from pricing.money import EXPONENTS
 from pricing.services.codes import normalise_code
 
-PROMOTIONS_FLAG = "ORDER_ENABLE_PROMOTIONS"  # CFG-27
 _REFUSALS = {engine.EXPIRED: DiscountExpired, engine.USED_UP: DiscountLimitReached}
 
 
@@ -61,7 +60,8 @@ def compare(*, actor: Actor, basket: engine.Basket, now: datetime) -> engine.Com
 
     :raises CurrencyUnknown: if we know no such currency
     """
-    return engine.compare(*_question(actor, basket, now, None), now)
+    asked, rules, _served = _question(actor, basket, None, now)
+    return engine.compare(asked, rules, now)
 
 
 def _question(
@@ -83,7 +83,7 @@ def _question(
         basket = dataclasses.replace(basket, reliefs=reliefs)
     if basket.points:
         basket = dataclasses.replace(basket, points=_points(actor, basket, now))
-    if not flags.is_enabled(PROMOTIONS_FLAG):
+    if not flags.is_enabled(selectors.PROMOTIONS_FLAG):
         return basket, rules.without_promotions(), served
     in_play = selectors.promotions_in_play(
         company_id=actor.company_id,
@@ -143,7 +143,7 @@ def check_code(*, actor: Actor, code: str, basket: engine.Basket, now: datetime)
     :raises DiscountLimitReached: if it is used up, in all or for this customer
     :raises FeatureDisabled: while promotions are switched off
     """
-    flags.require(PROMOTIONS_FLAG)
+    flags.require(selectors.PROMOTIONS_FLAG)
     normal = normalise_code(code)
     tried = dataclasses.replace(
         basket, codes=(*(other for other in basket.codes if other != normal), normal)
