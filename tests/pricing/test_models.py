@@ -24,6 +24,8 @@ from pricing.models import (
     TaxRate,
 )
 from tests import factories
+from tests.plants import PLANTS
+from tests.pricing import plants as _plants  # noqa: F401 - fills PLANTS
 
 pytestmark = pytest.mark.django_db
 
@@ -168,10 +170,13 @@ PLANTED = {
 
 
 def test_every_check_has_a_planted_violation() -> None:
-    assert [check.id for check in CHECKS] == list(PLANTED)
+    # those that are not planted here are in tests/test_invariants.py
+    assert {check.id for check in CHECKS} <= PLANTED.keys() | PLANTS.keys()
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check.id in PLANTED], ids=lambda check: check.id
+)
 def test_a_planted_violation_is_caught(check: Check, system: Actor, now: datetime) -> None:
     assert violations(check) == 0
 
