@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     """Pricing asks whether an order is a customer's first: it hears of new ones, and of these once."""
 
     dependencies = [
-        ("orders", "0007_price_adjusted"),
+        ("orders", "0008_review"),
         ("pricing", "0012_promotions_for_whom_and_when"),
     ]
 
