@@ -42,6 +42,7 @@ def _rules(quote: Quote, basis: Mapping[str, Any]) -> dict[str, Any]:
         "destination": basis["destination"],
         "codes": basis["codes"],
         "taxRounding": basis["taxRounding"],
+        "exchangeRate": basis.get("exchangeRate"),  # of orders from before rates: none
         "promotions": [
             {
                 "name": promotion["name"],
@@ -87,6 +88,9 @@ def grounds_of(order: Order) -> list[dict[str, Any]]:
     if place is not None:
         parts = (place["postalCode"], place["state"], country_name(place["country"]))
         said.append((_("Sent to"), ", ".join(part for part in parts if part)))
+    if used := basis.get("exchangeRate"):
+        words = {"base": used["base"], "rate": used["rate"], "quote": used["quote"]}
+        said.append((_("Exchange rate"), _("1 %(base)s = %(rate)s %(quote)s") % words))
     for promotion in basis["promotions"]:
         name = (
             f"{promotion['code']}, {promotion['name']}" if promotion["code"] else promotion["name"]

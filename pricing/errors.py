@@ -97,6 +97,23 @@ class CustomerGroupNotFound(ApplicationError):
     message = "There is no such customer group."
 
 
+class ExchangeRateMissing(ApplicationError):
+    """There is no rate, or the last one is too old to be charged by."""
+
+    code = "EXCHANGE_RATE_MISSING"
+    http_status = 409
+    title = "There is no exchange rate"
+    message = "There is no exchange rate for these currencies."
+    advice = "Choose another currency."
+
+
+class ExchangeRateNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such exchange rate"
+    message = "There is no such exchange rate."
+
+
 class PriceAlertNotFound(ApplicationError):
     code = "NOT_FOUND"
     http_status = 404

@@ -210,6 +210,46 @@ class SpecialPrice(models.Model):
         return self.group_id is None and self.from_quantity == 1
 
 
+class ExchangeRate(models.Model):
+    """
+    What one unit of `base`, the company's own currency, is worth in `quote`, from a moment on.
+
+    The latest one that has begun is in force until the next one begins, or until `valid_until`: after that there is
+    none, and an older one does not come back. What has begun is never changed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="exchange_rates")
+    base = models.CharField(_("of"), max_length=3)
+    quote = models.CharField(_("in"), max_length=3)
+    rate = models.DecimalField(_("rate"), max_digits=20, decimal_places=10)
+    places = models.PositiveSmallIntegerField(editable=False)  # of amounts in `quote`
+    valid_from = models.DateTimeField(_("from"))
+    valid_until = models.DateTimeField(_("until"), null=True, blank=True)
+    source = models.CharField(_("source"), max_length=40)
+    created_by = models.CharField(max_length=80)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "exchange_rates"
+        verbose_name = _("exchange rate")
+        verbose_name_plural = _("exchange rates")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "base", "quote", "valid_from"], name="exchange_rate_begins_once"
+            ),
+            models.CheckConstraint(condition=Q(rate__gt=0), name="exchange_rate_positive"),
+            models.CheckConstraint(condition=~Q(base=F("quote")), name="exchange_rate_of_two"),
+            models.CheckConstraint(
+                condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")),
+                name="exchange_rate_period",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.base}/{self.quote}"
+
+
 class BundlePrice(models.Model):
     bundle = models.ForeignKey(Bundle, models.CASCADE, related_name="prices")
     currency = models.CharField(max_length=3)

@@ -48,6 +48,11 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(_QUANTUM[exponent(currency)], rounding=ROUND_HALF_UP)
 
 
+def convert(amount: Decimal, rate: Decimal, currency: str) -> Decimal:
+    """Return an amount at a rate in another currency, rounded half-up to that currency's places."""
+    return quantize(amount * rate, currency)
+
+
 def format_amount(amount: Decimal, currency: str) -> str:
     """Return the amount as a plain decimal string with the currency's own number of places."""
     return f"{quantize(amount, currency):f}"

@@ -51,3 +51,13 @@ def announce_prices() -> None:
         lambda now: services.announce_prices(now=now),
         now=timezone.now(),
     )
+
+
+@shared_task
+def fetch_exchange_rates() -> None:
+    """Ask the provider for exchange rates; nothing where none is set."""
+    jobs.run_job(
+        "pricing.fetch_exchange_rates",
+        lambda now: services.fetch_exchange_rates(now=now),
+        now=timezone.now(),
+    )

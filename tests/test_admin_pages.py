@@ -57,6 +57,7 @@ from pricing.models import (
     BundlePrice,
     CouponBatch,
     CustomerGroup,
+    ExchangeRate,
     LoyaltyAccount,
     LoyaltyEntry,
     LoyaltyProgram,
@@ -506,6 +507,10 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
     ),
     SpecialPrice: lambda company, n: factories.make_special_price(
         factories.make_priced_variant("10.00"), "9.00"
+    ),
+    ExchangeRate: lambda company, n: ExchangeRate.objects.create(
+        company=company, base="USD", quote="EUR", rate=Decimal(1), places=2, source="manual",
+        valid_from=timezone.now(), created_by=_by(), created_at=timezone.now(),
     ),
     PricingPolicy: lambda company, n: PricingPolicy.objects.get_or_create(company=company),
     TaxRate: lambda company, n: factories.make_tax_rate(name=f"VAT {n}"),

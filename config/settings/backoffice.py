@@ -105,6 +105,7 @@ NAVIGATION = [
         _list(_("Prices"), "sell", "pricing.price"),
         _list(_("Promotions"), "local_offer", "pricing.promotion"),
         _list(_("Batches of codes"), "confirmation_number", "pricing.couponbatch"),
+        _list(_("Exchange rates"), "currency_exchange", "pricing.exchangerate"),
         _list(_("Tax rates"), "account_balance", "pricing.taxrate"),
         _list(_("Bundle prices"), "sell", "pricing.bundleprice"),
         {

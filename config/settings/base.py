@@ -357,6 +357,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
     },
+    "fetch exchange rates": {
+        "task": "pricing.tasks.fetch_exchange_rates",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 600},
+    },
     "throw away old files": {
         "task": "inventory.tasks.prune_files",
         "schedule": timedelta(hours=1),
@@ -656,6 +661,12 @@ DEFAULT_REORDER_QUANTITY = number("DEFAULT_REORDER_QUANTITY", default=50)
 INVENTORY_WEBHOOK_SECRETS = secrets_by_name("INVENTORY_WEBHOOK_SECRETS")
 # Hosts that feeds may be fetched from although their address is not public.
 FEED_PRIVATE_HOSTS = names("FEED_PRIVATE_HOSTS")
+# Where exchange rates come from, into which currencies, and how long a rate lasts when nothing newer comes.
+EXCHANGE_RATES_URL = text("EXCHANGE_RATES_URL")
+EXCHANGE_RATES_CURRENCIES = [code.upper() for code in names("EXCHANGE_RATES_CURRENCIES")]
+EXCHANGE_RATES_MAX_AGE = timedelta(
+    hours=number("EXCHANGE_RATES_MAX_AGE_HOURS", default=120, minimum=24)
+)
 ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
 INVOICE_FALLBACK_FONT = text("INVOICE_FALLBACK_FONT", default="")
 # Orders that staff look at before anything is packed; a figure of 0 switches its rule off.

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from pricing.api import batches, loyalty, previews, prices, reports, special, views
+from pricing.api import (
+    batches,
+    exchange,
+    loyalty,
+    previews,
+    prices,
+    reports,
+    special,
+    views,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("products", views.ProductsView.as_view()),
@@ -37,6 +46,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("loyalty", loyalty.LoyaltyView.as_view()),
     path("loyalty/entries", loyalty.EntriesView.as_view()),
     path("loyalty/adjust", loyalty.AdjustView.as_view()),
+    path("exchange-rates", exchange.ExchangeRatesView.as_view()),
+    path("exchange-rates/convert", exchange.ConvertView.as_view()),
+    path("exchange-rates/<str:rate_id>", exchange.ExchangeRateView.as_view()),
     path("tax-rates", views.TaxRatesView.as_view()),
     path("tax-rates/<str:tax_rate_id>", views.TaxRateView.as_view()),
     path("tax/rates", prices.TaxesAtPlaceView.as_view()),

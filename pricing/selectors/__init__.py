@@ -36,6 +36,13 @@ from pricing.selectors.comparing import (
 )
 from pricing.selectors.customers import CustomerFacts, customer_facts, customer_keys
 from pricing.selectors.disputes import disputes, find_dispute, price_history_of
+from pricing.selectors.exchange import (
+    Conversion,
+    convert_amount,
+    exchange_rates,
+    rate_in_force,
+    rate_used,
+)
 from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.inforce import (
     customer_groups,
@@ -99,6 +106,7 @@ __all__ = [
     "CategoryCount",
     "CategoryView",
     "ComparedPrice",
+    "Conversion",
     "CustomerFacts",
     "Facets",
     "Found",
@@ -117,6 +125,7 @@ __all__ = [
     "bought_together",
     "bundles",
     "compare_prices",
+    "convert_amount",
     "coupon_batches",
     "coupon_status",
     "current_prices",
@@ -124,6 +133,7 @@ __all__ = [
     "customer_groups",
     "customer_keys",
     "disputes",
+    "exchange_rates",
     "find_batch",
     "find_dispute",
     "find_promotion",
@@ -161,6 +171,8 @@ __all__ = [
     "promotions_in_play",
     "promotions_on",
     "public_price",
+    "rate_in_force",
+    "rate_used",
     "read_steps",
     "recommended_products",
     "related_products",

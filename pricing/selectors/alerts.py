@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet
+from django.db.models import F, QuerySet
 
 from config.platform.actor import Actor
 from pricing.errors import PriceAlertNotFound
@@ -64,7 +64,7 @@ def price_alert(*, alert_id: UUID, company_id: UUID) -> tuple[AlertView, PriceAl
 
 def _with_price(found: QuerySet[PriceAlert]) -> QuerySet[PriceAlert]:
     return found.select_related("variant__product").annotate(
-        price=public_price("variant", OuterRef("currency"))
+        price=public_price("variant", F("currency"))
     )
 
 

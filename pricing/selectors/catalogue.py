@@ -33,20 +33,19 @@ from inventory.errors import ProductNotFound
 from inventory.models import Company, Product, ProductImage, Variant
 from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
-from pricing.models import BundlePrice, Price
+from pricing.models import BundlePrice
 from pricing.money import EXPONENTS
-from pricing.selectors.inforce import in_force, public, public_price
+from pricing.selectors.inforce import converted_price, in_force, public, public_price
 
 # --- prices ---------------------------------------------------------------------------------------
 
 
 def current_prices(*, variant_ids: Sequence[UUID], currency: str) -> dict[UUID, Decimal]:
     """Return what one unit of these variants costs everybody now; one without a price is missing: one statement."""
-    return dict(
-        Price.objects.filter(variant__in=variant_ids, currency=currency).values_list(
-            "variant_id", public_price("variant", currency)
-        )
+    found = Variant.objects.filter(id__in=variant_ids).values_list(
+        "id", public_price("pk", currency)
     )
+    return {variant_id: amount for variant_id, amount in found if amount is not None}
 
 
 _home: dict[UUID, tuple[float, str]] = {}
@@ -178,7 +177,9 @@ def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
             & public("special_prices__")
             & in_force(prefix="special_prices__"),
         ),
-        price=Coalesce(F("scheduled__amount"), F("current__amount")),
+        price=Coalesce(
+            F("scheduled__amount"), F("current__amount"), converted_price("pk", currency)
+        ),
         # A scheduled price that says nothing else is a reduction of the base price.
         compare_at=Case(
             When(scheduled__isnull=True, then=F("current__compare_at")),

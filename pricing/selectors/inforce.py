@@ -9,13 +9,33 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.aggregates import JSONBAgg
-from django.db.models import Count, F, Min, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, JSONObject, Now
+from django.db.models import (
+    Count,
+    DecimalField,
+    F,
+    Func,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    TextField,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce, JSONObject, Now
 
 from config.platform.actor import Actor
+from inventory.models import Variant
 from pricing.history import Change, Scheduled, lowest_before
 from pricing.ladder import Ladder, Step
-from pricing.models import CustomerGroup, CustomerGroupMember, Price, PriceChange, SpecialPrice
+from pricing.models import (
+    CustomerGroup,
+    CustomerGroupMember,
+    ExchangeRate,
+    Price,
+    PriceChange,
+    SpecialPrice,
+)
 
 
 def in_force(now: Any = None, *, prefix: str = "") -> Q:
@@ -31,13 +51,44 @@ def public(prefix: str = "") -> Q:
     return Q(**{f"{prefix}group__isnull": True, f"{prefix}from_quantity": 1})
 
 
-def public_price(variant: Any, currency: Any, now: Any = None) -> Coalesce:
-    """Return what one unit of the variant `OuterRef(variant)` costs everybody; null where it has no price."""
+class ConvertedPrice(Func):
+    """
+    What one unit of a variant costs everybody in the company's own currency, at the exchange rate in force.
+
+    The function stands in the database (migration `exchange_rates`), so that a statement which needs no rate does not
+    even plan for one. Null where there is no price at home, no rate, or the last rate is too old.
+    """
+
+    function = "converted_price"
+    output_field = DecimalField(max_digits=15, decimal_places=3)
+
+
+def converted_price(variant: str, currency: Any, now: Any = None) -> ConvertedPrice:
+    """Return the converted price of the variant named by a column, as an expression."""
+    wanted = currency if isinstance(currency, F) else Value(currency)
+    moment = Now() if now is None else Value(now)
+    return ConvertedPrice(F(variant), Cast(wanted, TextField()), moment)
+
+
+def public_price(variant: str, currency: Any, now: Any = None) -> Coalesce:
+    """
+    Return what one unit of the variant named by a column costs everybody; null where it has no price.
+
+    Where it has none in the currency, a text or a column, it is the price in the company's own at the exchange rate in
+    force.
+    """
+    wanted = currency
+    if isinstance(currency, F):
+        wanted = OuterRef(currency.name)  # type: ignore[attr-defined]  # the stubs do not know it
     scheduled = SpecialPrice.objects.filter(
-        public(), in_force(now), variant=OuterRef(variant), currency=currency
+        public(), in_force(now), variant=OuterRef(variant), currency=wanted
     )
-    base = Price.objects.filter(variant=OuterRef(variant), currency=currency)
-    return Coalesce(Subquery(scheduled.values("amount")[:1]), Subquery(base.values("amount")[:1]))
+    base = Price.objects.filter(variant=OuterRef(variant), currency=wanted)
+    return Coalesce(
+        Subquery(scheduled.values("amount")[:1]),
+        Subquery(base.values("amount")[:1]),
+        converted_price(variant, currency, now),
+    )
 
 
 def _for_customer(user_id: Any) -> Q:
@@ -84,12 +135,16 @@ def ladders(
     now: datetime | None = None,
 ) -> dict[UUID, Ladder]:
     """Return what these variants cost a customer, by quantity; one that has no price is missing: one statement."""
-    rows = Price.objects.filter(variant__in=variant_ids, currency=currency).values_list(
-        "variant_id",
-        public_price("variant", currency, now),
-        steps_expression("variant", currency, user_id=user_id, now=now),
+    rows = Variant.objects.filter(id__in=variant_ids).values_list(
+        "id",
+        public_price("pk", currency, now),
+        steps_expression("pk", currency, user_id=user_id, now=now),
     )
-    return {variant_id: Ladder(amount, read_steps(steps)) for variant_id, amount, steps in rows}
+    return {
+        variant_id: Ladder(amount, read_steps(steps))
+        for variant_id, amount, steps in rows
+        if amount is not None
+    }
 
 
 def lowest_prices(
@@ -153,14 +208,21 @@ def scheduled_ends(
 
 
 def next_moment(*, company_id: UUID, now: datetime) -> datetime | None:
-    """Return when a special price of a company next begins or ends; None if none will: one statement."""
+    """Return when a special price or an exchange rate of a company next begins or ends; None if none will."""
     coming = Q(starts_at__gt=now)
-    found = SpecialPrice.objects.filter(
+    prices = SpecialPrice.objects.filter(
         coming | Q(ends_at__gt=now), variant__company_id=company_id
     ).aggregate(
         begins=Min("starts_at", filter=coming), ends=Min("ends_at", filter=Q(ends_at__gt=now))
     )
-    return min((moment for moment in found.values() if moment is not None), default=None)
+    rates = ExchangeRate.objects.filter(
+        Q(valid_from__gt=now) | Q(valid_until__gt=now), company_id=company_id
+    ).aggregate(
+        begins=Min("valid_from", filter=Q(valid_from__gt=now)),
+        ends=Min("valid_until", filter=Q(valid_until__gt=now)),
+    )
+    moments = [*prices.values(), *rates.values()]
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def special_prices(

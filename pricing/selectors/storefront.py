@@ -13,7 +13,7 @@ from django.db.models.functions import RowNumber
 
 from config.platform.actor import Actor
 from inventory.models import Category, Company, Product
-from pricing.models import Price, ShippingZone
+from pricing.models import ExchangeRate, Price, ShippingZone
 from pricing.selectors.catalogue import ProductView, priced_products, product_view
 
 REMEMBERED_SECONDS = 60
@@ -57,6 +57,13 @@ def _read(company_id: UUID) -> Storefront:
         Price.objects.filter(variant__company_id=company_id)
         .order_by()
         .values_list("currency", flat=True)
+        .distinct()
+    )
+    # What has no price in one of these is converted. What is too old by now, its prices will say.
+    sold |= set(
+        ExchangeRate.objects.filter(company_id=company_id, base=company.currency)
+        .order_by()
+        .values_list("quote", flat=True)
         .distinct()
     )
     aisles = Category.objects.filter(company_id=company_id, is_active=True, parent=None).order_by(

@@ -22,6 +22,12 @@ from pricing.services.disputes import (
     lock_dispute,
     open_dispute,
 )
+from pricing.services.exchange import (
+    RateTerms,
+    set_exchange_rate,
+    set_exchange_rates,
+    withdraw_exchange_rate,
+)
 from pricing.services.exemptions import (
     change_exemption,
     enter_vat_number,
@@ -64,6 +70,7 @@ from pricing.services.quotes import (
     redeem,
     return_uses,
 )
+from pricing.services.ratefeeds import fetch_exchange_rates
 from pricing.services.revision import bump
 from pricing.services.shipping import (
     change_shipping_rule,
@@ -89,6 +96,7 @@ __all__ = [
     "ProductExport",
     "ProductFiles",
     "Purchase",
+    "RateTerms",
     "SpecialTerms",
     "adjust_points",
     "alert_confirmation",
@@ -128,6 +136,7 @@ __all__ = [
     "end_special_price",
     "enter_vat_number",
     "export_products",
+    "fetch_exchange_rates",
     "grant_exemption",
     "import_products",
     "lock_dispute",
@@ -147,6 +156,8 @@ __all__ = [
     "run_out_points",
     "set_batch_expiry",
     "set_bundle_price",
+    "set_exchange_rate",
+    "set_exchange_rates",
     "set_price",
     "set_prices",
     "set_program",
@@ -160,4 +171,5 @@ __all__ = [
     "subscribe_to_prices",
     "tell_price_alerts",
     "update_product",
+    "withdraw_exchange_rate",
 ]

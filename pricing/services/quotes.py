@@ -51,7 +51,14 @@ def quote_with_basis(
     """
     asked, rules, served = _question(actor, basket, revision, now)
     quote = engine.price(asked, rules, now)
-    return quote, {**engine.basis_of(asked, rules, quote, now), "servedBy": served}
+    basis = engine.basis_of(asked, rules, quote, now)
+    rate = selectors.rate_used(
+        company_id=actor.company_id,
+        currency=basket.currency,
+        variant_ids={line.variant_id for line in basket.lines},
+        now=now,
+    )
+    return quote, basis | {"servedBy": served, "exchangeRate": rate}
 
 
 def compare(*, actor: Actor, basket: engine.Basket, now: datetime) -> engine.Comparison:

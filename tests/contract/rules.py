@@ -26,7 +26,7 @@ MONEY = {
     "priceWhenAdded", "unitPrice", "lineSubtotal", "lineDiscount", "lineTax", "lineTotal", "subtotal", "discountTotal",
     "shippingTotal", "taxTotal", "grandTotal", "shippingDiscount", "shippingTax", "price", "compareAtPrice", "priceFrom",
     "amount", "refundedAmount", "refundedTotal", "runningTotal", "oldTotal", "newTotal",
-    "currentPrice", "difference", "targetPrice", "oldPrice", "newPrice", "saving", "partsPrice",
+    "currentPrice", "difference", "targetPrice", "oldPrice", "newPrice",  "saving", "partsPrice",
 }  # fmt: skip
 # Names, hashes or foreign words rather than keys of ours.
 NOT_OURS = {"quoteId", "requestId", "clientSecret"}
@@ -51,7 +51,7 @@ STATUS = {
     "STOCK_RECORD_EXISTS": 409, "SLUG_TAKEN": 409, "PICTURE_NOT_FOUND": 404, "CATEGORY_NOT_FOUND": 404,
     "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409, "PRICE_ALERT_LIMIT_EXCEEDED": 409,
     "PRICE_DISPUTE_NOT_FOUND": 404, "PRICE_DISPUTE_OPEN": 409, "PRICE_DISPUTE_NOT_POSSIBLE": 409,
-    "POINTS_INSUFFICIENT": 409, "POINTS_NOT_ACCEPTED": 409,
+    "EXCHANGE_RATE_MISSING": 409, "POINTS_INSUFFICIENT": 409, "POINTS_NOT_ACCEPTED": 409,
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}

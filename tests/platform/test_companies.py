@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -224,6 +225,7 @@ OWN: dict[str, Call] = {
     "api/v1/tax-rates/<str:tax_rate_id>": Call(
         RULE, {"tax_rate_id": "tax_rate"}, {"patch": {"name": "Another"}}
     ),
+    "api/v1/exchange-rates/<str:rate_id>": Call(RULE, {"rate_id": "exchange_rate"}),
     "api/v1/special-prices/<str:special_id>": Call(RULE, {"special_id": "special_price"}),
     "api/v1/customer-groups/<str:group_id>": Call(
         RULE, {"group_id": "customer_group"}, {"patch": {"name": "Another"}}
@@ -455,6 +457,12 @@ def world(company: Company) -> World:
         company=there, variant=variant, user_id=owner.id, currency="USD", target=1, created_at=now
     )
 
+    exchange_rate = pricing.set_exchange_rate(
+        actor=system,
+        terms=pricing.RateTerms(quote="EUR", rate=Decimal(2), valid_from=now + timedelta(days=1)),
+        now=now,
+    )
+
     order = orders.place_direct(
         actor=actor,
         items=[DirectItem(variant.sku, 3)],
@@ -514,7 +522,7 @@ def world(company: Company) -> World:
     factories.make_priced_variant("5.00", sku="HERE")
     Warehouse.objects.create(company=company, code="SECOND", name="Second")
     names = {
-        "image": image.id, "price_alert": price_alert.id, "request": BackInStockRequest.objects.get().id,
+        "image": image.id, "price_alert": price_alert.id, "exchange_rate": exchange_rate.id, "request": BackInStockRequest.objects.get().id,
         "product": product.id, "slug:product": product.slug, "slug:category": category.slug,
         "variant": variant.id, "sku:variant": variant.sku, "bundle": bundle.id, "group": group,
         "level": StockLevel.objects.get(variant=variant).id, "promotion": promotion.id, "tax_rate": tax_rate.id,
