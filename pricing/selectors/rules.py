@@ -29,6 +29,7 @@ from inventory.models import BundleItem, Category, Company
 from pricing import engine
 from pricing.models import (
     BundlePrice,
+    LoyaltyProgram,
     PricingPolicy,
     Promotion,
     PromotionUse,
@@ -39,7 +40,6 @@ from pricing.models import (
     TaxRate,
 )
 from pricing.selectors.customers import keys_expression
-from pricing.selectors.loyalty import program_of
 
 # One entry per company, with the time it was read; replaced as a whole, so threads need no lock: at worst two read the
 # same rules. Categories and the parts of bundles are inventory's and raise no revision, so nothing is kept for long.
@@ -168,7 +168,7 @@ def _uses_of(keys: Func) -> Coalesce:
 
 
 def _read(company_id: UUID, revision: int) -> engine.Rules:
-    company = Company.objects.select_related("pricing_policy").get(id=company_id)
+    company = Company.objects.select_related("pricing_policy", "loyalty_program").get(id=company_id)
     policy = policy_of(company)
     time_zone = policy.time_zone
     below = _descendants(company_id)
@@ -203,10 +203,15 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
         zones=_zones(company_id),
         bundles=_bundles(company_id),
         tax_rounding=policy.tax_rounding,
-        point_value=engine.PointValue(
-            program_of(company_id=company_id).point_value, company.currency
-        ),
+        point_value=engine.PointValue(_point_value(company), company.currency),
     )
+
+
+def _point_value(company: Company) -> Decimal:
+    try:
+        return company.loyalty_program.point_value
+    except LoyaltyProgram.DoesNotExist:
+        return LoyaltyProgram().point_value
 
 
 def policy_of(company: Company) -> PricingPolicy:
