@@ -122,7 +122,7 @@ def test_quote_takes_as_many_statements_for_any_number_of_lines(
         asked,
         lines=[replace(asked.lines[0], id=UUID(int=n + 1)) for n in range(lines)],
         user_id=actor_user.user_id,
-        customer_key=f"user:{actor_user.user_id}",
+        customer_keys=(f"user:{actor_user.user_id}",),
     )
     services.quote(actor=actor_user, basket=asked, now=now)
 
