@@ -550,7 +550,6 @@ if text("STRIPE_API_HOST"):
         "STRIPE_API_HOST", hosts=("api.stripe.com", "127.0.0.1", "localhost", "::1")
     )
 DJSTRIPE_FOREIGN_KEY_TO_FIELD = "id"
-DJSTRIPE_WEBHOOK_EVENT_CALLBACK = "checkout.webhooks.take"
 # dj-stripe's own migrations rename their way through years of history, 45 seconds of it; this is where they end.
 MIGRATION_MODULES = {"djstripe": "checkout.djstripe_migrations"}
 
