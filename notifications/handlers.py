@@ -13,6 +13,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from cart import selectors as carts
@@ -189,6 +190,13 @@ def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
     if not about["still_wanted"]:  # it came back, or was bought, since the reminder fell due
         return
     assert envelope.company_id is not None
+    given = prices.give_code(
+        actor=Actor.system(envelope.company_id),
+        stage=event.stage,
+        email=event.email,
+        expires_at=datetime.fromisoformat(event.expires_at),
+        now=now,
+    )
     services.notify(
         company_id=envelope.company_id,
         channel="cart-abandoned",
@@ -198,6 +206,9 @@ def remind(event: RecoveryDue, envelope: Envelope, now: datetime) -> None:
             "lines": about["lines"],
             "total": about["total"],
             "stage": event.stage,
+            "code": given.code if given else "",
+            "offer": given.promotion if given else "",
+            "code_until": date_format(given.expires_at, "DATETIME_FORMAT") if given else "",
             "recovery_url": f"{settings.STOREFRONT_URL}/cart/recover/{event.link_token}/",
         },
         dedupe_key=str(envelope.id),

@@ -460,6 +460,10 @@ class Promotion(models.Model):
     usage_limit = models.PositiveIntegerField(_("uses in all"), null=True, blank=True)
     per_customer_limit = models.PositiveIntegerField(_("uses per customer"), null=True, blank=True)
     used_count = models.PositiveIntegerField(_("used"), default=0, editable=False)
+    # A cart's owner gets a code of their own with this reminder; what comes later may be worth more.
+    reminder_stage = models.PositiveSmallIntegerField(
+        _("sent with reminder number"), null=True, blank=True
+    )
     is_automatic = models.BooleanField(_("applies without a code"), default=False)
     is_stackable = models.BooleanField(_("combines with others"), default=True)
     is_advertised = models.BooleanField(_("advertised"), default=False)
@@ -492,6 +496,16 @@ class Promotion(models.Model):
             models.CheckConstraint(
                 condition=Q(usage_limit__isnull=True) | Q(used_count__lte=F("usage_limit")),
                 name="promotion_within_limit",
+            ),
+            models.CheckConstraint(
+                condition=Q(reminder_stage__isnull=True)
+                | Q(reminder_stage__gte=1, reminder_stage__lte=10, is_automatic=False),
+                name="promotion_reminder",
+            ),
+            models.UniqueConstraint(
+                fields=["company", "reminder_stage"],
+                condition=Q(deleted_at__isnull=True),
+                name="one_promotion_per_reminder",
             ),
             models.CheckConstraint(
                 condition=Q(weekdays__contained_by=[1, 2, 3, 4, 5, 6, 7]),

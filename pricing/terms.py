@@ -44,6 +44,7 @@ class PromotionTerms:
     closes_at: time | None = None
     usage_limit: int | None = None
     per_customer_limit: int | None = None
+    reminder_stage: int | None = None
     is_automatic: bool = False
     is_stackable: bool = True
     is_advertised: bool = False

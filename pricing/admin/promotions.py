@@ -196,7 +196,16 @@ class PromotionAdmin(MoneyAdmin):
         ),
         (
             _("How"),
-            {"fields": ["is_automatic", "is_stackable", "is_advertised", "priority", "settings"]},
+            {
+                "fields": [
+                    "is_automatic",
+                    "is_stackable",
+                    "is_advertised",
+                    "priority",
+                    "reminder_stage",
+                    "settings",
+                ]
+            },
         ),
     ]
 
@@ -266,7 +275,7 @@ class PromotionAdmin(MoneyAdmin):
             | {
                 "weekdays": tuple(given["weekdays"]),
                 "user_ids": given["customers"],
-                "is_automatic": given["is_automatic"] or not codes,
+                "is_automatic": given["is_automatic"] or not (codes or self._waits(obj, given)),
                 "codes": codes,
             }
         )
@@ -274,6 +283,11 @@ class PromotionAdmin(MoneyAdmin):
         if change:
             return services.change_promotion(actor=actor, promotion_id=obj.pk, terms=terms, now=now)
         return services.create_promotion(actor=actor, terms=terms, now=now)
+
+    @staticmethod
+    def _waits(promotion: Promotion, given: dict[str, Any]) -> bool:
+        """Return whether codes that staff do not type bring the promotion in: those of reminders and of batches."""
+        return given["reminder_stage"] is not None or promotion.batches.exists()
 
     def delete_model(self, request: HttpRequest, obj: Promotion) -> None:
         services.delete_promotion(actor=actor_of(request), promotion_id=obj.pk, now=timezone.now())

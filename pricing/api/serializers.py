@@ -772,6 +772,13 @@ class PromotionChangeInput(Input):
     closes_at = serializers.TimeField(required=False, allow_null=True)
     usage_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     per_customer_limit = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+    reminder_stage = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=10,
+        help_text="Which reminder of an abandoned cart brings a code for it.",
+    )
     is_automatic = serializers.BooleanField(required=False)
     stackable = serializers.BooleanField(required=False)
     advertised = serializers.BooleanField(required=False)
@@ -825,6 +832,7 @@ class PromotionOutput(AdvertisedOutput):
     startsAt = serializers.DateTimeField(allow_null=True)
     usageLimit = serializers.IntegerField(allow_null=True)
     perCustomerLimit = serializers.IntegerField(allow_null=True)
+    reminderStage = serializers.IntegerField(allow_null=True)
     used = serializers.IntegerField()
     isAutomatic = serializers.BooleanField()
     stackable = serializers.BooleanField()
@@ -878,6 +886,7 @@ def promotion_json(promotion: Any) -> dict[str, Any]:
         "startsAt": _moment(terms.starts_at),
         "usageLimit": terms.usage_limit,
         "perCustomerLimit": terms.per_customer_limit,
+        "reminderStage": terms.reminder_stage,
         "used": promotion.live_uses,
         "isAutomatic": terms.is_automatic,
         "stackable": terms.is_stackable,

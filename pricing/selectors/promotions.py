@@ -137,6 +137,7 @@ def promotion_terms(promotion: Promotion) -> PromotionTerms:
         closes_at=promotion.closes_at,
         usage_limit=promotion.usage_limit,
         per_customer_limit=promotion.per_customer_limit,
+        reminder_stage=promotion.reminder_stage,
         is_automatic=promotion.is_automatic,
         is_stackable=promotion.is_stackable,
         is_advertised=promotion.is_advertised,

@@ -42,6 +42,7 @@ from pricing.services.groups import (
     delete_group,
 )
 from pricing.services.imports import ImportReport, import_products
+from pricing.services.incentives import GivenCode, give_code
 from pricing.services.loyalty import (
     Purchase,
     adjust_points,
@@ -91,6 +92,7 @@ from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_
 __all__ = [
     "AlertTerms",
     "Disputed",
+    "GivenCode",
     "ImportReport",
     "NewPrice",
     "ProductExport",
@@ -137,6 +139,7 @@ __all__ = [
     "enter_vat_number",
     "export_products",
     "fetch_exchange_rates",
+    "give_code",
     "grant_exemption",
     "import_products",
     "lock_dispute",

@@ -249,6 +249,7 @@ def _checked(
     if terms.starts_at and terms.ends_at and terms.ends_at <= terms.starts_at:
         errors.append(FieldError("endsAt", "invalid", "It ends before it begins."))
     errors += _hour_errors(terms)
+    errors += _reminder_errors(actor, terms, promotion_id)
     for name, limit in (
         ("usageLimit", terms.usage_limit),
         ("perCustomerLimit", terms.per_customer_limit),
@@ -330,6 +331,24 @@ def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
     options = details.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
         yield FieldError("settings.options", "invalid", "A list of shipping options.")
+
+
+def _reminder_errors(
+    actor: Actor, terms: PromotionTerms, promotion_id: UUID | None
+) -> Iterable[FieldError]:
+    if terms.reminder_stage is None:
+        return
+    if not 1 <= terms.reminder_stage <= 10:
+        yield FieldError("reminderStage", "invalid", "A reminder is one from 1 to 10.")
+    if terms.is_automatic:
+        yield FieldError("reminderStage", "invalid", "What applies by itself needs no code.")
+    others = Promotion.objects.filter(
+        company_id=actor.company_id, reminder_stage=terms.reminder_stage, deleted_at=None
+    )
+    if promotion_id is not None:
+        others = others.exclude(id=promotion_id)
+    if others.exists():
+        yield FieldError("reminderStage", "unique", "Another promotion is sent with this reminder.")
 
 
 def _hour_errors(terms: PromotionTerms) -> Iterable[FieldError]:

@@ -164,3 +164,31 @@ def test_a_reminder_goes_to_the_address_left_behind(
     assert "$25.00" in mail.body_text
     assert "/cart/recover/" in mail.body_text
     assert "/unsubscribe/" in mail.body_text
+
+
+def test_a_later_reminder_brings_a_code_for_its_reader_alone(
+    company: Company, now: datetime, staff: Actor
+) -> None:
+    five = factories.make_promotion("FIVE", name="5 % back", reminder_stage=2)
+    five.coupons.all().delete()
+    actor = buyer(company, now)
+    variant = factories.make_priced_variant("12.50")
+    before = now - timedelta(hours=3)
+    view = carts.add_line(actor=actor, sku=variant.sku, quantity=2, now=before)
+    checkout.initialize(actor=actor, email="kim@example.com", now=before)
+    carts.mark_abandoned(now=now)
+    carts.send_due_recoveries(now=now)
+    deliver(now)
+    assert "BACK-" not in sent("cart-abandoned").body_text
+    assert not five.coupons.exists()
+
+    carts.send_recovery(actor=staff, cart_id=view.id, now=now)
+    deliver(now)
+    deliver(now)
+
+    code = five.coupons.get()
+    mail = Notification.objects.filter(channel="cart-abandoned").latest("created_at", "id")
+    assert code.code in mail.body_text
+    assert code.code in mail.body_html
+    assert "5 % back" in mail.body_text
+    assert (code.usage_limit, code.customer_key) == (1, "email:kim@example.com")
