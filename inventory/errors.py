@@ -132,9 +132,11 @@ class CategoryNotFound(ApplicationError):
 class CategoryInUse(ApplicationError):
     code = "CATEGORY_IN_USE"
     http_status = 409
-    title = "This category is not empty"
-    message = "There are products or categories in this category."
-    advice = "Move them to another one first."
+    title = "This category is in use"
+    message = "There are products or categories in this category, or a promotion names it."
+    advice = (
+        "Move what is in it to another one first. One that a promotion names can only be hidden."
+    )
 
 
 class WarehouseNotFound(ApplicationError):

@@ -534,6 +534,12 @@ class Promotion(models.Model):
         return self.name
 
 
+# A many-to-many lets go of what is deleted. A promotion that lost the last category it is about would be about
+# everything, so a category that a promotion names cannot be deleted.
+for _named in (Promotion.categories, Promotion.excluded_categories):
+    _named.through._meta.get_field("category").remote_field.on_delete = models.PROTECT
+
+
 class CouponBatch(models.Model):
     """Codes that were made together, at random, each good for one use. Never deleted: uses refer to its codes."""
 

@@ -559,7 +559,11 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
 }  # fmt: skip
 
 
-ONE_EACH = {"cart.cartpolicy", "pricing.pricingpolicy"}  # a company has one row
+ONE_EACH = {
+    "cart.cartpolicy",
+    "pricing.pricingpolicy",
+    "pricing.loyaltyprogram",
+}  # a company has one row
 
 
 def test_every_page_has_its_measure() -> None:

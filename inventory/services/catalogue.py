@@ -237,7 +237,7 @@ def delete_category(*, actor: Actor, category_id: UUID, now: datetime) -> None:
     Delete an empty category. Locks the company's categories.
 
     :raises CategoryNotFound: if the company has no such category
-    :raises CategoryInUse: if products or other categories are in it
+    :raises CategoryInUse: if products or other categories are in it, or anything else is about it
     """
     category = next((one for one in _locked_tree(actor) if one.id == category_id), None)
     if category is None:

@@ -278,7 +278,9 @@ BAD: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "answer"), BAD, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("kind", "answer"), BAD, ids=lambda value: getattr(value, "__name__", str(value)[:60])
+)
 def test_what_cannot_be_true_is_left_aside_for_the_own_tables(
     engine: Fake, buyer: Buyer, settings: Any, kind: str, answer: Any
 ) -> None:

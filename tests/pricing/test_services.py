@@ -14,6 +14,8 @@ from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import FeatureDisabled, ValidationFailed
 from config.platform.models import AuditEntry, OutboxEvent
+from inventory import services as inventory
+from inventory.errors import CategoryInUse
 from inventory.models import Bundle, BundleItem, Category, Company
 from pricing import selectors, services
 from pricing.engine import Basket, Line, Place
@@ -162,6 +164,24 @@ def test_a_promotion_on_a_category_covers_the_categories_below(
     assert (
         str(services.quote(actor=system, basket=basket, now=now).totals.discount_total) == "10.00"
     )
+
+
+@pytest.mark.parametrize("side", ["categories", "excluded_categories"])
+def test_a_category_that_a_promotion_names_cannot_be_deleted(
+    system: Actor, company: Company, now: datetime, side: str
+) -> None:
+    """A promotion that lost the last category it is about would be about the whole shop."""
+    named = Category.objects.create(company=company, name="Named", slug="named")
+    promotion = factories.make_promotion(scope="CATEGORY")
+    getattr(promotion, side).add(named)
+
+    with pytest.raises(CategoryInUse):
+        inventory.delete_category(actor=system, category_id=named.id, now=now)
+
+    assert list(getattr(promotion, side).all()) == [named]
+    getattr(promotion, side).clear()
+    inventory.delete_category(actor=system, category_id=named.id, now=now)
+    assert not Category.objects.filter(id=named.id).exists()
 
 
 def test_a_threshold_without_a_currency_is_in_the_companys_own(
