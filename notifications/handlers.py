@@ -328,26 +328,14 @@ def tell_offered(event: BackInStockOffered, envelope: Envelope, now: datetime) -
     if offer.status != BackInStockRequest.Status.OFFERED or offer.offer_expires_at is None:
         return
     path = f"/back-in-stock/{inventory.link_token(request_id=offer.id)}/"
-    email = owner.email
-    if owner.user_id is not None:
-        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
-        email = user.email if user else ""
-        services.tell(
-            actor=Actor.system(owner.company_id, source="outbox", request_id=envelope.request_id),
-            user_id=owner.user_id,
-            channel=event.name,
-            subject=_("%(name)s is back, and kept for you.") % {"name": offer.name},
-            dedupe_key=str(envelope.id),
-            url=path,
-            now=now,
-        )
-    if email:
-        services.notify(
-            company_id=owner.company_id,
-            channel="back-in-stock",
-            recipient=email,
-            user_id=owner.user_id,
-            context={
+    _tell_owner(
+        envelope,
+        user_id=owner.user_id,
+        email=owner.email,
+        bell=(event.name, _("%(name)s is back, and kept for you.") % {"name": offer.name}, path),
+        mail=(
+            "back-in-stock",
+            {
                 "name": offer.name,
                 "quantity": offer.offered_quantity,
                 "wanted": offer.quantity,
@@ -355,9 +343,10 @@ def tell_offered(event: BackInStockOffered, envelope: Envelope, now: datetime) -
                 "until": selectors.moment(offer.offer_expires_at),
                 "offer_url": f"{settings.STOREFRONT_URL}{path}",
             },
-            dedupe_key=str(envelope.id),
-            now=now,
-        )
+        ),
+        dedupe_key=str(envelope.id),
+        now=now,
+    )
 
 
 @durable(BackInStockLapsed, consumer="notifications.back_in_stock_over")
@@ -370,32 +359,18 @@ def tell_lapsed(event: BackInStockLapsed, envelope: Envelope, now: datetime) -> 
     if waiting.waits_again(request_id=offer.id):
         return
     path = f"/products/{offer.slug}/?sku={quote(offer.sku)}"
-    email = owner.email
-    if owner.user_id is not None:
-        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
-        email = user.email if user else ""
-        services.tell(
-            actor=Actor.system(owner.company_id, source="outbox", request_id=envelope.request_id),
-            user_id=owner.user_id,
-            channel=event.name,
-            subject=_("%(name)s is no longer kept for you.") % {"name": offer.name},
-            dedupe_key=f"lapsed-{offer.id}",
-            url=path,
-            now=now,
-        )
-    if email:
-        services.notify(
-            company_id=owner.company_id,
-            channel="back-in-stock-over",
-            recipient=email,
-            user_id=owner.user_id,
-            context={
-                "name": offer.name,
-                "product_url": f"{settings.STOREFRONT_URL}{path}",
-            },
-            dedupe_key=f"lapsed-{offer.id}",
-            now=now,
-        )
+    _tell_owner(
+        envelope,
+        user_id=owner.user_id,
+        email=owner.email,
+        bell=(event.name, _("%(name)s is no longer kept for you.") % {"name": offer.name}, path),
+        mail=(
+            "back-in-stock-over",
+            {"name": offer.name, "product_url": f"{settings.STOREFRONT_URL}{path}"},
+        ),
+        dedupe_key=f"lapsed-{offer.id}",
+        now=now,
+    )
 
 
 # --- price alerts ---------------------------------------------------------------------------------
@@ -441,38 +416,70 @@ def tell_price_reached(event: PriceAlertReached, envelope: Envelope, now: dateti
         return
     path = f"/products/{alert.slug}/?sku={quote(alert.sku)}"
     amount = selectors.money(Decimal(event.amount), event.currency)
-    email = owner.email
-    if owner.user_id is not None:
-        user = User.objects.filter(pk=owner.user_id, is_active=True).first()
-        if user is None:
-            return
-        email = user.email
-        services.tell(
-            actor=Actor.system(
-                envelope.company_id, source="outbox", request_id=envelope.request_id
-            ),
-            user_id=owner.user_id,
-            channel=event.name,
-            subject=_("%(name)s is down to %(amount)s.") % {"name": alert.name, "amount": amount},
-            dedupe_key=str(envelope.id),
-            url=path,
-            now=now,
-        )
-    if email:
-        link = prices.alert_link(alert_id=alert.id)
-        services.notify(
-            company_id=envelope.company_id,
-            channel="price-alert",
-            recipient=email,
-            user_id=owner.user_id,
-            context={
+    subject = _("%(name)s is down to %(amount)s.") % {"name": alert.name, "amount": amount}
+    link = prices.alert_link(alert_id=alert.id)
+    _tell_owner(
+        envelope,
+        user_id=owner.user_id,
+        email=owner.email,
+        bell=(event.name, subject, path),
+        mail=(
+            "price-alert",
+            {
                 "name": alert.name,
                 "amount": amount,
                 "target": selectors.money(Decimal(event.target), event.currency),
                 "product_url": f"{settings.STOREFRONT_URL}{path}",
                 "stop_url": f"{settings.STOREFRONT_URL}/price-alerts/{link}/",
             },
-            dedupe_key=str(envelope.id),
+        ),
+        dedupe_key=str(envelope.id),
+        now=now,
+    )
+
+
+def _tell_owner(
+    envelope: Envelope,
+    *,
+    user_id: UUID | None,
+    email: str,
+    bell: tuple[str, str, str],
+    mail: tuple[str, dict[str, Any]],
+    dedupe_key: str,
+    now: datetime,
+) -> None:
+    """
+    Tell an account by bell and mail, and who left only an address by mail; an account that is closed is not told.
+
+    `bell` is channel, subject and path, `mail` is channel and context.
+    """
+    assert envelope.company_id is not None
+    if user_id is not None:
+        user = User.objects.filter(pk=user_id, is_active=True).first()
+        if user is None:
+            return
+        email = user.email
+        channel, subject, path = bell
+        services.tell(
+            actor=Actor.system(
+                envelope.company_id, source="outbox", request_id=envelope.request_id
+            ),
+            user_id=user_id,
+            channel=channel,
+            subject=subject,
+            dedupe_key=dedupe_key,
+            url=path,
+            now=now,
+        )
+    if email:
+        channel, context = mail
+        services.notify(
+            company_id=envelope.company_id,
+            channel=channel,
+            recipient=email,
+            user_id=user_id,
+            context=context,
+            dedupe_key=dedupe_key,
             now=now,
         )
 

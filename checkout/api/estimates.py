@@ -16,30 +16,10 @@ from config.platform.http.authentication import Anyone
 from config.platform.http.context import actor_of
 from config.platform.http.inputs import Input
 from config.platform.http.views import ApiView
-from inventory.selectors import VariantRef
+from pricing.api.serializers import MOST_ITEMS, MOST_UNITS, ItemInput, wanted
 from pricing.destinations import read_place
 from pricing.engine import NO_SHIPPING_ZONE, Quote
 from pricing.rendering import render_shipping, render_taxes
-from pricing.selectors import Wanted
-
-MOST_ITEMS, MOST_UNITS = 100, 100
-
-
-class EstimatedItem(Input):
-    """Names a variant, and how many of it. Prices are ours."""
-
-    sku = serializers.CharField(required=False, max_length=255)
-    variant_id = serializers.UUIDField(required=False)
-    product_id = serializers.UUIDField(required=False)
-    quantity = serializers.IntegerField(min_value=1, max_value=MOST_UNITS, default=1)
-    ignored = frozenset({"price", "unit_price", "total", "discount", "currency"})
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not {"sku", "variant_id", "product_id"} & attrs.keys():
-            raise serializers.ValidationError(
-                {"sku": "Say which: sku, variantId or productId."}, code="required"
-            )
-        return attrs
 
 
 class Where(Input):
@@ -71,7 +51,7 @@ class Where(Input):
 
 
 class EstimateInput(Where):
-    items = EstimatedItem(many=True, max_length=MOST_ITEMS, allow_empty=False, required=False)
+    items = ItemInput(many=True, max_length=MOST_ITEMS, allow_empty=False, required=False)
     codes = serializers.ListField(
         child=serializers.CharField(max_length=100), required=False, max_length=20
     )
@@ -160,17 +140,7 @@ def _quote(request: Request, given: dict[str, Any]) -> Quote:
     if "items" not in given:
         return quote_for_checkout(checkout_id=given.get("checkout_id"), **asked)
     return quote_for_items(
-        items=[
-            Wanted(
-                ref=VariantRef(
-                    sku=item.get("sku"),
-                    variant_id=item.get("variant_id"),
-                    product_id=item.get("product_id"),
-                ),
-                quantity=item["quantity"],
-            )
-            for item in given["items"]
-        ],
+        items=wanted(given["items"]),
         currency=given.get("currency"),
         codes=given.get("codes", ()),
         **asked,
