@@ -9,5 +9,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/", views.product_list, name="page_products"),
     path("products/<str:slug>/", views.product, name="page_product"),
     path("category/<str:slug>/", views.category, name="page_category"),
+    path("account/points/", views.points, name="page_points"),
     path("search/", views.search, name="page_search"),
 ]

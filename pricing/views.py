@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -43,10 +44,27 @@ from pricing.selectors import Found, ProductView, Search, VariantView
 from pricing.selectors.storefront import featured_products, storefront
 
 RELATED = 4
+SHOWN_ENTRIES = 50
 
 
 def _currency(request: HttpRequest) -> str:
     return currency_of(request, storefront(company_id=actor_of(request).company_id))
+
+
+# --- points ----------------------------------------------------------------------------------------
+
+
+@never_cache
+@login_required
+@require_safe
+def points(request: HttpRequest) -> HttpResponse:
+    """What a customer has in points, how that came about, and what the next tier asks for."""
+    actor = actor_of(request)
+    loyalty = selectors.loyalty_of(actor=actor, now=timezone.now())
+    assert actor.user_id is not None
+    entries = selectors.loyalty_entries(actor=actor, user_id=actor.user_id)
+    context = {"loyalty": loyalty, "entries": entries[:SHOWN_ENTRIES]}
+    return render(request, "pricing/points.html", context)
 
 
 # --- home ------------------------------------------------------------------------------------------

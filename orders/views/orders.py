@@ -32,6 +32,7 @@ from orders.rendering import tracking_url
 from orders.views.disputes import shown_disputes
 from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
 from pricing.engine import Quote
+from pricing.selectors import LOYALTY_FLAG
 from pricing.selectors.storefront import option_orders
 from pricing.templatetags.money import moment, money_text
 
@@ -86,6 +87,7 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "name": user.name.split(" ")[0],
         "orders": [_row(row) for row in _own(actor_of(request))[:LATEST]],
+        "points_on": flags.is_enabled(LOYALTY_FLAG),
     }
     return render(request, "orders/account.html", context)
 
