@@ -19,7 +19,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from config.platform import charts
 from config.platform.backoffice import one
+from config.platform.charts import Bar
 from config.platform.errors import ValidationFailed
 from config.platform.http import actor_of
 from inventory.models import Warehouse
@@ -152,27 +154,25 @@ def _figures(found: Analytics) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _bars(found: Analytics) -> list[dict[str, Any]]:
-    longest = max((row.sums.revenue for row in found.periods), default=0)
+def _bars(found: Analytics) -> list[Bar]:
     address = reverse("admin:orders_order_changelist")
+    days = {"day": 1, "week": 7, "month": 31}[found.period]
     bars = []
-    for row in found.periods:
-        width = float(row.sums.revenue / longest * 100) if longest else 0.0
-        days = {"day": 1, "week": 7, "month": 31}[found.period]
+    widths = charts.widths([float(row.sums.revenue) for row in found.periods])
+    for row, width in zip(found.periods, widths, strict=True):
         query = {
             "placed_at__gte": row.start.isoformat(),
             "placed_at__lt": (row.start + timedelta(days=days)).isoformat(),
         }
         bars.append(
-            {
-                "label": date_format(row.start, "SHORT_DATE_FORMAT"),
-                "note": ngettext("%(n)d order", "%(n)d orders", row.sums.orders)
+            Bar(
+                label=date_format(row.start, "SHORT_DATE_FORMAT"),
+                note=ngettext("%(n)d order", "%(n)d orders", row.sums.orders)
                 % {"n": row.sums.orders},
-                "value": money_text(row.sums.revenue, found.currency),
-                "width": width,
-                "url": f"{address}?{urlencode(query)}",
-                "tone": "",
-            }
+                value=money_text(row.sums.revenue, found.currency),
+                width=width,
+                url=f"{address}?{urlencode(query)}",
+            )
         )
     return bars
 

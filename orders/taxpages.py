@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -22,6 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from config.platform.actor import Actor
+from config.platform.charts import Bar
 from config.platform.errors import ValidationFailed
 from config.platform.http import actor_of
 from orders.models import Order
@@ -61,18 +61,6 @@ class PeriodForm(forms.Form):
             ("", _("all")),
             *((code, code) for code in currencies),
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One row of the chart; `width` is a percentage of the longest of its currency."""
-
-    label: str
-    value: str
-    width: float
-    url: str
-    note: str = ""
-    tone: str = ""
 
 
 def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:

@@ -123,7 +123,18 @@ NAVIGATION = [
         _list(_("Shipping prices"), "local_shipping", "pricing.shippingrule"),
         _list(_("Special prices"), "percent", "pricing.specialprice"),
         _list(_("Customer groups"), "groups", "pricing.customergroup"),
-        _list(_("Price history"), "history", "pricing.pricechange"),
+        {
+            **_list(_("Price history"), "history", "pricing.pricechange"),
+            "active": lambda request: (
+                "/pricing/pricechange/" in request.path and not request.path.endswith("/report/")
+            ),
+        },
+        {
+            "title": _("How prices moved"),
+            "icon": "monitoring",
+            "link": reverse_lazy("admin:pricing_pricechange_report"),
+            "permission": lambda request: request.user.has_perm("pricing.view_pricechange"),
+        },
         _list(_("Uses of codes"), "redeem", "pricing.promotionuse"),
         _list(_("Price disputes"), "gavel", "pricing.pricedispute"),
         _list(_("Points of customers"), "loyalty", "pricing.loyaltyaccount"),

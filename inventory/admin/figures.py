@@ -17,10 +17,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from config.platform import charts
 from config.platform.backoffice import name_people, status
 from config.platform.http import actor_of
 from inventory import selectors
-from inventory.admin import charts
 from inventory.errors import ProductNotFound
 from inventory.models import Category, StockLevel, Variant
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -33,6 +34,7 @@ from inventory.models import Product
 from pricing import selectors, services
 from pricing.admin.money import MoneyAdmin, MoneyForm
 from pricing.admin.products import product_file
+from pricing.admin.reports import report_page
 from pricing.backoffice import amount
 from pricing.models import (
     BundlePrice,
@@ -333,6 +335,14 @@ class PriceChangeAdmin(ReadOnlyAdmin):
     @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, change: PriceChange) -> str:
         return change.variant.sku
+
+    def get_urls(self) -> list[Any]:
+        page = path(
+            "report/",
+            self.admin_site.admin_view(partial(report_page, self)),
+            name="pricing_pricechange_report",
+        )
+        return [page, *super().get_urls()]
 
 
 @admin.register(BundlePrice)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config.platform.actor import Actor
@@ -210,3 +211,70 @@ def test_the_price_that_is_there_is_not_touched(staff: Actor, variant: Variant) 
     report(staff)
 
     assert Price.objects.get(variant=variant).amount == Decimal("12.00")
+
+
+# --- for staff ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def office(company: Company) -> Client:
+    client = Client()
+    client.force_login(factories.make_user(is_staff=True, is_superuser=True))
+    return client
+
+
+PAGE = "/admin/pricing/pricechange/report/"
+MARCH = {"date_from": "2026-03-01", "date_to": "2026-03-10", "currency": "USD"}
+
+
+def test_the_page_shows_what_moved(office: Client) -> None:
+    fallen = factories.make_priced_variant("8.00", sku="FALLEN")
+    moved(fallen, (None, "10.00", -5), ("10.00", "8.00", 5))
+
+    page = office.get(PAGE, MARCH)
+
+    words = page.content.decode()
+    assert page.status_code == 200
+    assert "−20.0 %" in words
+    assert "?q=FALLEN" in words
+    assert "1 change<" in words
+    (row,) = page.context["rows"]
+    assert (row["first"], row["last"], row["weighted"]) == ("$10.00", "$8.00", "$9.00")
+
+
+def test_the_page_gives_the_same_as_a_file(office: Client) -> None:
+    moved(
+        factories.make_priced_variant("8.00", sku="FALLEN"),
+        (None, "10.00", -5),
+        ("10.00", "8.00", 5),
+    )
+
+    answer = office.get(PAGE, {**MARCH, "by": "category", "file": "1"})
+
+    rows = list(csv.reader(io.StringIO(answer.getvalue().decode())))
+    assert len(rows) == 2
+    assert rows[1][4:8] == ["1", "10.00", "8.00", "8.00"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"date_from": "2026-03-10", "date_to": "2026-03-01"},
+        {"date_from": "yesterday"},
+        {"date_from": "2026-02-31"},
+        {"date_from": "1999-01-01"},
+        {"category": "nowhere", "by": "nothing", "currency": "💶"},
+    ],
+)
+def test_nonsense_is_answered_with_the_month_so_far(office: Client, asked: dict[str, str]) -> None:
+    page = office.get(PAGE, asked)
+
+    assert page.status_code == 200
+    assert ("make no period" in page.content.decode()) == any("date" in name for name in asked)
+
+
+def test_the_page_is_for_staff_who_may_see_prices(company: Company) -> None:
+    client = Client()
+    assert client.get(PAGE).status_code == 302
+    client.force_login(factories.make_user(is_staff=True))
+    assert client.get(PAGE).status_code == 403
