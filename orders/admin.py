@@ -134,7 +134,7 @@ class ShipForm(forms.Form):
             services.Units(line.pk, given.pop(name, None) or 0) for name, line in self.units.items()
         ]
         given["units"] = [part for part in parts if part.quantity]
-        if not given["units"] and not self.errors:
+        if self.units and not given["units"] and not self.errors:  # else the service says why
             raise forms.ValidationError(_("Nothing would be in this parcel."))
         return given
 

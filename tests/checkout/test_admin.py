@@ -92,7 +92,10 @@ def test_staff_ship_and_deliver(office, order):
     asked = office.get(reverse("admin:orders_order_ship_order", args=[order.pk]))
     assert "Tracking number" in asked.content.decode()
 
-    step(office, order, "ship", carrier="Coastal Post", tracking_number="CP1")
+    step(office, order, "ship", tracking_number="CP1")
+    assert not Shipment.objects.exists(), "a parcel with nothing in it"
+    units = {f"units-{line.pk}": line.unsent for line in order.lines.all()}
+    step(office, order, "ship", carrier="Coastal Post", tracking_number="CP1", **units)
     order.refresh_from_db()
     assert (order.status, Shipment.objects.get().tracking_number) == ("shipped", "CP1")
 

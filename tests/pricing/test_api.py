@@ -743,7 +743,7 @@ def test_a_promotion_without_a_code_applies_by_itself(staff_api: Api, public: Ap
         ({"minimumQuantity": 0}, "minimumQuantity"),
         ({"newCustomerDays": 0}, "newCustomerDays"),
         ({"weekdays": [0]}, "weekdays.0"),
-        ({"weekdays": ["Friday"]}, "weekdays.0"),
+        ({"weekdays": ["Friday"]}, "weekdays"),
         ({"opensAt": "25:00", "closesAt": "26:00"}, "opensAt"),
         ({"opensAt": "09:00"}, "closesAt"),
         ({"groupIds": ["00000000-0000-0000-0000-000000000001"]}, "groupIds"),
