@@ -1,13 +1,11 @@
-"""Orders for staff: sent, delivered and cancelled by the services; figures and histories are for reading."""
+"""The work bench of one order, and the desk where all of them lie."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -18,45 +16,33 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, ngettext_lazy
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.widgets import (
-    UnfoldAdminDecimalFieldWidget,
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-)
 
 from config.platform.backoffice import (
     NOTHING,
     OfficeAdmin,
-    ReadOnlyAdmin,
-    ReadOnlyInline,
     attempt,
     attempt_each,
-    link,
     one,
     people,
-    person,
     status,
-    two_lines,
 )
 from config.platform.http import actor_of
 from orders import deskpages, selectors, services
+from orders.admin.forms import ReasonForm, RefundForm, ShipForm
+from orders.admin.refunds import REFUND_TONES
+from orders.admin.returns import RETURN_TONES
 from orders.explaining import grounds_of
-from orders.models import Order, OrderLine, RefundRequest, ReturnLine, ReturnRequest
+from orders.models import Order
 from orders.selectors.reports import export_lines
 from orders.taxpages import report_page
-from pricing import selectors as prices
-from pricing.backoffice import amount, cash
+from pricing.backoffice import amount
 from pricing.display import country_name
 from pricing.engine import Quote
-from pricing.models import PriceDispute, PriceDisputeChange
-from pricing.money import quantize
 from pricing.templatetags.money import money_text
 
 STATUS_TONES = {
@@ -69,6 +55,8 @@ STATUS_TONES = {
     "refunded": "danger",
     "failed": "danger",
 }
+
+
 PAYMENT_TONES = {
     "pending": "warning",
     "authorized": "info",
@@ -78,14 +66,7 @@ PAYMENT_TONES = {
     "failed": "danger",
     "cancelled": "danger",
 }
-REFUND_TONES = {"due": "warning", "done": "success", "failed": "danger"}
-RETURN_TONES = {
-    "REQUESTED": "warning",
-    "APPROVED": "info",
-    "REJECTED": "danger",
-    "RECEIVED": "info",
-    "REFUNDED": "success",
-}
+
 
 # What staff may do next, by the status of an order. Nothing else is offered; the services refuse it anyway.
 STEPS = {
@@ -95,78 +76,6 @@ STEPS = {
     Order.Status.SHIPPED: ["deliver_order", "refund_order"],
     Order.Status.DELIVERED: ["refund_order"],
 }
-
-
-class ShipForm(forms.Form):
-    carrier = forms.CharField(
-        label=_("Carrier"), max_length=100, required=False, widget=UnfoldAdminTextInputWidget
-    )
-    tracking_number = forms.CharField(
-        label=_("Tracking number"),
-        max_length=100,
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-    )
-    tracking_url = forms.URLField(
-        label=_("Tracking link"),
-        max_length=500,
-        required=False,
-        assume_scheme="https",
-        widget=UnfoldAdminTextInputWidget,
-    )
-
-    def __init__(self, *args: Any, lines: list[OrderLine], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.units = {f"units-{line.pk}": line for line in lines if line.unsent}
-        for name, line in self.units.items():
-            self.fields[name] = forms.IntegerField(
-                label=f"{line.name} · {line.sku}",
-                min_value=0,
-                max_value=line.unsent,
-                initial=line.unsent,
-                help_text=_("%(n)d left to send") % {"n": line.unsent},
-                widget=UnfoldAdminIntegerFieldWidget,
-            )
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or {}
-        parts = [
-            services.Units(line.pk, given.pop(name, None) or 0) for name, line in self.units.items()
-        ]
-        given["units"] = [part for part in parts if part.quantity]
-        if self.units and not given["units"] and not self.errors:  # else the service says why
-            raise forms.ValidationError(_("Nothing would be in this parcel."))
-        return given
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextareaWidget)
-
-
-class RefundForm(forms.Form):
-    amount = forms.DecimalField(
-        label=_("Amount"),
-        max_digits=18,
-        decimal_places=3,
-        widget=UnfoldAdminDecimalFieldWidget,
-    )
-    reason = forms.CharField(label=_("Reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
-
-    def __init__(self, *args: Any, left: Decimal, currency: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.currency = currency
-        self.fields["amount"].help_text = _("In %(currency)s; %(left)s can go back at most.") % {
-            "currency": currency,
-            "left": money_text(left, currency),
-        }
-
-    def clean_amount(self) -> Decimal:
-        amount: Decimal = self.cleaned_data["amount"]
-        if amount <= 0:
-            raise forms.ValidationError(_("More than nothing has to go back."))
-        if quantize(amount, self.currency) != amount:
-            raise forms.ValidationError(_("This currency has no such small coins."))
-        return quantize(amount, self.currency)
 
 
 class WorkFilter(admin.SimpleListFilter):
@@ -613,146 +522,6 @@ class OrderAdmin(OfficeAdmin):
         return TemplateResponse(request, "orders/admin/act.html", context)
 
 
-@admin.register(RefundRequest)
-class RefundRequestAdmin(ReadOnlyAdmin):
-    """The refund queue: what is due, what was done, and what a person has to look at."""
-
-    company_path = "order__company_id"
-    people = ["requested_by"]
-    list_display = ["created_at", "order_link", "amount_money", "state", "reason", "by", "failure"]
-    list_display_links = ["created_at"]
-    list_filter = ["status", "currency", "created_at"]
-    list_select_related = ["order"]
-    search_fields = ["order__number", "order__email"]
-    search_help_text = _("order number or e-mail address")
-    ordering = ["-created_at"]
-    actions = ["try_again"]
-    fields = [
-        "order_link", "amount_money", "state", "reason", "by", "created_at", "done_at", "failure", "return_request",
-    ]  # fmt: skip
-    amount_money = amount("amount", _("amount"))
-    by = person("requested_by", _("asked by"))
-
-    @display(description=_("order"), ordering="order__number")
-    def order_link(self, request: RefundRequest) -> str:
-        return link("orders_order", request.order_id, request.order.number)
-
-    @display(description=_("status"), ordering="status")
-    def state(self, request: RefundRequest) -> str:
-        return status(request.get_status_display(), REFUND_TONES[request.status])
-
-    @admin.action(description=_("Try failed refunds again"), permissions=["step"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[RefundRequest]) -> None:
-        actor, now = actor_of(request), timezone.now()
-        attempt_each(
-            request,
-            queryset,
-            lambda row: services.retry_refund(actor=actor, request_id=row.pk, now=now),
-            done=ngettext_lazy(
-                "%(count)d refund is due again.", "%(count)d refunds are due again.", "count"
-            ),
-        )
-
-
-class ReturnLineInline(ReadOnlyInline):
-    model = ReturnLine
-    verbose_name_plural = _("goods")
-    fields = ["goods", "quantity", "reason", "is_damaged"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ReturnLine]:
-        return super().get_queryset(request).select_related("order_line")
-
-    @display(description=_("item"))
-    def goods(self, row: ReturnLine) -> str:
-        return f"{row.order_line.name} · {row.order_line.sku}"
-
-
-@admin.register(ReturnRequest)
-class ReturnRequestAdmin(ReadOnlyAdmin):
-    """The returns queue: requested, approved, received. The refund follows by itself."""
-
-    company_path = "order__company_id"
-    list_display = ["requested_at", "order_link", "customer", "state", "refund_money", "notes"]
-    list_display_links = ["requested_at"]
-    list_filter = ["status", "requested_at"]
-    list_select_related = ["order"]
-    search_fields = ["order__number", "order__email"]
-    search_help_text = _("order number or e-mail address")
-    ordering = ["-requested_at"]
-    inlines = [ReturnLineInline]
-    actions = ["approve", "reject", "receive", "receive_damaged"]
-    fields = [
-        "order_link", "customer", "state", "refund_money", "notes", "requested_at", "decided_at", "received_at",
-    ]  # fmt: skip
-    refund_money = amount("refund_amount", _("goes back"), currency="order.currency")
-
-    @display(description=_("order"), ordering="order__number")
-    def order_link(self, row: ReturnRequest) -> str:
-        return link("orders_order", row.order_id, row.order.number)
-
-    @display(description=_("customer"), ordering="order__email")
-    def customer(self, row: ReturnRequest) -> str:
-        return row.order.email
-
-    @display(description=_("status"), ordering="status")
-    def state(self, row: ReturnRequest) -> str:
-        return status(row.get_status_display(), RETURN_TONES[row.status])
-
-    @admin.action(description=_("Approve"), permissions=["step"])
-    def approve(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        done = ngettext_lazy(
-            "%(count)d return was approved.", "%(count)d returns were approved.", "count"
-        )
-        self._decide(request, queryset, services.approve_return, done)
-
-    @admin.action(description=_("Reject"), permissions=["step"])
-    def reject(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        done = ngettext_lazy(
-            "%(count)d return was rejected.", "%(count)d returns were rejected.", "count"
-        )
-        self._decide(request, queryset, services.reject_return, done)
-
-    @admin.action(description=_("Received in good order: back to the shelf"), permissions=["step"])
-    def receive(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        done = ngettext_lazy(
-            "%(count)d return was received.", "%(count)d returns were received.", "count"
-        )
-        self._decide(request, queryset, services.receive_return, done)
-
-    @admin.action(description=_("Received damaged: off the books"), permissions=["step"])
-    def receive_damaged(self, request: HttpRequest, queryset: QuerySet[ReturnRequest]) -> None:
-        done = ngettext_lazy(
-            "%(count)d return was received, damaged.",
-            "%(count)d returns were received, damaged.",
-            "count",
-        )
-
-        def run(*, actor: Any, return_id: UUID, now: datetime) -> None:
-            lines = ReturnLine.objects.filter(request=return_id)
-            services.receive_return(
-                actor=actor,
-                return_id=return_id,
-                damaged=frozenset(lines.values_list("order_line_id", flat=True)),
-                now=now,
-            )
-
-        self._decide(request, queryset, run, done)
-
-    def _decide(
-        self, request: HttpRequest, queryset: QuerySet[ReturnRequest], run: Any, done: Any
-    ) -> None:
-        actor, now = actor_of(request), timezone.now()
-        attempt_each(
-            request,
-            queryset.select_related("order"),
-            lambda row: run(actor=actor, return_id=row.pk, now=now),
-            done=done,
-        )
-
-
-# --- in words -------------------------------------------------------------------------------------
-
-
 def _next(order: Order, units: int) -> Any:
     """Return in a sentence what an order waits for."""
     if order.review == Order.Review.PENDING:
@@ -852,172 +621,3 @@ def _address(address: dict[str, Any] | None) -> list[str]:
     return [
         line for line in [*lines, country and country_name(country), given.get("phone")] if line
     ]
-
-
-# --- price disputes -------------------------------------------------------------------------------
-
-DISPUTE_TONES = {"OPEN": "warning", "REJECTED": "", "ADJUSTED": "success", "REFUNDED": "success"}
-
-
-class AnswerForm(forms.Form):
-    answer = forms.CharField(
-        label=_("Answer"),
-        max_length=500,
-        widget=UnfoldAdminTextareaWidget,
-        help_text=_("The customer reads it."),
-    )
-
-
-class AdjustPriceForm(AnswerForm):
-    amount = forms.DecimalField(
-        label=_("Goes back"),
-        max_digits=15,
-        decimal_places=3,
-        min_value=Decimal("0.001"),
-        widget=UnfoldAdminDecimalFieldWidget,
-    )
-    field_order = ["amount", "answer"]
-
-
-class DisputeStepInline(ReadOnlyInline):
-    model = PriceDisputeChange
-    fields = ["at", "state", "by", "reason"]
-    ordering = ["id"]
-    by = person("actor", _("by"))
-
-    @display(description=_("status"))
-    def state(self, step: PriceDisputeChange) -> str:
-        return str(PriceDispute.Status(step.to_status).label)
-
-
-@admin.register(PriceDispute)
-class PriceDisputeAdmin(ReadOnlyAdmin):
-    """The queue of customers who say that something cost too much, with what its price was before and after."""
-
-    company_path = "company_id"
-    people = ["opened_by", "resolved_by"]
-    list_display = ["opened_at", "order_link", "product", "reason", "charged", "claimed", "state"]
-    list_display_links = ["opened_at"]
-    list_filter = ["status", "reason", "opened_at"]
-    search_fields = ["order_number", "sku", "name"]
-    search_help_text = _("order number, SKU or name")
-    ordering = ["-opened_at", "-id"]
-    inlines = [DisputeStepInline]
-    opener = person("opened_by", _("opened by"))
-    decider = person("resolved_by", _("decided by"))
-    charged = amount("unit_price", _("charged"))
-    claimed = amount("claimed_price", _("should be"))
-    back = amount("amount", _("given back"))
-    total = amount("line_total", _("line total"))
-    fieldsets = [
-        (None, {"fields": ["state", "order_link", "product", "quantity", "charged", "total"]}),
-        (_("What the customer says"), {"fields": ["reason", "claimed", "evidence", "opener", "opened_at"]}),
-        (_("The price around the order"), {"fields": ["history"]}),
-        (_("Decision"), {"fields": ["answer", "back", "decider", "resolved_at"]}),
-    ]  # fmt: skip
-    actions_detail = ["reject_dispute", "adjust_price", "refund_line"]
-
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> Any:
-        open_still = self.get_queryset(request).filter(pk=object_id, status="OPEN").exists()
-        return super().get_actions_detail(request, object_id) if open_still else []
-
-    @display(description=_("order"), ordering="order_number")
-    def order_link(self, dispute: PriceDispute) -> str:
-        return link("orders_order", dispute.order_id, dispute.order_number)
-
-    @display(description=_("product"), ordering="name")
-    def product(self, dispute: PriceDispute) -> str:
-        return two_lines(dispute.name, dispute.sku)
-
-    @display(description=_("status"), ordering="status")
-    def state(self, dispute: PriceDispute) -> str:
-        return status(dispute.get_status_display(), DISPUTE_TONES[dispute.status])
-
-    @display(description=_("changes"))
-    def history(self, dispute: PriceDispute) -> str:
-        """Tell the latest changes of this price, newest first; the order's page tells what made its total."""
-        rows = [
-            (
-                date_format(change.changed_at, "SHORT_DATETIME_FORMAT"),
-                cash(change.old_amount, change.currency),
-                cash(change.new_amount, change.currency),
-                change.reason,
-            )
-            for change in prices.price_history_of(dispute)[:20]
-        ]
-        if not rows:
-            return str(_("The price was never changed."))
-        return format_html(
-            '<table class="office-table"><tbody>{}</tbody></table>',
-            format_html_join("", "<tr><td>{}</td><td>{}</td><td>→ {}</td><td>{}</td></tr>", rows),
-        )
-
-    @action(description=_("Reject"), url_path="reject", permissions=["step"], icon="block")
-    def reject_dispute(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._decide(
-            request, object_id, AnswerForm, "REJECTED", _("Reject"), _("Nothing goes back.")
-        )
-
-    @action(description=_("Adjust the price"), url_path="adjust", permissions=["step"], icon="edit")
-    def adjust_price(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._decide(
-            request,
-            object_id,
-            AdjustPriceForm,
-            "ADJUSTED",
-            _("Adjust the price"),
-            _("The customer keeps the goods. Units that come back later bring that much less."),
-        )
-
-    @action(description=_("Refund the line"), url_path="refund", permissions=["step"], icon="undo")
-    def refund_line(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._decide(
-            request,
-            object_id,
-            AnswerForm,
-            "REFUNDED",
-            _("Refund the line"),
-            _("All that is left of what the line cost goes back."),
-        )
-
-    def _decide(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        make_form: type[AnswerForm],
-        decision: str,
-        verb: Any,
-        explanation: Any,
-    ) -> HttpResponse:
-        dispute = one(self, request, object_id)
-        here = reverse("admin:pricing_pricedispute_change", args=[dispute.pk])
-        form = make_form(request.POST if request.method == "POST" else None)
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and attempt(
-                request,
-                lambda: services.decide_dispute(
-                    actor=actor_of(request),
-                    dispute_id=dispute.pk,
-                    status=decision,
-                    now=timezone.now(),
-                    **form.cleaned_data,
-                ),
-                done=str(_("The customer is told.")),
-            )
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb} · {dispute}",
-            "opts": self.model._meta,
-            "original": dispute,
-            "order": Order.objects.get(pk=dispute.order_id),
-            "state": self.state(dispute),
-            "form": form,
-            "verb": verb,
-            "explanation": explanation,
-            "back": here,
-        }
-        return TemplateResponse(request, "orders/admin/act.html", context)
