@@ -294,26 +294,20 @@ def note_low_stock(event: LowStock, envelope: Envelope, now: datetime) -> None:
 
 @durable(BackInStockAsked, consumer="notifications.back_in_stock_confirmation")
 def ask_address(event: BackInStockAsked, envelope: Envelope, now: datetime) -> None:
-    """Ask an address whether its owner wants to wait: at most once a day for one thing, so that nobody is pestered."""
-    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    """Ask an address whether its owner wants to wait."""
     assert envelope.company_id is not None
-    if variant is None:
-        return
     token = inventory.confirmation_token(
         company_id=envelope.company_id,
-        variant_id=variant.id,
+        variant_id=event.aggregate_id,
         email=event.email,
         quantity=event.quantity,
     )
-    services.notify(
-        company_id=envelope.company_id,
+    _ask_to_confirm(
+        envelope,
+        event,
         channel="back-in-stock-confirm",
-        recipient=event.email,
-        context={
-            "name": variant.product.name,
-            "confirm_url": f"{settings.STOREFRONT_URL}/back-in-stock/confirm/{token}/",
-        },
-        dedupe_key=f"wait-{variant.id}-{envelope.occurred_at:%Y%m%d}",
+        context={"confirm_url": f"{settings.STOREFRONT_URL}/back-in-stock/confirm/{token}/"},
+        key=f"wait-{event.aggregate_id}",
         now=now,
     )
 
@@ -378,28 +372,24 @@ def tell_lapsed(event: BackInStockLapsed, envelope: Envelope, now: datetime) -> 
 
 @durable(PriceAlertAsked, consumer="notifications.price_alert_confirmation")
 def ask_price_address(event: PriceAlertAsked, envelope: Envelope, now: datetime) -> None:
-    """Ask an address whether its owner wants the alert: at most once a day for one thing, so that nobody is pestered."""
-    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    """Ask an address whether its owner wants the alert."""
     assert envelope.company_id is not None
-    if variant is None:
-        return
     token = prices.alert_confirmation(
         company_id=envelope.company_id,
-        variant_id=variant.id,
+        variant_id=event.aggregate_id,
         email=event.email,
         currency=event.currency,
         target=event.target,
     )
-    services.notify(
-        company_id=envelope.company_id,
+    _ask_to_confirm(
+        envelope,
+        event,
         channel="price-alert-confirm",
-        recipient=event.email,
         context={
-            "name": variant.product.name,
             "target": selectors.money(Decimal(event.target), event.currency),
             "confirm_url": f"{settings.STOREFRONT_URL}/price-alerts/confirm/{token}/",
         },
-        dedupe_key=f"price-{variant.id}-{event.target}-{envelope.occurred_at:%Y%m%d}",
+        key=f"price-{event.aggregate_id}-{event.target}",
         now=now,
     )
 
@@ -434,6 +424,30 @@ def tell_price_reached(event: PriceAlertReached, envelope: Envelope, now: dateti
             },
         ),
         dedupe_key=str(envelope.id),
+        now=now,
+    )
+
+
+def _ask_to_confirm(
+    envelope: Envelope,
+    event: BackInStockAsked | PriceAlertAsked,
+    *,
+    channel: str,
+    context: dict[str, Any],
+    key: str,
+    now: datetime,
+) -> None:
+    """Mail an address a link by which its owner says yes: at most once a day for one thing, so that nobody is pestered."""
+    assert envelope.company_id is not None
+    variant = Variant.objects.select_related("product").filter(id=event.aggregate_id).first()
+    if variant is None:
+        return
+    services.notify(
+        company_id=envelope.company_id,
+        channel=channel,
+        recipient=event.email,
+        context={"name": variant.product.name, **context},
+        dedupe_key=f"{key}-{envelope.occurred_at:%Y%m%d}",
         now=now,
     )
 
