@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from checkout.api import estimates
 from checkout.api.addresses import AddressViewSet, ReorderView
+from checkout.api.express import ExpressViewSet
 from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
 from checkout.webhooks import receive
 
@@ -20,7 +21,15 @@ def _address(**actions: str):
     return AddressViewSet.as_view(dict(actions))
 
 
+def _express(**actions: str):
+    return ExpressViewSet.as_view(dict(actions))
+
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("cart/express/apple-pay/session", _express(post="apple_pay_session")),
+    path("cart/express/google-pay/session", _express(post="google_pay_session")),
+    path("cart/express/paypal/create-order", _express(post="paypal_create_order")),
+    path("cart/express/paypal/capture", _express(post="paypal_capture")),
     path("checkout/initialize", _checkout(post="initialize")),
     path("checkout/health", HealthView.as_view()),
     path("checkout/tax/calculate", estimates.TaxCalculateView.as_view()),
