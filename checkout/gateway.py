@@ -53,6 +53,7 @@ class Remote:
     refunded: Decimal = Decimal(0)
     is_disputed: bool = False
     is_live: bool = False
+    made_at: datetime | None = None
     client_secret: str = ""
     next_action: dict[str, Any] | None = None
     failure: str = ""
@@ -96,7 +97,7 @@ class Gateway(Protocol):
 
     def retrieve(self, *, provider_id: str) -> Remote: ...
 
-    def payments_since(self, *, since: datetime) -> list[Remote]: ...
+    def payments_since(self, *, since: datetime, until: datetime | None = None) -> list[Remote]: ...
 
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote: ...
 
@@ -216,8 +217,11 @@ class TestGateway:
             raise ProviderRefused("no such payment")
         return self._remote(charge)
 
-    def payments_since(self, *, since: datetime) -> list[Remote]:
-        return [self._remote(charge) for charge in TestCharge.objects.filter(created_at__gte=since)]
+    def payments_since(self, *, since: datetime, until: datetime | None = None) -> list[Remote]:
+        made = TestCharge.objects.filter(created_at__gte=since)
+        if until is not None:
+            made = made.filter(created_at__lt=until)
+        return [self._remote(charge) for charge in made.order_by("created_at", "pk")]
 
     def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote:
         with transaction.atomic():
@@ -369,6 +373,7 @@ class TestGateway:
             captured=charge.captured_amount,
             refunded=charge.refunded_amount,
             is_disputed=charge.is_disputed,
+            made_at=charge.created_at,
             client_secret=f"{charge.id}_secret_{hashlib.sha256(charge.key.encode()).hexdigest()[:24]}",
             next_action=action,
             failure=charge.failure,
@@ -421,13 +426,16 @@ class StripeGateway:
     def retrieve(self, *, provider_id: str) -> Remote:
         return self._intent(lambda client: self._read(client, provider_id))
 
-    def payments_since(self, *, since: datetime) -> list[Remote]:
-        """Return every intent that was made since a moment, in as many calls as Stripe has pages of 100."""
+    def payments_since(self, *, since: datetime, until: datetime | None = None) -> list[Remote]:
+        """Return every intent that was made in a period, in as many calls as Stripe has pages of 100."""
+        created: Any = {"gte": int(since.timestamp())}
+        if until is not None:
+            created["lt"] = int(until.timestamp())
 
         def run(client: stripe.StripeClient) -> list[Any]:
             made: Any = client.v1.payment_intents.list(
                 params={
-                    "created": {"gte": int(since.timestamp())},
+                    "created": created,
                     "limit": 100,
                     "expand": ["data.latest_charge"],
                 }
@@ -522,6 +530,7 @@ class StripeGateway:
             refunded=from_minor(charge.amount_refunded if charge else 0, currency),
             is_disputed=bool(charge and charge.disputed),
             is_live=intent.livemode,
+            made_at=datetime.fromtimestamp(intent.created, tz=UTC),
             client_secret=intent.client_secret or "",
             next_action=(
                 {"type": intent.next_action.type} if intent.next_action is not None else None

@@ -9,21 +9,25 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from checkout import books
+from checkout import books, stuck
 from checkout.books import Difference, Kind
 from checkout.gateway import ProviderUnavailable
-from checkout.models import Payment
+from checkout.models import WebhookInbox
+from checkout.services.inbox import process_webhook, reprocess_webhook
 from checkout.services.refunding import execute_refunds
 from checkout.services.settling import settle
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, DependencyUnavailable
 from orders import services as orders
+from orders.models import Order
 from pricing.money import format_amount
 
 logger = structlog.get_logger(__name__)
 
 DIFFERS = "The provider's books and ours differ"
+STUCK = "The money does not get on"
+NOBODY = UUID(int=0)  # money that nobody here knows belongs to no company
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,76 +42,119 @@ class Comparison:
         return [difference for difference in self.found if difference not in self.left]
 
 
-def compare_books(*, since: datetime, mend: bool, now: datetime) -> Comparison:
+def compare_books(
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    company_id: UUID | None = None,
+    mend: bool,
+    now: datetime,
+) -> Comparison:
     """
-    Compare the providers' books with ours for payments made since a moment.
+    Compare the providers' books with ours for payments made in a period, and look for what is stuck.
 
-    With `mend`, each payment that differs is settled, which is what its webhook would have done, and refunds that are
-    due are carried out; then both are compared again. What still differs is flagged at its order. Each
-    leaves an audit entry. Neither charges anybody, nor writes down what the provider does not say. Runs outside
-    any transaction.
+    `company_id` leaves out what belongs to another company. With `mend`, each payment that differs is settled, which
+    is what its webhook would have done, refunds that are due are carried out, and messages that failed are worked off
+    again; then both are compared again. What still differs is flagged at its order. Each leaves an audit entry.
+    Neither charges anybody, nor writes down what the provider does not say. Runs outside any transaction.
 
     :raises DependencyUnavailable: if a provider does not answer; nothing is concluded from half of its books
     """
-    found = _compare(since)
+    found = _compare(since, until, company_id, now)
     if not mend or not found:
         return Comparison(found, found)
-    for payment_id in {each.payment_id for each in found if each.payment_id is not None}:
-        try:
-            settle(payment_id=payment_id, now=now)
-        except ApplicationError:
-            logger.exception("a payment that differs could not be settled", payment=str(payment_id))
-    if any(each.kind is Kind.REFUND_NOT_OURS for each in found):
-        execute_refunds(now=now)
-    done = Comparison(found, _compare(since))
+    _mend(found, now=now)
+    done = Comparison(found, _compare(since, until, company_id, now))
     for difference in done.mended:
-        _note(difference, action="payment.reconciled", now=now)
+        note(difference, action="payment.reconciled", now=now)
     for difference in done.left:
         logger.error("the books differ", **{k: str(v) for k, v in difference.to_json().items()})
         _tell(difference, now=now)
     return done
 
 
-def _compare(since: datetime) -> list[Difference]:
+def _compare(
+    since: datetime, until: datetime | None, company_id: UUID | None, now: datetime
+) -> list[Difference]:
     try:
-        return books.compare(since=since)
+        differing = books.compare(since=since, until=until)
     except ProviderUnavailable:
         raise DependencyUnavailable("The payment provider does not answer.") from None
+    known = {difference.payment_id for difference in differing} - {None}
+    # What differs is not told a second time as being stuck.
+    waiting = [each for each in stuck.find(now=now) if each.row_id or each.payment_id not in known]
+    return [
+        difference
+        for difference in (*differing, *waiting)
+        if company_id is None or difference.company_id in (None, company_id)
+    ]
+
+
+def _mend(found: list[Difference], *, now: datetime) -> None:
+    for payment_id in {each.payment_id for each in found if each.payment_id is not None}:
+        try:
+            settle(payment_id=payment_id, now=now)
+        except ApplicationError:
+            logger.exception("a payment that differs could not be settled", payment=str(payment_id))
+    if any(
+        each.kind is Kind.REFUND_NOT_OURS or each.reason == stuck.Reason.REFUND for each in found
+    ):
+        execute_refunds(now=now)
+    for each in found:
+        if each.reason == stuck.Reason.MESSAGE and each.row_id is not None:
+            work_off(each.row_id, now=now)
+
+
+def work_off(webhook_id: UUID, *, now: datetime) -> bool:
+    """Work off a message of a provider now, also one that was given up; return whether it is done with."""
+    row = WebhookInbox.objects.get(pk=webhook_id)
+    if row.dead_at is not None:
+        reprocess_webhook(webhook_id=webhook_id, now=now)
+    else:
+        WebhookInbox.objects.filter(pk=webhook_id, processed_at=None).update(next_attempt_at=now)
+    return process_webhook(webhook_id=webhook_id, now=now)
 
 
 @transaction.atomic
 def _tell(difference: Difference, *, now: datetime) -> None:
     """Flag the order, once: staff have to decide."""
-    if difference.order_id is None or difference.payment_id is None:
-        _note(difference, action="payment.differs", now=now)
+    order = Order.objects.filter(pk=difference.order_id).first() if difference.order_id else None
+    if order is None:
+        note(difference, action="payment.differs", now=now)
         return
-    payment = Payment.objects.select_related("order").get(pk=difference.payment_id)
-    theirs = format_amount(difference.theirs, difference.currency)
-    ours = format_amount(difference.ours, payment.currency)
-    attention = f"{DIFFERS} ({difference.kind.value}): {theirs} there, {ours} here."
-    if payment.order.needs_attention == attention:
+    if difference.kind is Kind.STUCK:
+        attention = f"{STUCK} ({difference.reason}): see the payment."
+    else:
+        theirs = format_amount(difference.theirs, difference.currency)
+        ours = format_amount(difference.ours, order.currency)
+        attention = f"{DIFFERS} ({difference.kind.value}): {theirs} there, {ours} here."
+    if order.needs_attention == attention:
         return
     orders.flag(
-        actor=Actor.system(payment.order.company_id, source="checkout"),
-        order_id=payment.order_id,
+        actor=Actor.system(order.company_id, source="checkout"),
+        order_id=order.pk,
         attention=attention,
         now=now,
     )
-    _note(difference, action="payment.differs", now=now)
+    note(difference, action="payment.differs", now=now)
 
 
-def _note(difference: Difference, *, action: str, now: datetime) -> None:
-    company_id = UUID(int=0)  # money that nobody here knows belongs to no company
-    if difference.payment_id is not None:
-        company_id = Payment.objects.values_list("order__company_id", flat=True).get(
-            pk=difference.payment_id
-        )
+def note(
+    difference: Difference,
+    *,
+    action: str,
+    actor: Actor | None = None,
+    reason: str = "",
+    now: datetime,
+) -> None:
+    """Leave an audit entry about a difference, in the transaction of what was done about it."""
     audit.record(
-        actor=Actor.system(company_id, source="checkout"),
+        actor=actor or Actor.system(difference.company_id or NOBODY, source="checkout"),
         action=action,
         object_type="payment",
         object_id=difference.payment_id or difference.provider_id,
         before={"kind": "", "amount": difference.ours},
         after={"kind": difference.kind.value, "amount": difference.theirs},
+        reason=reason,
         now=now,
     )

@@ -13,6 +13,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from checkout import services
+from checkout.stuck import ADVICE
 from config.platform.errors import DependencyUnavailable
 
 
@@ -50,5 +51,7 @@ class Command(BaseCommand):
                         f"{word}  {each.kind.value}  {each.provider} {each.provider_id}  payment {each.payment_id}  "
                         f"{each.theirs} there, {each.ours} here  {each.currency}"
                     )
+                    if each.reason:
+                        self.stdout.write(f"      {ADVICE[each.reason]}")
             self.stdout.write(f"{len(done.mended)} mended, {len(done.left)} left")
         sys.exit(1 if done.left else 0)
