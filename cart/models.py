@@ -421,6 +421,7 @@ class RecoveryAttempt(models.Model):
 
 # --- lists a customer keeps -------------------------------------------------------------------------
 
+MOST_DISMISSED = 200
 MOST_COMPARED = 4
 
 
@@ -514,5 +515,26 @@ class Comparison(Kept):
             *Kept.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(product_ids__len__lte=MOST_COMPARED), name="comparison_of_a_few"
+            ),
+        ]
+
+
+class DismissedUpsell(Kept):
+    """
+    Products a customer does not want to be shown beside the cart; the latest ones, in the order they were sent away.
+
+    Ids, like those of a comparison: one of a product that is gone, or of another company, matches nothing.
+    """
+
+    product_ids = ArrayField(models.UUIDField(), default=list)
+
+    class Meta(Kept.Meta):
+        db_table = "dismissed_upsells"
+        verbose_name = _("suggestions sent away")
+        verbose_name_plural = _("suggestions sent away")
+        constraints = [
+            *Kept.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(product_ids__len__lte=MOST_DISMISSED), name="dismissed_upsells_latest"
             ),
         ]

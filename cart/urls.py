@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cart/add/", basket.add, name="page_cart_add"),
     path("cart/add-bundle/", basket.add_bundle, name="page_cart_bundle"),
     path("cart/lines/<uuid:line_id>/", basket.line, name="page_cart_line"),
+    path("cart/upsells/<uuid:product_id>/", basket.upsell, name="page_cart_upsell"),
     path("cart/undo/", basket.undo, name="page_cart_undo"),
     path("cart/clear/", basket.clear, name="page_cart_clear"),
     path("cart/code/", basket.code, name="page_cart_code"),

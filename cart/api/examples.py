@@ -143,7 +143,36 @@ _ALERT: dict[str, Any] = {
     "toldAt": None,
 }
 
+_UPSELLS: dict[str, Any] = listed(
+    {
+        "productId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c007",
+        "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41c071",
+        "sku": "LAMP-OIL",
+        "name": "Lamp oil",
+        "slug": "lamp-oil",
+        "url": "/products/lamp-oil/",
+        "imageUrl": "/media/products/07/oil.webp",
+        "currency": "USD",
+        "price": "9.00",
+        "compareAtPrice": None,
+        "inStock": True,
+        "reason": "bought_together",
+    }
+)
+
 EXAMPLES: Examples = {
+    **{f"get_{base}cart_upsells": [answered(_UPSELLS)] for base in ("", "public_")},
+    **{
+        f"post_{base}cart_upsells_by_product_id_add": [
+            sent({"quantity": 1}),
+            answered(_CART, status=201),
+        ]
+        for base in ("", "public_")
+    },
+    **{
+        f"post_{base}cart_upsells_by_product_id_dismiss": [answered(listed())]
+        for base in ("", "public_")
+    },
     "get_wishlist": [answered(listed(_WISH))],
     "post_wishlist_items": [
         sent({"sku": "LANTERN-BRASS", "currency": "USD"}),

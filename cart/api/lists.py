@@ -118,7 +118,8 @@ class ComparisonOutput(Output):
     previous = serializers.CharField(allow_null=True)
 
 
-def _image(path: str) -> str | None:
+def image_address(path: str) -> str | None:
+    """Return where a picture is fetched from, None where there is none."""
     if not path:
         return None
     if path.startswith(("/", "http://", "https://")):
@@ -140,7 +141,7 @@ def render_wish(wish: WishView, currency: str) -> dict[str, Any]:
         "name": product.name,
         "slug": product.slug,
         "url": f"/products/{product.slug}/",
-        "imageUrl": _image(picture),
+        "imageUrl": image_address(picture),
         "options": dict(wish.options),
         "currency": currency,
         "unitPrice": None if wish.price is None else format_amount(wish.price, currency),
@@ -162,7 +163,7 @@ def render_compared(row: Compared) -> dict[str, Any]:
         "name": product.name,
         "slug": product.slug,
         "url": f"/products/{product.slug}/",
-        "imageUrl": _image(product.image.url) if product.image else None,
+        "imageUrl": image_address(product.image.url) if product.image else None,
         "vendor": product.vendor,
         "status": product.status,
         "currency": product.currency,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.api import alerts, lists, prices, views
+from cart.api import alerts, lists, prices, upsells, views
 
 
 def _lines(base: str) -> list[URLPattern]:
@@ -43,6 +43,9 @@ def _own(base: str) -> list[URLPattern]:
         path(f"{base}/move-to-cart/<str:item_id>", views.MoveView.as_view(to="active")),
         path(f"{base}/next-purchase/<str:item_id>/activate", views.MoveView.as_view(to="active")),
         path(f"{base}/summary", views.SummaryView.as_view()),
+        path(f"{base}/upsells", upsells.UpsellsView.as_view()),
+        path(f"{base}/upsells/<str:product_id>/add", upsells.AddUpsellView.as_view()),
+        path(f"{base}/upsells/<str:product_id>/dismiss", upsells.DismissUpsellView.as_view()),
         path(f"{base}/sync", views.SyncView.as_view()),
         path(f"{base}/merge/preview", views.MergeView.as_view(preview=True)),
         path(f"{base}/merge", views.MergeView.as_view()),

@@ -18,6 +18,7 @@ from cart.selectors.recovery import (
     currency_of,
     recovery_mail,
 )
+from cart.selectors.upsells import Upsell, upsells
 from cart.selectors.views import CartView, HoldView, LineView, Problem, Totals, Warning
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Problem",
     "Summary",
     "Totals",
+    "Upsell",
     "Validation",
     "Warning",
     "WishView",
@@ -45,6 +47,7 @@ __all__ = [
     "quote_for",
     "recovery_mail",
     "summary",
+    "upsells",
     "validate",
     "view",
     "wishes",

@@ -66,6 +66,7 @@ from cart.services.rehearsal import rehearse
 from cart.services.sweeps import delete_old, expire_due, mark_abandoned, move_abandoned_to_next
 from cart.services.sync import Operation, OperationResult, Synced, sync
 from cart.services.transfer import Source
+from cart.services.upsells import add_upsell, dismiss_upsell
 
 __all__ = [
     "Brought",
@@ -84,6 +85,7 @@ __all__ = [
     "add_bundle",
     "add_line",
     "add_lines",
+    "add_upsell",
     "add_wish",
     "apply_code",
     "apply_points",
@@ -99,6 +101,7 @@ __all__ = [
     "create",
     "delete_old",
     "dismiss",
+    "dismiss_upsell",
     "duplicate_line",
     "edit_for_customer",
     "ensure",

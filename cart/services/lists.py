@@ -20,7 +20,17 @@ from cart.errors import (
     WishNotFound,
 )
 from cart.events import WishBack, WishCheaper
-from cart.models import MOST_COMPARED, CartSession, Comparison, Kept, KeptQuerySet, Wish, Wishlist
+from cart.models import (
+    MOST_COMPARED,
+    MOST_DISMISSED,
+    CartSession,
+    Comparison,
+    DismissedUpsell,
+    Kept,
+    KeptQuerySet,
+    Wish,
+    Wishlist,
+)
 from cart.selectors import CartView
 from cart.services.lines import add_line
 from config.platform import flags, outbox
@@ -72,7 +82,7 @@ def add_wish(
     variant = inventory.find_variant(
         actor=actor, sku=sku, variant_id=variant_id, product_id=product_id
     )
-    wishlist = _lock(Wishlist, actor)
+    wishlist = own_list_locked(Wishlist, actor)
     found = Wish.objects.filter(wishlist=wishlist, variant=variant).values_list("id", flat=True)
     if made := found.first():
         return Wished(made, False)
@@ -221,7 +231,7 @@ def compare(*, actor: Actor, product_ref: str) -> int:
     """
     flags.require("COMPARISON_ENABLED")
     product = inventory.find_product(actor=actor, ref=product_ref)
-    comparison = _lock(Comparison, actor)
+    comparison = own_list_locked(Comparison, actor)
     if product.id in comparison.product_ids:
         return len(comparison.product_ids)
     visible = inventory.visible_products(actor=actor, product_ids=comparison.product_ids)
@@ -272,8 +282,8 @@ def merge_lists_at_sign_in(*, actor: Actor) -> None:
     """
     Bring a guest's lists along into the account, each thing once; a repeat changes nothing.
 
-    The account's wishes keep the price of when they were made. Of the products compared the latest ones stay, those of the
-    guest last. Locks the account's list, then the guest's.
+    The account's wishes keep the price of when they were made. Of the products compared, and of suggestions sent away, the
+    latest ones stay, those of the guest last. Locks the account's list, then the guest's.
     """
     if actor.user_id is None or actor.session_hash is None:
         return
@@ -282,9 +292,11 @@ def merge_lists_at_sign_in(*, actor: Actor) -> None:
         company_id=actor.company_id, token_hash=actor.session_hash
     ).exclude(status="ended")
     if Wishlist.objects.filter(session__in=guests).exists():
-        _merge_wishes(_lock(Wishlist, actor), guests)
+        _merge_wishes(own_list_locked(Wishlist, actor), guests)
     if Comparison.objects.filter(session__in=guests).exists():
-        _merge_comparison(_lock(Comparison, actor), guests)
+        _merge_ids(own_list_locked(Comparison, actor), guests, MOST_COMPARED)
+    if DismissedUpsell.objects.filter(session__in=guests).exists():
+        _merge_ids(own_list_locked(DismissedUpsell, actor), guests, MOST_DISMISSED)
 
 
 def _merge_wishes(own: Wishlist, guests: QuerySet[CartSession]) -> None:
@@ -299,12 +311,12 @@ def _merge_wishes(own: Wishlist, guests: QuerySet[CartSession]) -> None:
     guest.delete()
 
 
-def _merge_comparison(own: Comparison, guests: QuerySet[CartSession]) -> None:
-    guest = Comparison.objects.filter(session__in=guests).for_update().first()
+def _merge_ids(own: Comparison | DismissedUpsell, guests: QuerySet[CartSession], most: int) -> None:
+    guest = type(own).objects.filter(session__in=guests).for_update().first()
     if guest is None:
         return
     others = [id for id in own.product_ids if id not in guest.product_ids]
-    own.product_ids = [*others, *guest.product_ids][-MOST_COMPARED:]
+    own.product_ids = [*others, *guest.product_ids][-most:]
     own.save(update_fields=["product_ids", "updated_at"])
     guest.delete()
 
@@ -318,7 +330,7 @@ def _own(model: type[K], actor: Actor) -> KeptQuerySet:
     )
 
 
-def _lock(model: type[K], actor: Actor) -> K:
+def own_list_locked(model: type[K], actor: Actor) -> K:
     """Return the caller's list, locked; it is made where there is none yet."""
     found: K | None = _own(model, actor).for_update().first()
     if found is None:

@@ -62,6 +62,12 @@ UNDO_SECONDS = 3_600
 YEAR_SECONDS = 365 * 24 * 3600
 INSTEAD = 3  # what is shown beside a line that is gone
 GONE, SOLD_OUT = {"PRODUCT_DISCONTINUED", "PRODUCT_NOT_FOUND"}, {"ITEM_OUT_OF_STOCK"}
+_WHY = {
+    "related": gettext_lazy("Goes well with it"),
+    "bundle": gettext_lazy("Sold together as a set"),
+    "bought_together": gettext_lazy("Often bought along"),
+    "category": gettext_lazy("From the same shelf"),
+}
 MOVES = {"save": "saved", "next": "next", "activate": "active"}
 
 
@@ -188,6 +194,20 @@ def _offered(line: LineView, products: Sequence[ProductView]) -> list[dict[str, 
     return offered[:INSTEAD]
 
 
+def _suggested(actor: Actor, cart: CartView) -> list[dict[str, Any]]:
+    """Return what stands quietly below the cart, with the SKU that a press adds where there is no choice."""
+    return [
+        {
+            **card_of(row.product),
+            "price": row.variant.price if row.variant else row.product.price_from,
+            "varies": row.variant is None and not row.product.has_one_price,
+            "can_add": row.variant is not None,
+            "why": str(_WHY[row.reason]),
+        }
+        for row in selectors.upsells(actor=actor, cart=cart)
+    ]
+
+
 def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[str, Any]:
     actor = actor_of(request)
     front = storefront(company_id=actor.company_id)
@@ -227,6 +247,7 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
         "saved_lines": [
             _line(line, cart, orders.get(line.product_id, ())) for line in cart.saved_items
         ],
+        "upsells": _suggested(actor, cart),
         "totals": totals_of(
             quote,
             is_estimate=True,
@@ -412,6 +433,24 @@ def line(request: HttpRequest, line_id: UUID) -> HttpResponse:
         quantity = _number(request.POST.get("quantity", ""))
         quantity += {"-1": -1, "1": 1}.get(request.POST.get("step", ""), 0)
         return carts.change_line(actor=actor, line_id=line_id, quantity=quantity, now=now), Said()
+
+    return _changed(request, work)
+
+
+@require_POST
+@once
+def upsell(request: HttpRequest, product_id: UUID) -> HttpResponse:
+    """Put what is suggested beside the cart into it, or send it away for good."""
+    actor, now = actor_of(request), timezone.now()
+    ref = str(product_id)
+
+    def work() -> tuple[CartView, Said]:
+        if request.POST.get("act") == "dismiss":
+            count(request)
+            carts.dismiss_upsell(actor=actor, product_ref=ref)
+            return selectors.view(actor=actor, now=now), Said()
+        count(request, "add_item")
+        return carts.add_upsell(actor=actor, product_ref=ref, now=now), Said()
 
     return _changed(request, work)
 

@@ -5,9 +5,11 @@ from pricing.selectors.alerts import AlertView, my_price_alerts, price_alert
 from pricing.selectors.baskets import Offer, Wanted, basket_of, line_of, offers
 from pricing.selectors.batches import coupon_batches, coupon_status, find_batch
 from pricing.selectors.beside import (
+    Suggestion,
     alternative_products,
     alternatives_to,
     bought_together,
+    goes_with,
     recommended_products,
     related_products,
     upsell_products,
@@ -115,6 +117,7 @@ __all__ = [
     "OptionCounts",
     "ProductView",
     "Search",
+    "Suggestion",
     "ValueCount",
     "VariantView",
     "Wanted",
@@ -143,6 +146,7 @@ __all__ = [
     "find_vat_number",
     "forget",
     "forget_catalogue",
+    "goes_with",
     "home_currency",
     "in_force",
     "ladders",

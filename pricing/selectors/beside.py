@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
+
+from django.db.models import F, IntegerField, QuerySet, Sum, Value
+from django.db.models.functions import Cast
 
 from config.platform.actor import Actor
 from inventory import selectors as inventory
-from inventory.models import CoPurchase, Product, ProductRelation
+from inventory.models import BundleItem, CoPurchase, Product, ProductRelation
 from pricing.selectors.catalogue import (
     ProductView,
     priced_products,
@@ -20,6 +25,17 @@ from pricing.selectors.catalogue import (
 from pricing.selectors.search import Search, nearest_in_price, search_catalogue
 
 _DEARER = Decimal("0.001")  # the least by which a price can be higher
+RELATED, IN_BUNDLE, TOGETHER, SAME_CATEGORY = "related", "bundle", "bought_together", "category"
+_REASONS = (RELATED, IN_BUNDLE, TOGETHER, SAME_CATEGORY)  # the best first
+_LOOKED_AT = 4  # times as many as are wanted: some will be sold out
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A product that goes with others, and the best reason why."""
+
+    product: ProductView
+    reason: str
 
 
 def related_products(
@@ -147,6 +163,70 @@ def bought_together(
     ).order_by("-count", "id")
     ids = list(together.values_list("other_id", flat=True))
     return [view for view in _sold(actor, ids, currency) if view.in_stock][:limit] if ids else []
+
+
+def goes_with(
+    *,
+    actor: Actor,
+    product_ids: Collection[UUID],
+    without: Collection[UUID],
+    currency: str,
+    least: int = 3,
+    limit: int = 4,
+) -> list[Suggestion]:
+    """
+    Return what goes with all of these products together, and can be had now; none of `without`. Two statements.
+
+    First what staff named to go along or up to, the weightiest first; then what completes a bundle; then what was
+    bought with them in at least `least` orders of late; then the newest of their categories. What has two reasons
+    stands with the better one.
+    """
+    if not product_ids:
+        return []
+    legs = [
+        ProductRelation.objects.filter(
+            product__in=product_ids,
+            kind__in=[ProductRelation.Kind.CROSS_SELL, ProductRelation.Kind.UP_SELL],
+        )
+        .order_by()
+        .values(found=F("related_id"))
+        .annotate(score=Sum("weight")),
+        BundleItem.objects.filter(
+            bundle__is_active=True, bundle__items__variant__product__in=product_ids
+        )
+        .order_by()
+        .values(found=F("variant__product_id"))
+        .annotate(score=Cast(Value(0), IntegerField())),
+        CoPurchase.objects.filter(product__in=product_ids, count__gte=least)
+        .order_by()
+        .values(found=F("other_id"))
+        .annotate(score=Sum("count")),
+        Product.objects.filter(
+            company_id=actor.company_id,
+            status=Product.Status.ACTIVE,
+            category__in=Product.objects.filter(id__in=product_ids).values("category"),
+        )
+        .exclude(id__in=[*product_ids, *without])
+        .order_by("-created_at", "-id")
+        .values(found=F("id"))
+        .annotate(score=Cast(Value(0), IntegerField()))[: limit * _LOOKED_AT],
+    ]
+    ranked: list[QuerySet[Any, Any]] = [
+        leg.annotate(rank=Value(rank)).values_list("found", "rank", "score")
+        for rank, leg in enumerate(legs)
+    ]
+    rows = ranked[0].union(*ranked[1:], all=True)
+    best: dict[UUID, tuple[int, int]] = {}
+    for found, rank, score in rows:
+        if found not in product_ids and found not in without:
+            best[found] = min((rank, -score), best.get(found, (len(_REASONS), 0)))
+    ids = sorted(best, key=lambda id: (best[id][0], best[id][1], -id.int))
+    shown = products_shown(actor=actor, currency=currency, ids=ids[: limit * _LOOKED_AT])
+    return [
+        Suggestion(view, _REASONS[best[view.id][0]])
+        for view in shown
+        if view.is_sold and view.in_stock
+    ][:limit]
 
 
 def _related(

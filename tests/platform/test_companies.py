@@ -136,6 +136,8 @@ def _carts(base: str, named: bool = False) -> dict[str, Call]:
             ),
             f"{base}/<str:cart_id>/hold": Call(CART, {"cart_id": "cart"}),
             f"{base}/<str:cart_id>/hold/status": Call(CART, {"cart_id": "cart"}),
+            f"{base}/upsells/<str:product_id>/add": Call(PRODUCT, {"product_id": "product"}),
+            f"{base}/upsells/<str:product_id>/dismiss": Call(PRODUCT, {"product_id": "product"}),
         }
     place = {"country": "US", "state": "ME", "postalCode": "04101"}
     return routes | {
@@ -246,6 +248,7 @@ OWN: dict[str, Call] = {
     ),
     "api/v1/compare/<str:ref>": Call({"ITEM_NOT_FOUND"}, {"ref": "product"}),
     "cart/lines/<uuid:line_id>/": Call(ANY, {"line_id": "line"}),
+    "cart/upsells/<uuid:product_id>/": Call(ANY, {"product_id": "product"}),
     "cart/recover/<str:token>/": Call(ANY, {"token": "recovery"}),
     "wishlist/<uuid:wish_id>/": Call(ANY, {"wish_id": "wish"}),
     # orders
