@@ -55,6 +55,22 @@ def lowest_before(
     return min(prior, default=None)
 
 
+def lowest_lately(
+    changes: Sequence[Change], scheduled: Sequence[Scheduled], *, now: datetime
+) -> Decimal | None:
+    """Return the lowest price of the last 30 days, the present one among them; None if there never was one."""
+    found = periods(changes, scheduled, now)
+    ends = [*(began for began, _amount in found[1:]), None]
+    return min(
+        (
+            amount
+            for (_, amount), end in zip(found, ends, strict=True)
+            if amount is not None and (end is None or end > now - PERIOD)
+        ),
+        default=None,
+    )
+
+
 def periods(
     changes: Sequence[Change], scheduled: Sequence[Scheduled], now: datetime
 ) -> list[tuple[datetime | None, Decimal | None]]:

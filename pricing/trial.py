@@ -1,7 +1,8 @@
-"""What would apply at an address, and why the rest would not: for staff who set up rates and zones."""
+"""What would apply at an address, or be paid for a variant, and why: for staff who set up rates, zones and prices."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,9 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from config.platform import flags
 from config.platform.actor import Actor
+from inventory.models import Variant
 from pricing import selectors
 from pricing.engine import (
     ANYWHERE,
@@ -26,6 +29,7 @@ from pricing.engine import (
 )
 from pricing.engine.places import fold, postal_form, prefix_form
 from pricing.engine.shipping import zone_for
+from pricing.ladder import Ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,58 @@ class Verdict:
     name: str
     applies: bool
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTrial:
+    """What some units of one variant would cost, and the prices it was chosen from; no taxes, no shipping."""
+
+    quote: Quote
+    ladder: Ladder
+
+
+def try_price(
+    *,
+    actor: Actor,
+    variant: Variant,
+    currency: str,
+    quantity: int,
+    group_id: UUID | None,
+    at: datetime,
+) -> PriceTrial | None:
+    """
+    Return what somebody of a group would pay for some units at a moment; None where the variant has no price.
+
+    Scheduled prices, steps, exchange rates and automatic promotions are those of that moment, the base price is today's.
+    Asked is a customer who never ordered and types no code. Nothing is stored.
+    """
+    found = selectors.ladders(
+        variant_ids=[variant.id], currency=currency, group_id=group_id, now=at
+    )
+    ladder = found.get(variant.id)
+    if ladder is None:
+        return None
+    line = selectors.line_of(
+        variant,
+        id=UUID(int=1),
+        quantity=quantity,
+        unit_price=ladder.at(quantity),
+        list_price=ladder.public,
+        price_kind=ladder.reason(quantity),
+    )
+    groups = frozenset() if group_id is None else frozenset([group_id])
+    basket = Basket(lines=(line,), currency=currency, group_ids=groups)
+    rules = selectors.rules(
+        company_id=actor.company_id, revision=selectors.revision(company_id=actor.company_id)
+    )
+    if flags.is_enabled(selectors.PROMOTIONS_FLAG):
+        in_play = selectors.promotions_in_play(
+            company_id=actor.company_id, rules=rules, codes=(), customer_keys=(), now=at
+        )
+        basket = dataclasses.replace(basket, used_up=in_play.used_up)
+    else:
+        rules = rules.without_promotions()
+    return PriceTrial(quote=price(basket, rules, at), ladder=ladder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,20 @@ NAVIGATION = [
     ),
     _group(
         _("Prices"),
-        _list(_("Prices"), "sell", "pricing.price"),
+        {
+            **_list(_("Prices"), "sell", "pricing.price"),
+            # the desk stands below the list's address and has an entry of its own
+            "active": lambda request: (
+                "/pricing/price/" in request.path and "/price/desk/" not in request.path
+            ),
+        },
+        {
+            "title": _("Price desk"),
+            "icon": "price_change",
+            "link": reverse_lazy("admin:pricing_price_desk_find"),
+            "active": lambda request: "/pricing/price/desk/" in request.path,
+            "permission": lambda request: request.user.has_perm("pricing.view_price"),
+        },
         _list(_("Promotions"), "local_offer", "pricing.promotion"),
         _list(_("Batches of codes"), "confirmation_number", "pricing.couponbatch"),
         _list(_("Exchange rates"), "currency_exchange", "pricing.exchangerate"),

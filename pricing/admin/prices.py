@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.db.models import Count, F, Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -32,6 +32,7 @@ from config.platform.http import actor_of
 from config.platform.models import User
 from inventory.models import Product
 from pricing import selectors, services
+from pricing.admin.desk import desk_page, find_page
 from pricing.admin.money import MoneyAdmin, MoneyForm
 from pricing.admin.products import product_file
 from pricing.admin.reports import report_page
@@ -61,7 +62,15 @@ class SaleFilter(admin.SimpleListFilter):
 @admin.register(Price)
 class PriceAdmin(MoneyAdmin):
     company_path = "variant__company_id"
-    list_display = ["sku", "product", "currency", "amount_money", "compare_money", "updated_at"]
+    list_display = [
+        "sku",
+        "product",
+        "currency",
+        "amount_money",
+        "compare_money",
+        "updated_at",
+        "desk",
+    ]
     list_filter = ["currency", SaleFilter, "variant__product__category"]
     list_select_related = ["variant__product"]
     search_fields = ["variant__sku", "variant__product__name"]
@@ -85,7 +94,19 @@ class PriceAdmin(MoneyAdmin):
             self.admin_site.admin_view(self.product_file),
             name="pricing_price_product_file",
         )
-        return [file, *super().get_urls()]
+        desks = [
+            path(
+                "desk/",
+                self.admin_site.admin_view(partial(find_page, self)),
+                name="pricing_price_desk_find",
+            ),
+            path(
+                "desk/<uuid:variant_id>/",
+                self.admin_site.admin_view(partial(desk_page, self)),
+                name="pricing_price_desk",
+            ),
+        ]
+        return [file, *desks, *super().get_urls()]
 
     def product_file(self, request: HttpRequest) -> StreamingHttpResponse:
         """Answer with all products of the company as a file."""
@@ -93,6 +114,16 @@ class PriceAdmin(MoneyAdmin):
 
     amount_money = amount("amount", _("price"))
     compare_money = amount("compare_at", _("was"))
+
+    @display(description=_("all prices"))
+    def desk(self, price: Price) -> str:
+        address = reverse("admin:pricing_price_desk", args=[price.variant_id])
+        return format_html(
+            '<a class="office-link" href="{}?currency={}">{}</a>',
+            address,
+            price.currency,
+            _("Price desk"),
+        )
 
     @display(description=_("history"))
     def history(self, price: Price) -> str:

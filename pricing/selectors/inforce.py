@@ -91,17 +91,20 @@ def public_price(variant: str, currency: Any, now: Any = None) -> Coalesce:
     )
 
 
-def _for_customer(user_id: Any) -> Q:
+def _for_customer(user_id: Any, group_id: UUID | None = None) -> Q:
     groups = CustomerGroupMember.objects.filter(user=user_id).values("group")
-    return Q(group__isnull=True) | Q(group__in=groups)
+    named = Q() if group_id is None else Q(group=group_id)
+    return Q(group__isnull=True) | Q(group__in=groups) | named
 
 
-def steps_expression(variant: Any, currency: Any, *, user_id: Any, now: Any = None) -> Subquery:
-    """Return the steps open to a customer as JSON, for `read_steps`; null where there are none."""
+def steps_expression(
+    variant: Any, currency: Any, *, user_id: Any, group_id: UUID | None = None, now: Any = None
+) -> Subquery:
+    """Return the steps open to a customer, or to a group, as JSON for `read_steps`; null where there are none."""
     return Subquery(
         SpecialPrice.objects.filter(
             ~public(),
-            _for_customer(user_id),
+            _for_customer(user_id, group_id),
             in_force(now),
             variant=OuterRef(variant),
             currency=currency,
@@ -132,13 +135,18 @@ def ladders(
     variant_ids: Collection[UUID],
     currency: str,
     user_id: UUID | None = None,
+    group_id: UUID | None = None,
     now: datetime | None = None,
 ) -> dict[UUID, Ladder]:
-    """Return what these variants cost a customer, by quantity; one that has no price is missing: one statement."""
+    """
+    Return what these variants cost a customer, by quantity; one that has no price is missing: one statement.
+
+    `group_id` asks for anybody of a group, where no customer is meant.
+    """
     rows = Variant.objects.filter(id__in=variant_ids).values_list(
         "id",
         public_price("pk", currency, now),
-        steps_expression("pk", currency, user_id=user_id, now=now),
+        steps_expression("pk", currency, user_id=user_id, group_id=group_id, now=now),
     )
     return {
         variant_id: Ladder(amount, read_steps(steps))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from config.platform import audit
 from config.platform.actor import Actor
@@ -90,9 +91,7 @@ def set_special_price(*, actor: Actor, terms: SpecialTerms, now: datetime) -> Sp
         if "special_prices_do_not_overlap" not in str(error):
             raise
         raise ValidationFailed(
-            errors=[
-                FieldError("startsAt", "overlaps", "There is another price in this period already.")
-            ]
+            errors=[FieldError("startsAt", "overlaps", _overlap(special))]
         ) from None
     _record(actor, special, old=before, new=special.amount, reason=special.reason, now=now)
     audit.record(
@@ -109,6 +108,36 @@ def set_special_price(*, actor: Actor, terms: SpecialTerms, now: datetime) -> Sp
         _announce(actor, special, old=before, new=special.amount, now=now)
     bump(actor=actor, what="prices", now=now)
     return special
+
+
+def _overlap(special: SpecialPrice) -> str:
+    """Say which price stands in the way: another writer's may be gone again by now."""
+    others = SpecialPrice.objects.filter(
+        Q(ends_at__isnull=True) | Q(ends_at__gt=special.starts_at),
+        variant=special.variant_id,
+        currency=special.currency,
+        group=special.group_id,
+        from_quantity=special.from_quantity,
+    )
+    if special.ends_at is not None:
+        others = others.filter(starts_at__lt=special.ends_at)
+    other = others.order_by("starts_at").first()
+    said = _("There is another price in this period already.")
+    return f"{said} {described(other)}" if other else said
+
+
+def described(special: SpecialPrice) -> str:
+    """Return a special price in words, such as “8.00 USD from 2026-12-01 09:00 until … (UTC): Advent.”."""
+    words = {
+        "price": f"{format_amount(special.amount, special.currency)} {special.currency}",
+        "start": f"{special.starts_at.astimezone(UTC):%Y-%m-%d %H:%M}",
+        "end": f"{special.ends_at.astimezone(UTC):%Y-%m-%d %H:%M}" if special.ends_at else "",
+    }
+    if special.ends_at is None:
+        said = _("%(price)s from %(start)s (UTC) on, without an end") % words
+    else:
+        said = _("%(price)s from %(start)s until %(end)s (UTC)") % words
+    return f"{said}: {special.reason}." if special.reason else f"{said}."
 
 
 def _check(actor: Actor, terms: SpecialTerms, starts_at: datetime, now: datetime) -> None:
