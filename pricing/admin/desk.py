@@ -15,6 +15,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -255,7 +256,7 @@ def _desk(request: HttpRequest, admin: Any, variant_id: UUID) -> HttpResponse:
             messages.success(request, done)
             return HttpResponseRedirect(f"{request.path}?{urlencode({'currency': currency})}")
     desk = price_desk(actor=actor, variant_id=variant_id, currency=currency, now=now)
-    return TemplateResponse(
+    return render(
         request,
         "pricing/admin/desk.html",
         {

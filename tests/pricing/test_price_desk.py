@@ -61,6 +61,7 @@ def address(variant: Variant, query: str = "") -> str:
 def base_form(**typed: str) -> dict[str, Any]:
     return {
         "do": "base",
+        "key": uuid4().hex,
         "currency": ["USD"],
         "base-USD-amount": "10.00",
         "base-USD-compare_at": "",
@@ -204,7 +205,7 @@ def test_equal_prices_write_nothing(office: Client, variant: Variant) -> None:
 
 
 def test_a_form_that_is_sent_twice_changes_once(office: Client, variant: Variant) -> None:
-    form = base_form(**{"base-USD-amount": "9.00", "key": uuid4().hex})
+    form = base_form(**{"base-USD-amount": "9.00"})
 
     first, second = (office.post(address(variant), form) for _ in range(2))
 
@@ -225,6 +226,7 @@ def test_a_scheduled_price_that_overlaps_names_the_other(
     before = written()
     form = {
         "do": "schedule",
+        "key": uuid4().hex,
         "schedule-amount": "7.00",
         "schedule-starts_at": f"{begins + DAY:%Y-%m-%dT%H:%M}",
         "schedule-ends_at": f"{begins + 9 * DAY:%Y-%m-%dT%H:%M}",
@@ -234,7 +236,7 @@ def test_a_scheduled_price_that_overlaps_names_the_other(
     refused = office.post(address(variant), form)
     after = office.post(
         address(variant),
-        {**form, "schedule-starts_at": f"{begins + 4 * DAY:%Y-%m-%dT%H:%M}"},
+        {**form, "key": "", "schedule-starts_at": f"{begins + 4 * DAY:%Y-%m-%dT%H:%M}"},
     )
 
     page = refused.content.decode()
