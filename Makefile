@@ -59,12 +59,15 @@ shell: .venv/.runtime ## Django's shell on the shop's database
 	@$(ENGINES) with -- $(PY) manage.py shell
 
 # --- tests ------------------------------------------------------------------------------------
-.PHONY: test test-fast coverage bench
+.PHONY: test test-fast crash coverage bench
 test: .venv/.tests ## all tests, in parallel, on throw-away engines (ARGS="-k merge" narrows)
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) $(ARGS)
 
 test-fast: .venv/.tests ## the tests that take no seconds
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) -m "not slow and not browser" $(ARGS)
+
+crash: .venv/.tests ## kill the shop at every statement, commit and provider call (minutes; the tests take a sample)
+	@CRASH_EVERY_POINT=1 $(ENGINES) run -- $(PY) -m pytest -s -k "test_crashes" tests/checkout $(ARGS)
 
 coverage: .venv/.tests ## all tests with coverage, report in htmlcov/
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
