@@ -87,17 +87,17 @@ def compare(*, since: datetime, until: datetime | None = None) -> list[Differenc
     ]
 
 
-def compare_one(*, provider: str, provider_id: str) -> list[Difference]:
+def compare_one(*, provider: str, provider_id: str, payment_id: UUID | None) -> list[Difference]:
     """
-    Return how the books differ about one of a provider's payments, as both are now.
+    Return how the books differ about one payment, ours or a provider's, as both are now.
 
     :raises ProviderUnavailable: if it does not answer, or is switched off
     """
     gateway = gateway_of(provider)
     if gateway is None:
         raise ProviderUnavailable("switched off")
-    theirs = _asked(gateway, [provider_id])
-    return list(_differences(provider, theirs, _ours(provider, theirs, Q(provider_id=provider_id))))
+    theirs = _asked(gateway, [provider_id] if provider_id else [])
+    return list(_differences(provider, theirs, _ours(provider, theirs, Q(pk=payment_id))))
 
 
 def unbalanced(since: datetime) -> list[dict[str, Any]]:

@@ -45,6 +45,13 @@ class PaymentNotFound(ApplicationError):
     message = "There is no such payment for you."
 
 
+class DifferenceNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such difference"
+    message = "There is no such difference between the books."
+
+
 class PaymentRequired(ApplicationError):
     code = "PAYMENT_REQUIRED"
     http_status = 402

@@ -374,3 +374,130 @@ class TestChargeRefund(models.Model):
 
     class Meta:
         db_table = "test_provider_refunds"
+
+
+class ReconciliationRun(models.Model):
+    """One comparison of a provider's books with a company's, asked for by staff or by the night. Drained by a job."""
+
+    class State(models.TextChoices):
+        WAITING = "WAITING", _("waiting")
+        RUNNING = "RUNNING", _("running")
+        DONE = "DONE", _("done")
+        FAILED = "FAILED", _("failed")
+
+    LIVE: ClassVar[tuple[str, ...]] = (State.WAITING, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, related_name="+")
+    since = models.DateTimeField(_("from"))
+    until = models.DateTimeField(_("until"))
+    mends = models.BooleanField(_("mends what is safe"), default=False)
+    state = models.CharField(_("state"), max_length=7, choices=State.choices, default=State.WAITING)
+    compared_until = models.DateTimeField()  # how far it is; a run that broke off goes on from here
+    counts = models.JSONField(default=dict)  # how many differences of each class were found
+    mended = models.PositiveIntegerField(_("mended"), default=0)
+    left = models.PositiveIntegerField(_("left"), default=0)
+    actor = models.CharField(max_length=80)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    error = models.CharField(_("error"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("asked for"))
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "reconciliation_runs"
+        verbose_name = _("comparison of books")
+        verbose_name_plural = _("comparisons of books")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company"],
+                condition=Q(state__in=["WAITING", "RUNNING"]),
+                name="one_live_reconciliation",
+            ),
+            models.CheckConstraint(
+                condition=Q(since__lt=F("until")), name="reconciliation_period_runs_forward"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True, state__in=["WAITING", "RUNNING"])
+                | Q(ended_at__isnull=False, state__in=["DONE", "FAILED"]),
+                name="reconciliation_ended_at",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["company", "-created_at"], name="reconciliation_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.since:%Y-%m-%d} – {self.until:%Y-%m-%d}"
+
+    @property
+    def percent(self) -> int:
+        done = (self.compared_until - self.since) / (self.until - self.since)
+        return 100 if self.state == self.State.DONE else min(int(100 * done), 99)
+
+
+class ReconciliationFinding(models.Model):
+    """One difference between the books, from when it was first seen until it is gone or explained."""
+
+    class State(models.TextChoices):
+        OPEN = "OPEN", _("open")
+        FIXED = "FIXED", _("fixed")
+        EXPLAINED = "EXPLAINED", _("explained")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    company = models.ForeignKey(Company, models.CASCADE, null=True, related_name="+")
+    key = models.CharField(max_length=400)  # what makes it the same when it is found again
+    kind = models.CharField(_("class"), max_length=20)
+    reason = models.CharField(max_length=20, blank=True)  # how it is stuck
+    provider = models.CharField(_("provider"), max_length=20, blank=True)
+    provider_id = models.CharField(_("provider's id"), max_length=255, blank=True)
+    payment = models.ForeignKey(Payment, models.PROTECT, null=True, related_name="+")
+    order = models.ForeignKey(Order, models.PROTECT, null=True, related_name="+")
+    row_id = models.UUIDField(null=True)  # the refund, or the message, that does not get on
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    theirs = money_field(_("there"))
+    ours = money_field(_("here"))
+    about_at = models.DateTimeField(_("of"), null=True)
+    state = models.CharField(_("state"), max_length=9, choices=State.choices, default=State.OPEN)
+    first_seen_at = models.DateTimeField(_("first seen"))
+    last_seen_at = models.DateTimeField(_("last seen"))
+    closed_at = models.DateTimeField(_("closed"), null=True)
+    closed_by = models.CharField(max_length=80, blank=True)
+    outcome = models.CharField(_("outcome"), max_length=300, blank=True)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        db_table = "reconciliation_findings"
+        verbose_name = _("difference")
+        verbose_name_plural = _("differences")
+        constraints = [
+            # What was explained stays so when it is found again; what was fixed is new when it comes back.
+            models.UniqueConstraint(
+                fields=["key"],
+                condition=Q(state__in=["OPEN", "EXPLAINED"]),
+                name="one_finding_per_difference",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="OPEN", closed_at__isnull=True)
+                | Q(state__in=["FIXED", "EXPLAINED"], closed_at__isnull=False),
+                name="finding_closed_at",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="EXPLAINED", outcome=""), name="finding_explained_why"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["first_seen_at"], name="finding_open", condition=Q(state="OPEN")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.provider} {self.provider_id}".strip()
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what somebody looked at: a deed is refused once it is no longer so."""
+        return f"{self.state}:{self.theirs}:{self.ours}"

@@ -7,14 +7,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Min, QuerySet
 
 from cart.models import CartLine
 from cart.selectors.state import Head, Line, find_head, load_lines
 from cart.selectors.views import basket_of, judge
 from checkout.errors import AddressNotFound, CheckoutNotFound, PaymentNotFound
 from checkout.gateway import Method, methods
-from checkout.models import Address, Checkout, Payment, WebhookInbox
+from checkout.models import (
+    Address,
+    Checkout,
+    Payment,
+    ReconciliationFinding,
+    ReconciliationRun,
+    WebhookInbox,
+)
 from config.platform.actor import Actor, ActorKind
 from inventory import selectors as inventory
 from orders import addresses
@@ -324,3 +331,27 @@ def current(*, actor: Actor, now: datetime) -> Checkout | None:
         .order_by("-id")
         .first()
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BookFigures:
+    """How the books stand: open differences, since when the oldest, and companies whose last comparison failed."""
+
+    open: int
+    oldest_at: datetime | None
+    failed: int
+
+
+def book_figures() -> BookFigures:
+    """Return how the books of all companies stand, in two statements."""
+    R = ReconciliationRun.State
+    found = ReconciliationFinding.objects.filter(state=ReconciliationFinding.State.OPEN).aggregate(
+        open=Count("pk"), oldest_at=Min("first_seen_at")
+    )
+    latest = (
+        ReconciliationRun.objects.exclude(state__in=ReconciliationRun.LIVE)
+        .order_by("company_id", "-created_at")
+        .distinct("company_id")
+        .values_list("state", flat=True)
+    )
+    return BookFigures(**found, failed=sum(state == R.FAILED for state in latest))

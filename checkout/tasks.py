@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from celery import shared_task
 from django.utils import timezone
 
@@ -42,12 +40,20 @@ def reconcile() -> None:
 
 @shared_task
 def compare_books() -> None:
-    """Compare the providers' books of three days with ours, and mend what is safe; nightly (JOB-19)."""
+    """Ask for a comparison of each company's books of three days, which mends what is safe; nightly (JOB-19)."""
     run_job(
         "checkout.compare_books",
-        lambda now: len(
-            services.compare_books(since=now - timedelta(days=3), mend=True, now=now).found
-        ),
+        lambda now: len(services.request_nightly(now=now)),
+        now=timezone.now(),
+    )
+
+
+@shared_task
+def work_reconciliation() -> None:
+    """Go on with the comparisons of books that are due; each minute, and when one is asked for."""
+    run_job(
+        "checkout.work_reconciliation",
+        lambda now: services.work_runs(now=now),
         now=timezone.now(),
     )
 
@@ -81,6 +87,6 @@ def prune_inbox() -> None:
     """Delete webhooks that were worked off long ago, and dj-stripe's notes of deliveries; daily."""
     run_job(
         "checkout.prune_inbox",
-        lambda now: services.prune(now=now) + mirror.prune(now=now),
+        lambda now: services.prune(now=now) + services.prune_runs(now=now) + mirror.prune(now=now),
         now=timezone.now(),
     )

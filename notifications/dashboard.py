@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy
 
 from cart import selectors as carts
+from checkout.models import ReconciliationFinding
 from config.platform.http import actor_of
 from config.platform.models import Alert, OutboxEvent
 from inventory import selectors as inventory
@@ -231,6 +232,15 @@ def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator
                 order__company_id=company_id, status=RefundRequest.Status.FAILED
             ).count(),
             at("orders_refundrequest", "?status__exact=failed"),
+        )
+    if may("checkout.view_reconciliationfinding"):
+        yield _task(
+            ngettext_lazy("difference between the books", "differences between the books"),
+            ReconciliationFinding.objects.filter(
+                Q(company_id=company_id) | Q(company_id=None),
+                state=ReconciliationFinding.State.OPEN,
+            ).count(),
+            at("checkout_reconciliationfinding", "?state__exact=OPEN"),
         )
     if may("inventory.view_stocklevel"):
         yield _task(

@@ -22,7 +22,13 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from djstripe.models import Charge, Dispute, Event, PaymentIntent, Refund
 
 from cart.models import AbandonedCart, Cart, CartPolicy
-from checkout.models import Checkout, Payment, WebhookInbox
+from checkout.models import (
+    Checkout,
+    Payment,
+    ReconciliationFinding,
+    ReconciliationRun,
+    WebhookInbox,
+)
 from config.platform.models import (
     Alert,
     AuditEntry,
@@ -141,7 +147,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
         "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
         "customergroup", "specialprice", "pricingpolicy", "loyaltyaccount", "loyaltyprogram", "loyaltytier", "pricedispute",
         "paymentintent", "charge", "refund", "dispute", "event",  # what Stripe has
-        "couponbatch", "exchangerate",
+        "couponbatch", "exchangerate", "reconciliationrun", "reconciliationfinding",
     }  # fmt: skip
 
 
@@ -203,6 +209,7 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 READ_ONLY = [
     AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, LoyaltyAccount, Notification, OutboxEvent, Payment, PriceChange,
     PriceDispute, PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
+    ReconciliationFinding, ReconciliationRun,
     PaymentIntent, Charge, Refund, Dispute, Event,
 ]  # fmt: skip
 
@@ -354,6 +361,25 @@ def _payment(company: Company, order: Order | None = None) -> Payment:
         client_secret=f"secret-of-charge-{number}",
         created_at=timezone.now(),
     )
+
+
+def _comparison(company: Company, number: int) -> ReconciliationRun:
+    now = timezone.now()
+    since = now - timedelta(days=number + 1)
+    return ReconciliationRun.objects.create(
+        company=company, since=since, until=now, compared_until=now, state="DONE", actor=_by(),
+        counts={"stuck": 1}, due_at=now, created_at=now, started_at=now, ended_at=now,
+    )  # fmt: skip
+
+
+def _difference(company: Company) -> ReconciliationFinding:
+    now, payment = timezone.now(), _payment(company)
+    return ReconciliationFinding.objects.create(
+        company=company, key=f"k{payment.pk}", kind="not_recorded", provider="test", currency="USD",
+        provider_id=payment.provider_id or "", payment=payment, order=payment.order, theirs=Decimal(10),
+        ours=Decimal(0), about_at=now, first_seen_at=now, last_seen_at=now, state="FIXED", closed_at=now,
+        closed_by=_by(), outcome="settled",
+    )  # fmt: skip
 
 
 def _hold(company: Company) -> Reservation:
@@ -542,6 +568,8 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         provider="test", event_id=f"e{n}", type="x", received_at=timezone.now(),
         next_attempt_at=timezone.now(),
     ),
+    ReconciliationRun: lambda company, n: _comparison(company, n),
+    ReconciliationFinding: lambda company, n: _difference(company),
     PaymentIntent: lambda company, n: _at_stripe(PaymentIntent, n),
     Charge: lambda company, n: _charge(n),
     Refund: lambda company, n: _at_stripe(

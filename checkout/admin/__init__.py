@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from checkout.admin import mirror, payments
+from checkout.admin import mirror, payments, reconciliation
 
-__all__ = ["mirror", "payments"]
+__all__ = ["mirror", "payments", "reconciliation"]

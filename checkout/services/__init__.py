@@ -5,6 +5,7 @@ from __future__ import annotations
 from checkout.services.addressbook import add_address, change_address, remove_address
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
 from checkout.services.comparing import Comparison, compare_books
+from checkout.services.fixing import Step, fix, steps_for
 from checkout.services.inbox import (
     LIMIT_BYTES,
     check_webhook,
@@ -25,6 +26,13 @@ from checkout.services.payments import (
     start_payment,
 )
 from checkout.services.placing import place
+from checkout.services.reconciling import (
+    explain,
+    prune_runs,
+    request_nightly,
+    request_run,
+    work_runs,
+)
 from checkout.services.recording import record
 from checkout.services.refunding import (
     execute_refund,
@@ -42,6 +50,7 @@ __all__ = [
     "Comparison",
     "Delivery",
     "Outcome",
+    "Step",
     "add_address",
     "calculate",
     "cancel",
@@ -58,6 +67,8 @@ __all__ = [
     "execute_refund",
     "execute_refunds",
     "expire_due",
+    "explain",
+    "fix",
     "initialize",
     "note_forgery",
     "open_intent",
@@ -65,6 +76,7 @@ __all__ = [
     "place",
     "process_webhook",
     "prune",
+    "prune_runs",
     "receive_webhook",
     "reconcile",
     "record",
@@ -73,9 +85,13 @@ __all__ = [
     "remove_address",
     "reorder",
     "reprocess_webhook",
+    "request_nightly",
+    "request_run",
     "settle",
     "simulate",
     "start_payment",
+    "steps_for",
     "store_webhook",
     "update",
+    "work_runs",
 ]

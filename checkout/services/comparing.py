@@ -47,11 +47,12 @@ def compare_books(
     since: datetime,
     until: datetime | None = None,
     company_id: UUID | None = None,
+    with_stuck: bool = True,
     mend: bool,
     now: datetime,
 ) -> Comparison:
     """
-    Compare the providers' books with ours for payments made in a period, and look for what is stuck.
+    Compare the providers' books with ours for payments made in a period, and look for what is stuck at the moment.
 
     `company_id` leaves out what belongs to another company. With `mend`, each payment that differs is settled, which
     is what its webhook would have done, refunds that are due are carried out, and messages that failed are worked off
@@ -60,11 +61,20 @@ def compare_books(
 
     :raises DependencyUnavailable: if a provider does not answer; nothing is concluded from half of its books
     """
-    found = _compare(since, until, company_id, now)
+
+    def look() -> list[Difference]:
+        everything = _compare(since, until, stuck.find(now=now) if with_stuck else [])
+        return [
+            difference
+            for difference in everything
+            if company_id is None or difference.company_id in (None, company_id)
+        ]
+
+    found = look()
     if not mend or not found:
         return Comparison(found, found)
     _mend(found, now=now)
-    done = Comparison(found, _compare(since, until, company_id, now))
+    done = Comparison(found, look())
     for difference in done.mended:
         note(difference, action="payment.reconciled", now=now)
     for difference in done.left:
@@ -74,7 +84,7 @@ def compare_books(
 
 
 def _compare(
-    since: datetime, until: datetime | None, company_id: UUID | None, now: datetime
+    since: datetime, until: datetime | None, waiting: list[Difference]
 ) -> list[Difference]:
     try:
         differing = books.compare(since=since, until=until)
@@ -82,11 +92,9 @@ def _compare(
         raise DependencyUnavailable("The payment provider does not answer.") from None
     known = {difference.payment_id for difference in differing} - {None}
     # What differs is not told a second time as being stuck.
-    waiting = [each for each in stuck.find(now=now) if each.row_id or each.payment_id not in known]
     return [
-        difference
-        for difference in (*differing, *waiting)
-        if company_id is None or difference.company_id in (None, company_id)
+        *differing,
+        *(each for each in waiting if each.row_id or each.payment_id not in known),
     ]
 
 

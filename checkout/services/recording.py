@@ -356,11 +356,13 @@ def _another_is_open(payment: Payment) -> bool:
 def _is_ours(payment: Payment, remote: Remote) -> bool:
     """Return whether what the provider speaks of is this payment: same id, amount, currency, mode."""
     named = remote.metadata.get("payment_id", str(payment.id))
+    # A payment that staff linked to its order was made under the name of another.
+    names = {str(payment.id), payment.metadata.get("named")}
     if payment.provider == "stripe" and remote.is_live != settings.STRIPE_LIVE_MODE:
         return False
     return (
         payment.provider_id in {None, remote.provider_id}
-        and named == str(payment.id)
+        and named in names
         and remote.amount == payment.amount
         and remote.currency == payment.currency
         and (remote.state != State.SUCCEEDED or remote.captured == payment.amount)

@@ -399,6 +399,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "checkout.tasks.compare_books",
         "schedule": timedelta(days=1),
     },
+    "work reconciliation": {
+        "task": "checkout.tasks.work_reconciliation",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
     "mirror stripe": {
         "task": "checkout.tasks.mirror_stripe",
         "schedule": timedelta(minutes=1),

@@ -1,0 +1,45 @@
+"""What is watched of money: differences between the books that stay, comparisons that fail, authorisations that end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from checkout import selectors
+from config.platform import alerts, metrics
+from config.platform.alerts import Rule
+from config.platform.metrics import Gauge
+
+
+@metrics.gauges
+def books(now: datetime) -> Iterable[Gauge]:
+    """Yield how many differences are open, for how long the oldest has been, and whether the last comparison failed."""
+    found = selectors.book_figures()
+    yield Gauge("payments_differences_open", {}, found.open)
+    yield Gauge(
+        "payments_difference_oldest_seconds",
+        {},
+        (now - found.oldest_at).total_seconds() if found.oldest_at else 0,
+    )
+    yield Gauge("payments_comparisons_failed", {}, found.failed)
+
+
+alerts.watch(
+    Rule(
+        name="books_differ",
+        series="payments_difference_oldest_seconds",
+        warning=24 * 3600,
+        critical=7 * 24 * 3600,
+        title=_("The provider's books and ours have differed for a day"),
+        hint=_("Differences in the admin name each payment; fix it by a click, or explain it."),
+    ),
+    Rule(
+        name="books_unread",
+        series="payments_comparisons_failed",
+        warning=0,
+        title=_("The books could not be compared"),
+        hint=_("Comparisons of books in the admin show why. Does the payment provider answer?"),
+    ),
+)
