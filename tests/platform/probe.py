@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db import OperationalError, connection
+from django.db import InternalError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.utils import timezone
@@ -112,6 +112,8 @@ class Crash(ApiView):
                 raise OperationalError("deadlock detected") from pg.DeadlockDetected()
             case "lock":
                 raise OperationalError("lock timeout") from pg.LockNotAvailable()
+            case "stood-still":
+                raise InternalError("idle in transaction") from pg.IdleInTransactionSessionTimeout()
             case "data":
                 with connection.cursor() as cursor:
                     cursor.execute("select 99999999999999::int")

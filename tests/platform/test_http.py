@@ -216,8 +216,9 @@ def test_it_tells_nothing_about_a_crash(api):
     assert "secret" not in json.dumps(found)
 
 
-def test_it_says_that_a_dependency_is_down(api):
-    response = api.post("/probe/crash?kind=lock", {})
+@pytest.mark.parametrize("kind", ["lock", "stood-still"])
+def test_it_says_that_a_dependency_is_down(api, kind):
+    response = api.post(f"/probe/crash?kind={kind}", {})
 
     problem(response, 503, "DEPENDENCY_UNAVAILABLE")
     assert response["Retry-After"] == "2"

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 import structlog
 from django.core import exceptions as core
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.encoding import force_str
@@ -27,6 +27,8 @@ FIELD_CODES = {
 }  # fmt: skip
 # What PostgreSQL says when two transactions are in each other's way: the loser may simply try again.
 CONFLICTS = {"40P01", "40001"}
+# PostgreSQL ends a transaction that stood still for too long: a process that was frozen, and woke.
+STOOD_STILL = "25P03"
 
 
 def sqlstate(failure: BaseException) -> str:
@@ -98,7 +100,9 @@ def application_error(failure: BaseException) -> ApplicationError:
             return errors.RateLimited(retry_after=int(getattr(failure, "wait", None) or 1))
         case OperationalError() | InterfaceError() if sqlstate(failure) in CONFLICTS:
             return errors.Conflict(retry_after=1)
-        case OperationalError() | InterfaceError() | redis.RedisError():
+        case InternalError() if sqlstate(failure) != STOOD_STILL:
+            pass
+        case InternalError() | OperationalError() | InterfaceError() | redis.RedisError():
             logger.warning("a dependency failed", reason=repr(failure)[:300])
             return errors.DependencyUnavailable(retry_after=2)
         case DataError():
