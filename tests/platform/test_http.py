@@ -136,9 +136,11 @@ def test_it_wants_whole_numbers_in_range(api, value, code):
     [
         ({"count": 2**31}, {"count": "max_value"}),
         ({"count": -(2**31) - 1}, {"count": "min_value"}),
-        ({"numbers": [1, True]}, {"numbers": "invalid"}),
-        ({"numbers": [2**40]}, {"numbers": "max_value"}),
+        ({"numbers": [1, True]}, {"numbers.1": "invalid"}),
+        ({"numbers": ["1", 2, None]}, {"numbers.0": "invalid"}),
+        ({"numbers": [2**40]}, {"numbers.0": "max_value"}),
         ({"numbers": 1}, {"numbers": "invalid"}),
+        ({"numbers": [True] * 50}, {f"numbers.{place}": "invalid" for place in range(20)}),
         ({"atomic": "true"}, {"atomic": "invalid"}),
         ({"atomic": 1}, {"atomic": "invalid"}),
         ({"giftNote": 5}, {"giftNote": "invalid"}),

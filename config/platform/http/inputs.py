@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from itertools import islice
+from typing import Any, Self, TypeAlias
 
 from rest_framework import fields, serializers
 from rest_framework.exceptions import ErrorDetail
@@ -31,6 +32,10 @@ _TEXTS = (
     fields.DateField,
     fields.TimeField,
 )
+Wrong: TypeAlias = (
+    "list[ErrorDetail] | dict[int, Wrong]"  # what is wrong with a value, in a list by place
+)
+MOST_WRONG = 20  # entries of one list that are told of
 
 
 def snake(name: str) -> str:
@@ -96,7 +101,7 @@ class Input(serializers.Serializer):
             )
         from_query = bool(self.context.get("from_query"))
         renamed: dict[str, Any] = {}
-        refused: dict[str, list[ErrorDetail]] = {}
+        refused: dict[str, Wrong] = {}
         names = spellings(self.fields)
         ignored = spellings(self.ignored)
         for key, value in data.items():
@@ -112,7 +117,7 @@ class Input(serializers.Serializer):
             else:
                 renamed[name] = value
                 if value is not None and (problem := _mistaken(field, value, from_query)):
-                    refused[name] = [problem]
+                    refused[name] = problem
         try:
             accepted = super().to_internal_value(
                 {key: value for key, value in renamed.items() if key not in refused}
@@ -132,8 +137,20 @@ def _detail(text: str, code: str = "invalid") -> ErrorDetail:
     return ErrorDetail(text, code)
 
 
-def _mistaken(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
-    """Return what is wrong with the type of a value that DRF would bend into shape, or None."""
+def _mistaken(field: Any, value: Any, from_query: bool) -> Wrong | None:
+    """Return what is wrong with the type of a value that DRF would bend into shape, in a list by place, or None."""
+    if isinstance(field, fields.ListField) and isinstance(value, list):
+        found = (
+            (index, problem)
+            for index, entry in enumerate(value)
+            if entry is not None and (problem := _mistaken(field.child, entry, from_query))
+        )
+        return dict(islice(found, MOST_WRONG)) or None
+    wrong = _misshapen(field, value, from_query)
+    return [wrong] if wrong else None
+
+
+def _misshapen(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
     match field:
         case fields.BooleanField():
             right = value in ("true", "false") if from_query else isinstance(value, bool)
@@ -161,11 +178,7 @@ def _mistaken(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
             if not (is_storable(value) and is_plain(value)):
                 return _detail("The text holds a control character.")
         case fields.ListField():
-            if not isinstance(value, list):
-                return _detail("A list is needed.")
-            for entry in value:
-                if entry is not None and (problem := _mistaken(field.child, entry, from_query)):
-                    return problem
+            return _detail("A list is needed.")
     return None
 
 
