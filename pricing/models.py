@@ -470,6 +470,8 @@ class Promotion(models.Model):
     is_active = models.BooleanField(_("active"), default=True)
     priority = models.SmallIntegerField(_("priority"), default=0)
     deleted_at = models.DateTimeField(null=True, editable=False)
+    # What worked when it was deleted: nobody else can be given these, so they come back with it.
+    codes_when_deleted = ArrayField(models.CharField(max_length=50), null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]

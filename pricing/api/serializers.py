@@ -791,6 +791,14 @@ class PromotionInput(PromotionChangeInput):
     kind = serializers.ChoiceField(choices=Promotion.Kind.choices)
 
 
+class PromotionsQuery(Input):
+    deleted = serializers.BooleanField(default=False, help_text="Those that were deleted, instead.")
+
+
+class PromotionRestoreInput(Input):
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=200)
+
+
 _RENAMED = {"stackable": "is_stackable", "advertised": "is_advertised", "active": "is_active"}
 
 

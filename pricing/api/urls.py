@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("promotions/preview", previews.PromotionPreviewView.as_view()),
     path("promotions/active", views.ActivePromotionsView.as_view()),
     path("promotions/<str:promotion_id>", views.PromotionView.as_view()),
+    path("promotions/<str:promotion_id>/restore", views.PromotionRestoreView.as_view()),
     path("promotions/<str:promotion_id>/batches", batches.PromotionBatchesView.as_view()),
     path("coupon-batches/<str:batch_id>", batches.BatchView.as_view()),
     path("coupon-batches/<str:batch_id>/codes", batches.BatchCodesView.as_view()),

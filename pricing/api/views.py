@@ -448,11 +448,14 @@ class PromotionsView(StaffView):
     rights = _rights("promotion")
 
     @extend_schema(
-        operation_id="promotions_list", parameters=_LIST, responses=serializers.PromotionListOutput
+        operation_id="promotions_list",
+        parameters=[serializers.PromotionsQuery, *_LIST],
+        responses=serializers.PromotionListOutput,
     )
     def get(self, request: Request) -> Response:
-        """List the promotions, newest first. Staff only."""
-        rows = selectors.promotions(actor=actor_of(request))
+        """List the promotions, newest first; with `deleted=true` those that were deleted. Staff only."""
+        given = serializers.PromotionsQuery.read_query(request)
+        rows = selectors.promotions(actor=actor_of(request), deleted=given["deleted"])
         return Response(
             page(rows, request, order=("-created_at", "-id"), render=serializers.promotion_json)
         )
@@ -508,11 +511,26 @@ class PromotionView(StaffView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, promotion_id: str) -> Response:
-        """End a promotion for good; past orders keep it. Staff only."""
+        """End a promotion; past orders keep it, and it can be restored. Staff only."""
         services.delete_promotion(
             actor=actor_of(request), promotion_id=_id(promotion_id), now=timezone.now()
         )
         return Response(status=204)
+
+
+@extend_schema(tags=["promotions"])
+class PromotionRestoreView(StaffView):
+    rights = {"post": "pricing.change_promotion"}
+
+    @extend_schema(request=serializers.PromotionRestoreInput, responses=serializers.PromotionOutput)
+    def post(self, request: Request, promotion_id: str) -> Response:
+        """Bring a deleted promotion back with its codes; it rests until it is made active. Staff only."""
+        actor = actor_of(request)
+        given = serializers.PromotionRestoreInput.read(request)
+        restored = services.restore_promotion(
+            actor=actor, promotion_id=_id(promotion_id), now=timezone.now(), **given
+        )
+        return Response(_promotion(actor, restored.id))
 
 
 @extend_schema(tags=["taxes"])

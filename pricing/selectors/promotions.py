@@ -31,8 +31,8 @@ _WHOLE = (
 )
 
 
-def promotions(*, actor: Actor) -> QuerySet[Promotion]:
-    """Return the company's promotions with their live uses, newest first; deleted ones are left out."""
+def promotions(*, actor: Actor, deleted: bool | None = False) -> QuerySet[Promotion]:
+    """Return the company's promotions with their live uses, newest first: those not deleted, those deleted, or all."""
     uses = (
         PromotionUse.objects.filter(promotion=OuterRef("id"), returned_at=None)
         .order_by()
@@ -40,9 +40,11 @@ def promotions(*, actor: Actor) -> QuerySet[Promotion]:
         .annotate(number=Count("*"))
         .values("number")
     )
+    rows = Promotion.objects.filter(company_id=actor.company_id)
+    if deleted is not None:
+        rows = rows.filter(deleted_at__isnull=not deleted)
     return (
-        Promotion.objects.filter(company_id=actor.company_id, deleted_at=None)
-        .annotate(live_uses=Coalesce(Subquery(uses), 0))
+        rows.annotate(live_uses=Coalesce(Subquery(uses), 0))
         .prefetch_related(*_WHOLE, "excluded_products", "excluded_categories", "groups")
         .order_by("-created_at", "-id")
     )

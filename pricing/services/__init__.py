@@ -87,6 +87,12 @@ from pricing.services.special import (
     end_special_price,
     set_special_price,
 )
+from pricing.services.standing import (
+    copy_promotion,
+    pause_promotion,
+    restore_promotion,
+    resume_promotion,
+)
 from pricing.services.taxes import change_tax_rate, create_tax_rate, delete_tax_rate
 
 __all__ = [
@@ -119,6 +125,7 @@ __all__ = [
     "check_points",
     "compare",
     "confirm_price_alert",
+    "copy_promotion",
     "create_batch",
     "create_group",
     "create_product",
@@ -145,6 +152,7 @@ __all__ = [
     "lock_dispute",
     "normalise_code",
     "open_dispute",
+    "pause_promotion",
     "preview_promotions",
     "quote",
     "quote_with_basis",
@@ -153,6 +161,8 @@ __all__ = [
     "redeem",
     "remove_exemption",
     "remove_vat_number",
+    "restore_promotion",
+    "resume_promotion",
     "return_points",
     "return_uses",
     "revoke_batch",

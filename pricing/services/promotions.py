@@ -109,21 +109,22 @@ def change_promotion(
 @transaction.atomic
 def delete_promotion(*, actor: Actor, promotion_id: UUID, now: datetime, reason: str = "") -> None:
     """
-    End a promotion for good. The row stays, because past orders refer to it; its codes stop working.
+    End a promotion. The row stays, because past orders refer to it; its codes stop working and stay its own.
 
     :raises PromotionNotFound: if there is none, or it was deleted before
     """
     promotion = _find(actor, promotion_id, lock=True)
     promotion.deleted_at = now
     promotion.is_active = False
-    promotion.save(update_fields=["deleted_at", "is_active"])
+    promotion.codes_when_deleted = list(selectors.named_codes(promotion))
+    promotion.save(update_fields=["deleted_at", "is_active", "codes_when_deleted"])
     promotion.coupons.update(is_active=False)
     audit.record(
         actor=actor,
         action="promotion.deleted",
         object_type="promotion",
         object_id=promotion.id,
-        before={"name": promotion.name},
+        before={"name": promotion.name, "codes": promotion.codes_when_deleted},
         reason=reason,
         now=now,
     )

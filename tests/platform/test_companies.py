@@ -214,6 +214,9 @@ OWN: dict[str, Call] = {
     "api/v1/promotions/<str:promotion_id>": Call(
         RULE, {"promotion_id": "promotion"}, {"patch": {"name": "Another"}}
     ),
+    "api/v1/promotions/<str:promotion_id>/restore": Call(
+        RULE, {"promotion_id": "promotion"}, {"post": {"reason": "Not ours"}}
+    ),
     "api/v1/promotions/<str:promotion_id>/batches": Call(
         RULE, {"promotion_id": "promotion"}, {"post": {"name": "Theirs", "number": 1}}
     ),
