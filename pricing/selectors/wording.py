@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from config.platform.actor import Actor
@@ -27,7 +28,7 @@ def words_of(*, actor: Actor, promotions: Iterable[Promotion]) -> dict[UUID, str
     return {row.id: promotion_words(promotion_terms(row), setting) for row in rows}
 
 
-def _named(row: Promotion) -> Iterable[object]:
+def _named(row: Promotion) -> Iterable[Any]:
     for targets in (
         row.products,
         row.categories,

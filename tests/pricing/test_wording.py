@@ -65,8 +65,8 @@ def words(**changes: Any) -> str:
                 "per_customer_limit": 1,
                 "is_stackable": False,
             },
-            "buy 2, get the cheapest 1 of every 3 at 50 % off, from Mon 23 Nov 2026 09:00 to Tue 1 Dec 2026 00:00,"
-            " once per customer, with the code TEN, not together with others",
+            ("buy 2, get the cheapest 1 of every 3 at 50 % off, from Mon 23 Nov 2026 09:00 to Tue 1 Dec 2026 00:00,"
+             " once per customer, with the code TEN, not together with others"),
         ),
         (
             {"kind": "BUY_X_GET_Y", "settings": {"buy": 3, "get": 2, "times": 1}},
@@ -82,8 +82,8 @@ def words(**changes: Any) -> str:
         (
             {"codes": (), "excluded_category_ids": (BRASS,), "weekdays": (5, 1), "opens_at": time(22),
              "closes_at": time(2)},
-            "10 % off the whole order, not on Brass, on Monday and Friday, between 22:00 and 02:00,"
-            " with codes of batches",
+            ("10 % off the whole order, not on Brass, on Monday and Friday, between 22:00 and 02:00,"
+             " with codes of batches"),
         ),
         (
             {"codes": ("A", "B", "C", "D", "E", "F"), "is_active": False},

@@ -101,7 +101,7 @@ class Input(serializers.Serializer):
             )
         from_query = bool(self.context.get("from_query"))
         renamed: dict[str, Any] = {}
-        refused: dict[str, Wrong] = {}
+        refused: dict[str, Any] = {}
         names = spellings(self.fields)
         ignored = spellings(self.ignored)
         for key, value in data.items():
