@@ -134,15 +134,13 @@ def _sides(
         if until is not None:
             window &= Q(created_at__lt=until)
         ours = _ours(provider, theirs, window)
-        # A provider that was down when we asked may have made a payment much later than we did.
+        # A provider that was down when we asked may have made a payment much later than we did; lists may lag, or be none.
         theirs |= _asked(
             gateway,
             [
                 payment.provider_id
                 for payment in ours
-                if payment.captured_amount
-                and payment.provider_id
-                and payment.provider_id not in theirs
+                if payment.provider_id and payment.provider_id not in theirs
             ],
         )
         yield provider, theirs, ours

@@ -1,8 +1,7 @@
 """
-Payment providers behind one interface: Stripe, and the `test` provider of demos and tests.
+Payment providers behind one interface (`checkout.providers`): Stripe, the `test` provider of demos and tests, and PayPal.
 
-Nothing here reads or writes our payments. Every call may be repeated with the same key; a call whose
-outcome is unknown raises `ProviderUnavailable`, and asking again tells. Minor units live only here.
+Nothing here reads or writes our payments. Minor units live only here.
 """
 
 from __future__ import annotations
@@ -11,11 +10,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import stripe
 from django.conf import settings
@@ -23,91 +21,38 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from checkout.models import TestCharge, TestChargeRefund
+from checkout.paypal import PayPalGateway
+from checkout.providers import (
+    Gateway,
+    ProviderEvent,
+    ProviderGone,
+    ProviderRefused,
+    ProviderUnavailable,
+    Remote,
+    RemoteRefund,
+    State,
+)
 from config.platform.errors import InvalidTransition, MalformedRequest
 from config.platform.models import new_id
 from config.platform.signatures import verify
 from pricing.money import from_minor, to_minor
 
-
-class State(StrEnum):
-    """Where a payment stands at its provider."""
-
-    REQUIRES_PAYMENT = "requires_payment"
-    REQUIRES_ACTION = "requires_action"
-    PROCESSING = "processing"
-    AUTHORIZED = "requires_capture"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remote:
-    """A payment as its provider sees it."""
-
-    provider_id: str
-    state: State
-    amount: Decimal
-    currency: str
-    captured: Decimal = Decimal(0)
-    refunded: Decimal = Decimal(0)
-    is_disputed: bool = False
-    is_live: bool = False
-    made_at: datetime | None = None
-    client_secret: str = ""
-    next_action: dict[str, Any] | None = None
-    failure: str = ""
-    capture_before: datetime | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, str] = field(default_factory=dict)  # brand and last four, never more
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemoteRefund:
-    provider_id: str
-    succeeded: bool
-    failure: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProviderEvent:
-    """What a webhook said, reduced to what we need: we ask the provider for the rest."""
-
-    id: str
-    type: str
-    object_id: str
-    payment_id: str  # ours, from the metadata we gave
-    is_live: bool
-
-
-class ProviderUnavailable(Exception):
-    """The provider did not answer; the outcome is unknown. Repeat with the same key."""
-
-
-class ProviderRefused(Exception):
-    """The provider said no, for good."""
-
-
-class Gateway(Protocol):
-    name: str
-
-    def create(
-        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
-    ) -> Remote: ...
-
-    def retrieve(self, *, provider_id: str) -> Remote: ...
-
-    def payments_since(self, *, since: datetime, until: datetime | None = None) -> list[Remote]: ...
-
-    def capture(self, *, provider_id: str, amount: Decimal, key: str) -> Remote: ...
-
-    def cancel(self, *, provider_id: str, key: str) -> Remote: ...
-
-    def refund(
-        self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
-    ) -> RemoteRefund: ...
-
-    def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent: ...
+__all__ = [
+    "Gateway",
+    "Method",
+    "PayPalGateway",
+    "ProviderEvent",
+    "ProviderGone",
+    "ProviderRefused",
+    "ProviderUnavailable",
+    "Remote",
+    "RemoteRefund",
+    "State",
+    "StripeGateway",
+    "TestGateway",
+    "gateway_of",
+    "methods",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +69,8 @@ def methods() -> list[Method]:
     offered = []
     if settings.STRIPE_SECRET_KEY:
         offered.append(Method("card", "Card", "stripe"))
+    if settings.PAYPAL_CLIENT_ID:
+        offered.append(Method("paypal", "PayPal", "paypal"))
     if settings.PAYMENT_TEST_PROVIDER:
         offered.append(Method("test", "Test payment", "test"))
     return offered
@@ -135,6 +82,8 @@ def gateway_of(provider: str) -> Gateway | None:
         return TestGateway()
     if provider == "stripe" and settings.STRIPE_SECRET_KEY:
         return StripeGateway()
+    if provider == "paypal" and settings.PAYPAL_CLIENT_ID:
+        return PayPalGateway()
     return None
 
 
@@ -194,7 +143,13 @@ class TestGateway:
     name = "test"
 
     def create(
-        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
+        self,
+        *,
+        key: str,
+        amount: Decimal,
+        currency: str,
+        metadata: dict[str, str],
+        ship_to: Mapping[str, str] | None = None,
     ) -> Remote:
         charge = TestCharge(
             id=f"tpi_{new_id().hex}",
@@ -401,7 +356,13 @@ class StripeGateway:
     }
 
     def create(
-        self, *, key: str, amount: Decimal, currency: str, metadata: dict[str, str]
+        self,
+        *,
+        key: str,
+        amount: Decimal,
+        currency: str,
+        metadata: dict[str, str],
+        ship_to: Mapping[str, str] | None = None,
     ) -> Remote:
         """Open an intent by our key. One that nobody was told of takes no money, so a second try is harmless."""
         params: Any = {

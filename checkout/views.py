@@ -369,6 +369,7 @@ def _methods(view: CheckoutView) -> list[dict[str, str]]:
             "A demonstration bank: the next page lets you decide what it answers. No money moves."
         ),
         "card": _("You enter the card on the next page."),
+        "paypal": _("You agree at PayPal and come back here."),
     }
     if not view.methods:  # nothing to pay
         return [{"id": "", "name": "", "hint": _("There is nothing to pay.")}]
@@ -421,7 +422,13 @@ def pay(request: HttpRequest) -> HttpResponse:
         return _show(request, view, refusal=refusal)
     if payment is None or payment.status in (Payment.Status.CAPTURED, Payment.Status.REFUNDED):
         return redirect(f"/orders/{order.number}/")
-    return redirect(f"/checkout/pay/{payment.id}/")
+    return redirect(_approval_of(payment) or f"/checkout/pay/{payment.id}/")
+
+
+def _approval_of(payment: Payment) -> str:
+    """Return the provider's page where the customer agrees to a payment, if it has one."""
+    action = payment.next_action or {}
+    return str(action["url"]) if action.get("type") == "redirect" else ""
 
 
 def _change(change: PriceChanged) -> str:
@@ -450,7 +457,10 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """
     found = selectors.find_payment(actor=actor_of(request), payment_id=payment_id)
     order = found.order
-    if "payment_intent" in request.GET and order.status == order.Status.DRAFT:
+    if (
+        not {"payment_intent", "PayerID"}.isdisjoint(request.GET)
+        and order.status == order.Status.DRAFT
+    ):
         count(request, "payment")
         return _settled(request, actor_of(request), payment_id, is_asked=True)
     if order.status != order.Status.DRAFT:
@@ -472,6 +482,7 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             "order_number": order.number,
             "is_test": found.provider == "test",
             "card": card,
+            "approval_url": _approval_of(found) if found.status in Payment.OPEN else "",
             "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
             "failure": found.failure,
             "method": found.method,

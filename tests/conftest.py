@@ -25,6 +25,8 @@ from config.platform.models import User
 from inventory.models import Company
 from pricing import selectors as pricing
 from tests import factories
+from tests.paypal import PayPalServer
+from tests.paypal import server as paypal_server
 from tests.stripe import StripeServer
 
 SECRET = "whsec_of_the_tests"  # what Stripe's stand-in signs with
@@ -223,5 +225,18 @@ def stripe(settings: Any) -> Iterator[StripeServer]:
     settings.STRIPE_WEBHOOK_SECRET = SECRET
     settings.STRIPE_API_HOST = server.url
     settings.STRIPE_TIMEOUT_SECONDS = 1
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def paypal(settings: Any) -> Iterator[PayPalServer]:
+    """Return a running stand-in for PayPal, with the shop's credentials set for it."""
+    server = PayPalServer().start()
+    settings.PAYPAL_CLIENT_ID = paypal_server.CLIENT
+    settings.PAYPAL_CLIENT_SECRET = paypal_server.SECRET
+    settings.PAYPAL_WEBHOOK_ID = paypal_server.WEBHOOK_ID
+    settings.PAYPAL_API_HOST = server.url
+    settings.PAYPAL_TIMEOUT_SECONDS = 1
     yield server
     server.stop()

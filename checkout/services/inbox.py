@@ -16,6 +16,7 @@ from checkout.services.settling import settle
 from config.platform import audit, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FeatureDisabled, InvalidTransition, NotFound
+from inventory.errors import HoldFailed
 
 logger = structlog.get_logger(__name__)
 
@@ -43,11 +44,12 @@ def check_webhook(*, provider: str, body: bytes, signature: str, now: datetime) 
     :raises FeatureDisabled: if this installation has no keys for it
     :raises WebhookSignatureInvalid: if the signature is missing, wrong or too old
     :raises MalformedRequest: if it is signed, but no event
+    :raises DependencyUnavailable: if only the provider can tell whether it is signed, and it does not answer
     """
     gateway = gateway_of(provider)
     if gateway is None:
-        if provider == "stripe":
-            raise FeatureDisabled(extra={"feature": "stripe"})
+        if provider in {"stripe", "paypal"}:
+            raise FeatureDisabled(extra={"feature": provider})
         raise NotFound
     return gateway.read_event(body=body, signature=signature, now=now)
 
@@ -170,7 +172,10 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
     if payment is None:
         return "ignored: no payment of ours"
     before = payment.status
-    settled = settle(payment_id=payment.pk, now=now)
+    try:
+        settled = settle(payment_id=payment.pk, now=now)
+    except HoldFailed:
+        return "approved, but the goods are gone: nothing was taken"
     return f"{before} -> {settled.status}" if settled.status != before else f"no change: {before}"
 
 

@@ -99,6 +99,34 @@ def refuse(*, payment_id: UUID, failure: str, now: datetime) -> None:
     _money_refused(payment, order, actor=actor, now=now)
 
 
+@transaction.atomic
+def hold_to_take(*, payment_id: UUID, remote: Remote, until: datetime, now: datetime) -> bool:
+    """
+    Return whether a payment that its customer has approved is to be taken now; if so, its goods are held for it.
+
+    Not where it is over, where the order no longer waits, or where the provider speaks of another payment than ours.
+    Locks checkout, order, payment, then stock.
+
+    :raises HoldFailed: if the goods are gone; nothing is written
+    """
+    payment, _ = _lock(payment_id)
+    order = payment.order
+    if (
+        payment.status not in {S.PENDING, S.PROCESSING}
+        or order.status != Order.Status.DRAFT
+        or not _is_ours(payment, remote)
+    ):
+        return False
+    inventory.reacquire(
+        actor=Actor(kind=ActorKind.PROVIDER, company_id=order.company_id, source=payment.provider),
+        order_id=order.id,
+        demands=orders.demands(order),
+        expires_at=until,
+        now=now,
+    )
+    return True
+
+
 def note_created(payment: Payment, remote: Remote, *, now: datetime) -> bool:
     """
     Store a provider's first answer where it moves nothing: one statement, which locks no row but the payment's.
@@ -149,7 +177,7 @@ def _lock(payment_id: UUID) -> tuple[Payment, Checkout | None]:
 
 def _mirror(payment: Payment, remote: Remote) -> None:
     """Take over what a provider says about a payment beside its status."""
-    payment.provider_id = payment.provider_id or remote.provider_id
+    payment.provider_id = payment.provider_id or remote.provider_id or None
     payment.client_secret = remote.client_secret or payment.client_secret
     payment.next_action = remote.next_action
     payment.capture_before = remote.capture_before or payment.capture_before
@@ -354,11 +382,13 @@ def _another_is_open(payment: Payment) -> bool:
 
 
 def _is_ours(payment: Payment, remote: Remote) -> bool:
-    """Return whether what the provider speaks of is this payment: same id, amount, currency, mode."""
+    """Return whether what the provider speaks of is this payment: same id, amount, currency, mode, payee."""
     named = remote.metadata.get("payment_id", str(payment.id))
     # A payment that staff linked to its order was made under the name of another.
     names = {str(payment.id), payment.metadata.get("named")}
     if payment.provider == "stripe" and remote.is_live != settings.STRIPE_LIVE_MODE:
+        return False
+    if remote.payee and settings.PAYPAL_MERCHANT_ID not in {"", remote.payee}:
         return False
     return (
         payment.provider_id in {None, remote.provider_id}

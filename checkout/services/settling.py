@@ -8,6 +8,7 @@ transaction: the provider is asked first, then `record` writes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,16 +21,21 @@ from checkout.errors import (
 )
 from checkout.gateway import (
     Gateway,
+    ProviderGone,
     ProviderRefused,
     ProviderUnavailable,
     Remote,
+    State,
     gateway_of,
 )
 from checkout.models import Payment
-from checkout.services.recording import record
+from checkout.providers import AcceptingGateway
+from checkout.services.placing import payment_life
+from checkout.services.recording import hold_to_take, record
 from config.platform.errors import (
     DependencyUnavailable,
 )
+from inventory.errors import HoldFailed
 from orders.models import Order
 
 logger = structlog.get_logger(__name__)
@@ -48,6 +54,7 @@ def settle(*, payment_id: UUID, now: datetime) -> Payment:
     of times, in any order. Asks the provider outside a transaction, then records in one.
 
     :raises PaymentNotFound: if there is no such payment
+    :raises HoldFailed: if the customer approved it, but the goods are gone; nothing is taken, the payment is closed
     :raises DependencyUnavailable: if the provider does not answer
     """
     payment: Payment | None = Payment.objects.filter(pk=payment_id).first()
@@ -66,9 +73,37 @@ def settle_known(payment: Payment, *, now: datetime) -> Payment:
             else create(gateway, payment)
         ),
     )
+    if remote.state is State.APPROVED:
+        remote = _accept(payment, remote, now=now)
     payment = record(payment_id=payment.id, remote=remote, now=now)
     _close_open(payment.order, now=now)
     return payment
+
+
+def _accept(payment: Payment, remote: Remote, *, now: datetime) -> Remote:
+    """
+    Take what the customer has approved, if the order still waits for it. The goods are held first.
+
+    :raises HoldFailed: if they are gone; nothing is taken, the payment is closed
+    """
+    try:
+        is_wanted = hold_to_take(
+            payment_id=payment.id, remote=remote, until=now + payment_life(), now=now
+        )
+    except HoldFailed:
+        record(payment_id=payment.id, remote=replace(remote, state=State.CANCELED), now=now)
+        raise
+    if not is_wanted:
+        return remote
+
+    def accept(gateway: Gateway) -> Remote:
+        if not isinstance(gateway, AcceptingGateway):
+            raise ProviderRefused("nothing to accept")
+        return gateway.accept(
+            provider_id=remote.provider_id, key=f"{payment.idempotency_key}-accept"
+        )
+
+    return ask(payment, accept)
 
 
 def close_superseded(*, order_id: UUID, provider: str, now: datetime) -> None:
@@ -141,6 +176,8 @@ def reconcile(*, now: datetime, limit: int = 200) -> int:
             changed += settle(payment_id=payment_id, now=now).status != status
         except DependencyUnavailable:
             logger.warning("a provider did not answer", payment=str(payment_id))
+        except HoldFailed:
+            changed += 1
         except Exception:
             logger.exception("a payment could not be settled", payment=str(payment_id))
         Payment.objects.filter(pk=payment_id).update(updated_at=now)
@@ -163,7 +200,15 @@ def create(gateway: Gateway, payment: Payment) -> Remote:
         key=payment.idempotency_key,
         amount=payment.amount,
         currency=payment.currency,
-        metadata={"payment_id": str(payment.id), "order_id": str(payment.order_id)},
+        metadata={
+            "payment_id": str(payment.id),
+            "order_id": str(payment.order_id),
+            # What was approved before there was an order to pay.
+            **(
+                {"approved": payment.metadata["approved"]} if "approved" in payment.metadata else {}
+            ),
+        },
+        ship_to=payment.order.shipping_address,
     )
 
 
@@ -179,6 +224,14 @@ def ask(payment: Payment, call: Callable[[Gateway], Remote]) -> Remote:
         raise DependencyUnavailable("This way to pay is switched off.")
     try:
         return call(gateway)
+    except ProviderGone:
+        # Never paid, and nobody can pay it any more: what is closed for good over there is closed here.
+        return Remote(
+            provider_id=payment.provider_id or "",
+            state=State.CANCELED,
+            amount=payment.amount,
+            currency=payment.currency,
+        )
     except ProviderUnavailable:
         raise DependencyUnavailable(
             "The payment provider does not answer.", retry_after=5

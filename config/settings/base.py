@@ -718,6 +718,21 @@ if PAYPAL_CLIENT_ID and not PAYPAL_CLIENT_SECRET:
     raise ImproperlyConfigured(
         "Set the environment variable PAYPAL_CLIENT_SECRET, which PAYPAL_CLIENT_ID needs."
     )
+PAYPAL_WEBHOOK_ID = text("PAYPAL_WEBHOOK_ID")
+PAYPAL_MERCHANT_ID = text("PAYPAL_MERCHANT_ID")
+PAYPAL_TIMEOUT_SECONDS = 8
+PAYPAL_API_HOST = "https://api-m.paypal.com"
+if text("PAYPAL_API_HOST"):
+    # PayPal, its sandbox, or a stand-in for it on this machine: no other may ever be sent the secret.
+    PAYPAL_API_HOST = address_of(
+        "PAYPAL_API_HOST",
+        hosts=("api-m.paypal.com", "api-m.sandbox.paypal.com", "127.0.0.1", "localhost", "::1"),
+    )
+if PAYPAL_CLIENT_ID:
+    # A form that leads to PayPal goes there by redirect, which browsers count as where the form goes.
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"].append(
+        PAYPAL_API_HOST.replace("//api-m.", "//www.")
+    )
 
 CACHE_LIFETIMES = {  # CFG-49
     "session": timedelta(days=number("CACHE_SESSION_DAYS", default=30, minimum=1)),

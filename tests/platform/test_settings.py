@@ -88,6 +88,8 @@ def test_production_names_all_missing_keys_at_once():
         ("STRIPE_API_HOST", "https://stripe.example.com"),
         ("STRIPE_API_HOST", "http://api.stripe.com"),
         ("STRIPE_API_HOST", "https://api.stripe.com@evil.example.com"),
+        ("PAYPAL_API_HOST", "https://paypal.example.com"),
+        ("PAYPAL_API_HOST", "http://api-m.paypal.com"),
     ],
 )
 def test_production_refuses_and_names(key, value):
