@@ -99,6 +99,10 @@ CHECKS = [
         select o.id, o.number, o.payment_status, c.captured, c.refunded from orders o
         left join counted c on c.order_id = o.id
         where case
+            when o.moved_total > 0 or (o.credit_total > 0 and o.confirmed_at is not null)
+            then o.payment_status <> case
+                when o.refunded_total = o.grand_total then 'refunded'
+                when o.refunded_total > 0 then 'partially_refunded' else 'captured' end
             when coalesce(c.captured, 0) > 0 then o.payment_status <> case
                 when c.refunded = c.captured then 'refunded'
                 when c.refunded > 0 then 'partially_refunded' else 'captured' end
@@ -109,10 +113,10 @@ CHECKS = [
     Check(
         "P05",
         "S",
-        "what was asked for and taken is the order's total, in its currency",
+        "what was asked for and taken is the order's total, less what an exchange pays of it, in its currency",
         """
-        select p.id, p.amount, o.grand_total from payments p join orders o on o.id = p.order_id
-        where p.amount <> o.grand_total or p.currency <> o.currency
+        select p.id, p.amount, o.grand_total, o.credit_total from payments p join orders o on o.id = p.order_id
+        where p.amount <> o.grand_total - o.credit_total or p.currency <> o.currency
         or (p.captured_amount <> 0 and p.captured_amount <> p.amount)
         """,
     ),
@@ -129,6 +133,9 @@ CHECKS = [
         select r.id, o.number, r.amount from refund_requests r join orders o on o.id = r.order_id
         where r.status = 'due' and r.created_at < now() - %(grace)s and not exists (
             select 1 from payments p where p.order_id = o.id and p.status = 'AUTHORIZED')
+        and not exists (
+            select 1 from orders t where t.id = r.moved_to_id and (
+                t.status = 'draft' or greatest(t.updated_at, o.updated_at) >= now() - %(grace)s))
         """,
     ),
     Check(
@@ -159,6 +166,25 @@ CHECKS = [
         select p.id, '', p.status from payments p
         where not exists (select 1 from payment_status_history s where s.payment_id = p.id)
         """,
+    ),
+    Check(
+        "P09",
+        "S",
+        "what providers hold of orders that an exchange ties together is what these orders keep",
+        f"""
+        with moved as (
+            select r.order_id as source, r.moved_to_id as target from refund_requests r
+            where r.moved_amount > 0 and r.status = 'done'
+        ), members as (
+            select source, source as id from moved union select source, target from moved
+        ), sums as (
+            select m.source, sum(o.grand_total - o.refunded_total) as kept, sum((
+                select coalesce(sum(p.captured_amount - p.refunded_amount), 0) from payments p
+                where p.order_id = o.id and not {_SURPLUS})) as held
+            from members m join orders o on o.id = m.id group by m.source
+        )
+        select source as id, kept, held from sums where kept <> held
+        """,  # noqa: S608
     ),
     Check(
         "E06",

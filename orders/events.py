@@ -65,6 +65,22 @@ class ReturnRequested(OrderEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReturnDecided(OrderEvent):
+    """`outcome` is the status that the return has now: APPROVED, REJECTED, RECEIVED, WITHDRAWN or CLOSED."""
+
+    name: ClassVar[str] = "order.return_decided"
+    return_id: str
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeDue(OrderEvent):
+    """The order of a replacement waits for the difference that what came back does not pay for."""
+
+    name: ClassVar[str] = "order.exchange_due"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RefundRequested(OrderEvent):
     """Money is owed back; `checkout` moves it."""
 

@@ -128,6 +128,27 @@ CHECKS = [
         """,
     ),
     Check(
+        "O08",
+        "S",
+        "what pays for an order by an exchange came from one refund of another order of the same customer and currency",
+        """
+        with given as (
+            select order_id, sum(moved_amount) as amount from refund_requests
+            where status = 'done' group by 1
+        )
+        select o.id, o.number, o.credit_total, r.moved_amount from orders o
+        left join refund_requests r on r.moved_to_id = o.id
+        left join orders s on s.id = r.order_id
+        where (o.confirmed_at is not null or o.status = 'draft') and o.credit_total <> coalesce(r.moved_amount, 0)
+        or r.status = 'done' and o.confirmed_at is null
+        or s.id = o.id or s.company_id <> o.company_id or s.currency <> o.currency
+        or s.user_id is distinct from o.user_id or s.credit_total > 0
+        union all
+        select o.id, o.number, o.moved_total, g.amount from orders o left join given g on g.order_id = o.id
+        where o.moved_total <> coalesce(g.amount, 0)
+        """,
+    ),
+    Check(
         "R03",
         "S",
         "the promotions counted for an order are those that lowered it; one that is over gave them back",

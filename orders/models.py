@@ -96,6 +96,9 @@ class Order(models.Model):
     shipping_claimed = money_field(
         default=0
     )  # the part of the shipping price that refunds have asked back
+    # An exchange: the part of this order that goods sent back pay for, and what of this order's money went that way.
+    credit_total = money_field(_("paid by an exchange"), default=Decimal(0), db_default=Decimal(0))
+    moved_total = money_field(_("moved into exchanges"), default=Decimal(0), db_default=Decimal(0))
     prices_include_tax = models.BooleanField(default=False)
     quote_id = models.CharField(max_length=64)
     # what the totals are made of, and under `basis` the rules that made them (`pricing.engine.basis_of`)
@@ -160,6 +163,14 @@ class Order(models.Model):
                 condition=Q(shipping_claimed__gte=0, shipping_claimed__lte=F("shipping_total")),
                 name="order_shipping_claim_ceiling",
             ),
+            models.CheckConstraint(
+                condition=Q(credit_total__gte=0, credit_total__lte=F("grand_total")),
+                name="order_credit_ceiling",
+            ),
+            models.CheckConstraint(
+                condition=Q(moved_total__gte=0, moved_total__lte=F("refunded_total")),
+                name="order_moved_ceiling",
+            ),
         ]
         indexes = [
             models.Index(fields=["company", "-placed_at"], name="order_newest"),
@@ -178,6 +189,12 @@ class Order(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def to_pay(self) -> Decimal:
+        """What is asked of the customer: the total, less what goods sent back pay for."""
+        left: Decimal = self.grand_total - self.credit_total
+        return left
 
 
 class OrderLine(models.Model):
@@ -349,14 +366,20 @@ class ReturnRequest(models.Model):
         REJECTED = "REJECTED", _("rejected")
         RECEIVED = "RECEIVED", _("received")
         REFUNDED = "REFUNDED", _("refunded")
+        WITHDRAWN = "WITHDRAWN", _("withdrawn")
+        CLOSED = "CLOSED", _("never arrived")
 
     TRANSITIONS: ClassVar[dict[str, set[str]]] = {
-        Status.REQUESTED: {Status.APPROVED, Status.REJECTED},
-        Status.APPROVED: {Status.RECEIVED},
+        Status.REQUESTED: {Status.APPROVED, Status.REJECTED, Status.WITHDRAWN},
+        Status.APPROVED: {Status.RECEIVED, Status.CLOSED},
         Status.REJECTED: set(),
         Status.RECEIVED: {Status.REFUNDED},
         Status.REFUNDED: set(),
+        Status.WITHDRAWN: set(),
+        Status.CLOSED: set(),
     }
+    # While it has one of these, its units are spoken for.
+    UNDECIDED: ClassVar[tuple[str, ...]] = (Status.REQUESTED, Status.APPROVED)
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="return_requests")
@@ -366,11 +389,24 @@ class ReturnRequest(models.Model):
     requested_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField(null=True)
+    # the order of what goes out instead; and why there is none where one was asked for
+    replacement = models.OneToOneField(
+        Order, models.PROTECT, null=True, related_name="replacement_of"
+    )
+    exchange_failure = models.CharField(max_length=300, blank=True, db_default="")
+    staff_notes = models.CharField(_("note for staff"), max_length=1000, blank=True, db_default="")
 
     class Meta:
         db_table = "return_requests"
         verbose_name = _("return")
         verbose_name_plural = _("returns")
+        indexes = [
+            models.Index(
+                fields=["requested_at"],
+                name="return_desk",
+                condition=Q(status__in=["REQUESTED", "APPROVED", "RECEIVED"]),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.requested_at:%Y-%m-%d} {self.get_status_display()}"
@@ -382,12 +418,25 @@ class ReturnLine(models.Model):
     quantity = models.PositiveIntegerField()
     reason = models.CharField(max_length=200, blank=True)
     is_damaged = models.BooleanField(default=False)
+    exchange_variant = models.ForeignKey(
+        Variant, models.PROTECT, null=True, related_name="+"
+    )  # wanted in its place, as many as come back
+    received_quantity = models.PositiveIntegerField(null=True)  # what came, once something did
+    damaged_quantity = models.PositiveIntegerField(default=0, db_default=0)  # of which spoilt
 
     class Meta:
         db_table = "return_lines"
         constraints = [
             models.UniqueConstraint(fields=["request", "order_line"], name="return_line_once"),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="return_line_quantity"),
+            models.CheckConstraint(
+                condition=Q(received_quantity=None, damaged_quantity=0)
+                | Q(
+                    received_quantity__lte=F("quantity"),
+                    damaged_quantity__lte=F("received_quantity"),
+                ),
+                name="return_line_received",
+            ),
         ]
 
 
@@ -412,6 +461,11 @@ class RefundRequest(models.Model):
     return_request = models.ForeignKey(
         ReturnRequest, models.PROTECT, null=True, blank=True, related_name="refund_requests"
     )
+    # An exchange: so much of it pays for another order instead of going back to the customer, ...
+    moved_amount = money_field(default=Decimal(0), db_default=Decimal(0))
+    moved_to = models.ForeignKey(Order, models.PROTECT, null=True, related_name="paid_by_refunds")
+    # ... and of that order, what such money paid for goes back the way the money once came.
+    is_of_credit = models.BooleanField(default=False, db_default=False)
     failure = models.CharField(max_length=300, blank=True)
     status = models.CharField(max_length=6, choices=Status.choices, default=Status.DUE)
     requested_by = models.CharField(max_length=80)
@@ -424,6 +478,16 @@ class RefundRequest(models.Model):
         verbose_name_plural = _("refund requests")
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_request_positive"),
+            models.CheckConstraint(
+                condition=Q(moved_amount=0, moved_to=None)
+                | Q(moved_amount__gt=0, moved_amount__lte=F("amount"), moved_to__isnull=False),
+                name="refund_request_moved",
+            ),
+            models.UniqueConstraint(
+                fields=["moved_to"],
+                condition=Q(moved_to__isnull=False),
+                name="one_credit_per_order",
+            ),
             models.UniqueConstraint(
                 fields=["payment_id"],
                 condition=Q(payment_id__isnull=False),
@@ -438,6 +502,12 @@ class RefundRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{format_amount(self.amount, self.currency)} {self.currency}"
+
+    @property
+    def to_pay_out(self) -> Decimal:
+        """What the provider is asked to give back; the rest pays for an exchange."""
+        left: Decimal = self.amount - self.moved_amount
+        return left
 
 
 class InvoiceCounter(models.Model):

@@ -165,6 +165,23 @@ def render_edit(edit: OrderEdit) -> dict[str, Any]:
     }
 
 
+def _exchange_order(order: Order | None, status: str) -> dict[str, Any] | None:
+    """Return the order of a replacement; what it asks for is known once the goods are back."""
+    if order is None:
+        return None
+    is_known = status in {ReturnRequest.Status.RECEIVED, ReturnRequest.Status.REFUNDED}
+    return {
+        "id": str(order.id),
+        "number": order.number,
+        "status": order.status,
+        "grandTotal": format_amount(order.grand_total, order.currency),
+        "paidByExchange": format_amount(order.credit_total, order.currency),
+        "toPay": format_amount(order.to_pay, order.currency)
+        if is_known and order.status == Order.Status.DRAFT
+        else None,
+    }
+
+
 def render_return(request: ReturnRequest, currency: str) -> dict[str, Any]:
     return {
         "id": str(request.id),
@@ -176,9 +193,19 @@ def render_return(request: ReturnRequest, currency: str) -> dict[str, Any]:
                 "quantity": line.quantity,
                 "reason": line.reason,
                 "damaged": line.is_damaged,
+                "exchangeFor": {
+                    "variantId": str(line.exchange_variant_id),
+                    "sku": line.exchange_variant.sku,
+                }
+                if line.exchange_variant
+                else None,
+                "received": line.received_quantity,
+                "damagedQuantity": line.damaged_quantity,
             }
             for line in request.lines.all()
         ],
+        "exchangeOrder": _exchange_order(request.replacement, request.status),
+        "exchangeFailure": request.exchange_failure or None,
         "refundAmount": format_amount(request.refund_amount, currency),
         "notes": request.notes,
         "requestedAt": moment(request.requested_at),

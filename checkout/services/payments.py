@@ -111,6 +111,7 @@ def _prepare(*, actor: Actor, order_id: UUID, method: str, provider: str, now: d
             "This order does not wait for a payment.",
             extra={"status": order.status, "paymentStatus": order.payment_status},
         )
+    orders.check_payable(order)
     current: Payment | None = (
         Payment.objects.filter(order=order, status__in=Payment.OPEN).for_update().first()
     )
@@ -244,10 +245,10 @@ def open_intent(
     :raises: what `start_payment` raises
     """
     order = Order.objects.for_actor(actor).filter(pk=order_id).first()
-    if order is not None and (amount != order.grand_total or currency != order.currency):
+    if order is not None and (amount != order.to_pay or currency != order.currency):
         raise PaymentAmountMismatch(
             extra={
-                "amount": format_amount(order.grand_total, order.currency),
+                "amount": format_amount(order.to_pay, order.currency),
                 "currency": order.currency,
             }
         )

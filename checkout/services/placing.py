@@ -153,13 +153,13 @@ def _place(
 
 
 def open_payment(order: Order, *, method: str, provider: str, now: datetime) -> Payment:
-    """Store the payment of a locked order's total with the key by which its provider will be asked, later."""
+    """Store the payment of what a locked order asks for with the key by which its provider will be asked, later."""
     payment = Payment(
         id=new_id(),
         order=order,
         provider=provider,
         method=method,
-        amount=order.grand_total,
+        amount=order.to_pay,
         currency=order.currency,
         created_at=now,
     )

@@ -291,6 +291,10 @@ def _status_of(order: Order) -> Order.PaymentStatus:
     counted = [payment for payment in payments if not payment.is_surplus] or payments
     captured = sum((payment.captured_amount for payment in counted), Decimal(0))
     refunded = sum((payment.refunded_amount for payment in counted), Decimal(0))
+    if order.moved_total or (order.credit_total and order.confirmed_at):
+        # Money went from one order into another.
+        captured += order.credit_total
+        refunded = order.refunded_total
     statuses = {payment.status for payment in counted}
     if captured and refunded == captured:
         status = P.REFUNDED

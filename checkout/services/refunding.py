@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from checkout import selectors
 from checkout.errors import RefundExceedsPayment
@@ -42,7 +42,12 @@ def execute_refunds(*, now: datetime, limit: int = 100) -> int:
 
     What a provider does not answer stays due. Runs outside any transaction.
     """
-    due = RefundRequest.objects.filter(status=RefundRequest.Status.DUE).order_by("created_at", "pk")
+    due = (
+        RefundRequest.objects.filter(status=RefundRequest.Status.DUE)
+        # What pays for an exchange waits for the rest of its money.
+        .exclude(moved_to__status=Order.Status.DRAFT, moved_amount=F("amount"))
+        .order_by("created_at", "pk")
+    )
     done = 0
     for request_id in list(due.values_list("pk", flat=True)[:limit]):
         try:
@@ -142,9 +147,20 @@ def refund_units(
 
 @transaction.atomic
 def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
-    """Choose the payment and store the refund with its key, so that a repeat finds the same one."""
-    order_id = RefundRequest.objects.values_list("order_id", flat=True).get(pk=request_id)
+    """
+    Choose the payment and store the refund with its key, so that a repeat finds the same one.
+
+    What an exchange paid for goes back to the payment of the order whose goods were sent back for it.
+    """
+    request = RefundRequest.objects.get(pk=request_id)
+    if request.moved_to_id is not None:
+        request = orders.settle_moved(actor=_system(request), request_id=request_id, now=now)
+        if not request.to_pay_out:
+            return None
+    order_id = request.order_id
     Order.objects.filter(pk=order_id).for_update().get()
+    if request.is_of_credit:
+        order_id = RefundRequest.objects.values_list("order_id", flat=True).get(moved_to=order_id)
     payments = list(Payment.objects.filter(order_id=order_id).for_update())
     request = RefundRequest.objects.get(pk=request_id)
     known = Refund.objects.select_related("payment").filter(request_id=request_id).first()
@@ -159,7 +175,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
         (
             payment
             for payment in payments
-            if (request.payment_id in {None, payment.pk}) and _left(payment) >= request.amount
+            if (request.payment_id in {None, payment.pk}) and _left(payment) >= request.to_pay_out
         ),
         None,
     )
@@ -173,7 +189,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
         id=new_id(),
         payment=chosen,
         request_id=request_id,
-        amount=request.amount,
+        amount=request.to_pay_out,
         currency=request.currency,
         reason=request.reason,
         created_at=now,

@@ -680,6 +680,9 @@ ORDER_REVIEW_AMOUNT = number(
 )  # in whole units of the order's currency
 ORDER_REVIEW_PER_HOUR = number("ORDER_REVIEW_PER_HOUR", default=5)  # of one customer or address
 ORDER_RETURN_WINDOW = timedelta(days=number("ORDER_RETURN_WINDOW_DAYS", default=30))  # CFG-23
+# What is sent out in exchange is kept while the return travels, and then for so long until a difference is paid.
+ORDER_EXCHANGE_HOLD = timedelta(days=number("ORDER_EXCHANGE_HOLD_DAYS", default=14, minimum=1))
+ORDER_EXCHANGE_PAY = timedelta(hours=number("ORDER_EXCHANGE_PAY_HOURS", default=72, minimum=1))
 ORDER_AUTO_CANCEL_DRAFT = timedelta(
     hours=number("ORDER_AUTO_CANCEL_DRAFT_HOURS", default=24, minimum=1)
 )  # CFG-24

@@ -167,7 +167,96 @@ _SHIP = sent(
     "Two units in a parcel",
 )
 
+_RETURN: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41e301",
+    "orderId": _ORDER,
+    "status": "APPROVED",
+    "items": [
+        {
+            "itemId": _ITEM_SENT,
+            "quantity": 1,
+            "reason": "It does not fit",
+            "damaged": False,
+            "exchangeFor": {
+                "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e401",
+                "sku": "JKT-OCHRE-L",
+            },
+            "received": None,
+            "damagedQuantity": 0,
+        }
+    ],
+    "exchangeOrder": {
+        "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41e002",
+        "number": "ORD-20261128-000077",
+        "status": "draft",
+        "grandTotal": "149.00",
+        "paidByExchange": "0.00",
+        "toPay": None,
+    },
+    "exchangeFailure": None,
+    "refundAmount": "0.00",
+    "notes": "",
+    "requestedAt": "2026-11-27T09:30:00.000Z",
+    "decidedAt": "2026-11-28T10:00:00.000Z",
+    "receivedAt": None,
+}
+_RETURN_ASKED: dict[str, Any] = {
+    **_RETURN,
+    "status": "REQUESTED",
+    "exchangeOrder": None,
+    "decidedAt": None,
+}
+_RETURN_CAME: dict[str, Any] = {
+    **_RETURN,
+    "status": "RECEIVED",
+    "items": [{**_RETURN["items"][0], "received": 1}],
+    "exchangeOrder": {
+        **_RETURN["exchangeOrder"],
+        "status": "confirmed",
+        "paidByExchange": "149.00",
+    },
+    "refundAmount": "149.00",
+    "receivedAt": "2026-12-02T14:10:00.000Z",
+}
+
 EXAMPLES: Examples = {
+    "post_orders_by_reference_returns": [
+        sent(
+            {
+                "items": [
+                    {
+                        "itemId": _ITEM_SENT,
+                        "quantity": 1,
+                        "reason": "It does not fit",
+                        "exchangeFor": {"sku": "JKT-OCHRE-L"},
+                    }
+                ],
+                "notes": "",
+            },
+            "One unit back, the next size instead",
+        ),
+        answered(_RETURN_ASKED, status=201),
+    ],
+    "get_orders_by_reference_returns": [answered(listed(_RETURN))],
+    "post_orders_returns_by_return_id_approve": [answered(_RETURN)],
+    "post_orders_returns_by_return_id_close": [
+        sent({"notes": "Nothing came in five weeks."}, "Why"),
+        answered(
+            {
+                **_RETURN,
+                "status": "CLOSED",
+                "exchangeOrder": {**_RETURN["exchangeOrder"], "status": "cancelled"},
+                "notes": "Nothing came in five weeks.",
+            }
+        ),
+    ],
+    "post_orders_returns_by_return_id_withdraw": [
+        answered({**_RETURN_ASKED, "status": "WITHDRAWN", "decidedAt": "2026-11-27T11:00:00.000Z"})
+    ],
+    "post_orders_returns_by_return_id_receive": [
+        sent({"items": [{"itemId": _ITEM_SENT, "received": 1, "damaged": 0}]}, "As it was counted"),
+        answered(_RETURN_CAME),
+    ],
     "get_orders_by_reference_shipments": [answered(listed(_SHIPMENT))],
     "post_orders_by_reference_shipments": [_SHIP, answered(_SHIPMENT, status=201)],
     "post_orders_by_reference_ship": [_SHIP],

@@ -38,8 +38,23 @@ class CancelItems(Reason):
     items = UnitsInput(many=True, allow_empty=False, max_length=200)
 
 
+class ExchangeInput(Input):
+    """A variant by its SKU or its id."""
+
+    sku = serializers.CharField(required=False, max_length=255)
+    variant_id = serializers.UUIDField(required=False)
+
+    def validate(self, attrs: dict) -> dict:
+        if len(attrs) != 1:
+            raise serializers.ValidationError(
+                "Name the variant by sku or by variantId.", code="required"
+            )
+        return attrs
+
+
 class ReturnUnits(UnitsInput):
     reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
+    exchange_for = ExchangeInput(required=False, allow_null=True, default=None)
 
 
 class ReturnInput(Input):
@@ -51,10 +66,23 @@ class RejectReturn(Input):
     notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
+class CameUnits(Input):
+    item_id = serializers.UUIDField()
+    received = serializers.IntegerField(min_value=0)
+    damaged = serializers.IntegerField(min_value=0, required=False, default=0)
+
+
 class ReceiveReturn(Input):
+    items = CameUnits(many=True, required=False, allow_empty=False, max_length=200)
+    refund_missing = serializers.BooleanField(required=False, default=False)
     damaged = serializers.ListField(
         child=serializers.UUIDField(), required=False, default=list, max_length=200
     )
+
+    def validate_items(self, value: list[dict]) -> list[dict]:
+        if len({item["item_id"] for item in value}) < len(value):
+            raise serializers.ValidationError("Name each line once.", code="duplicate")
+        return value
 
 
 class StatusInput(Reason):

@@ -39,6 +39,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/lookup", _order(post="look_up")),
     path("orders/returns/<uuid:return_id>/approve", _return("approve")),
     path("orders/returns/<uuid:return_id>/reject", _return("reject")),
+    path("orders/returns/<uuid:return_id>/close", _return("close")),
+    path("orders/returns/<uuid:return_id>/withdraw", _return("withdraw")),
     path("orders/returns/<uuid:return_id>/receive", _return("receive")),
     path("tax/report", taxes.TaxReportView.as_view()),
     path("tax/report.csv", taxes.TaxReportFileView.as_view()),

@@ -13,12 +13,13 @@ from config.platform.http.authentication import Anyone, Known, Staff
 from config.platform.http.context import actor_of
 from config.platform.http.paging import page
 from config.platform.http.views import ApiView, ApiViewSet
+from inventory.selectors import VariantRef
 from orders import selectors, services
 from orders.api import serializers
 from orders.explaining import render_explanation
 from orders.models import Order
 from orders.rendering import render_edit, render_order, render_return, render_status_change
-from orders.services import DirectItem, Units, WantedReturn
+from orders.services import Came, DirectItem, Units, WantedReturn
 
 
 class OrderViewSet(ApiViewSet):
@@ -135,20 +136,26 @@ class OrderViewSet(ApiViewSet):
         )
 
     def request_return(self, request: Request, reference: str) -> Response:
-        """Ask to return units of a delivered order."""
+        """Ask to return units of a delivered order, for their money or for another variant (`exchangeFor`)."""
         body = serializers.ReturnInput.read(request)
         order = selectors.find(actor=actor_of(request), reference=reference)
         found = services.request_return(
             actor=actor_of(request),
             order_id=order.id,
             wanted=[
-                WantedReturn(item["item_id"], item["quantity"], item["reason"])
+                WantedReturn(
+                    item["item_id"],
+                    item["quantity"],
+                    item["reason"],
+                    VariantRef(**item["exchange_for"]) if item["exchange_for"] else None,
+                )
                 for item in body["items"]
             ],
             notes=body["notes"],
             now=timezone.now(),
         )
-        return Response(render_return(found, order.currency), status=201)
+        [current] = selectors.returns_of(order_id=order.id).filter(pk=found.pk)
+        return Response(render_return(current, order.currency), status=201)
 
     def set_status(self, request: Request, reference: str) -> Response:
         """Bring an order into a status; staff only."""
@@ -257,13 +264,24 @@ class OrderViewSet(ApiViewSet):
 
 
 class ReturnViewSet(ApiViewSet):
-    """Decisions about returns, by staff."""
+    """Decisions about returns: by staff, and until there is one, by who asked."""
 
-    permission_classes = [Staff]
-    rights = dict.fromkeys(("approve", "reject", "receive"), "orders.change_returnrequest")
+    rights = dict.fromkeys(("approve", "reject", "close", "receive"), "orders.change_returnrequest")
+
+    def get_permissions(self):
+        return [Known()] if self.action == "withdraw" else [Staff()]
+
+    def withdraw(self, request: Request, return_id) -> Response:
+        """Take back a request that nobody has decided."""
+        serializers.Reason.read(request)
+        return self._answer(
+            services.withdraw_return(
+                actor=actor_of(request), return_id=return_id, now=timezone.now()
+            )
+        )
 
     def approve(self, request: Request, return_id) -> Response:
-        """Let the customer send the goods back."""
+        """Let the customer send the goods back; what is wanted in exchange is ordered and held."""
         serializers.Reason.read(request)
         return self._answer(
             services.approve_return(
@@ -280,20 +298,35 @@ class ReturnViewSet(ApiViewSet):
             )
         )
 
+    def close(self, request: Request, return_id) -> Response:
+        """Give up an approved return of which nothing came."""
+        body = serializers.RejectReturn.read(request)
+        return self._answer(
+            services.close_return(
+                actor=actor_of(request), return_id=return_id, now=timezone.now(), **body
+            )
+        )
+
     def receive(self, request: Request, return_id) -> Response:
-        """Take returned goods in; the money is owed back."""
+        """Take returned goods in, as announced or as counted; the money is owed back, or pays for the exchange."""
         body = serializers.ReceiveReturn.read(request)
         return self._answer(
             services.receive_return(
                 actor=actor_of(request),
                 return_id=return_id,
                 damaged=frozenset(body["damaged"]),
+                came={
+                    item["item_id"]: Came(item["received"], item["damaged"])
+                    for item in body.get("items", ())
+                },
+                refund_missing=body["refund_missing"],
                 now=timezone.now(),
             )
         )
 
     def _answer(self, found) -> Response:
-        return Response(render_return(found, found.order.currency))
+        [current] = selectors.returns_of(order_id=found.order_id).filter(pk=found.pk)
+        return Response(render_return(current, found.order.currency))
 
 
 class HealthView(ApiView):

@@ -126,8 +126,13 @@ def edit_history(*, order_id: UUID) -> QuerySet[OrderEdit]:
 
 
 def returns_of(*, order_id: UUID) -> QuerySet[ReturnRequest]:
-    """Return the order's returns with their lines, oldest first."""
-    return ReturnRequest.objects.filter(order_id=order_id).prefetch_related("lines").order_by("id")
+    """Return the order's returns with their lines and what goes out instead, oldest first."""
+    return (
+        ReturnRequest.objects.filter(order_id=order_id)
+        .select_related("replacement")
+        .prefetch_related("lines__exchange_variant")
+        .order_by("id")
+    )
 
 
 def return_until(*, order: Order) -> datetime | None:
@@ -143,7 +148,7 @@ def returnable(*, order: Order) -> dict[UUID, int]:
     pending = dict(
         ReturnLine.objects.filter(
             request__order=order,
-            request__status__in=[ReturnRequest.Status.REQUESTED, ReturnRequest.Status.APPROVED],
+            request__status__in=ReturnRequest.UNDECIDED,
         )
         .order_by()
         .values_list("order_line_id")

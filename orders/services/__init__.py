@@ -5,6 +5,15 @@ from __future__ import annotations
 from orders.services.cancelling import SOLD, cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
 from orders.services.disputes import decide_dispute, dispute_price
+from orders.services.exchanging import (
+    Estimate,
+    Offer,
+    Wanted,
+    check_payable,
+    estimate,
+    is_exchangeable,
+    offers,
+)
 from orders.services.invoicing import write_invoices
 from orders.services.placing import (
     DraftLine,
@@ -26,14 +35,19 @@ from orders.services.refunds import (
     request_refund,
     retry_refund,
     return_payment,
+    settle_moved,
     would_bring,
 )
 from orders.services.returns import (
+    Came,
     WantedReturn,
     approve_return,
+    close_return,
+    note_return,
     receive_return,
     reject_return,
     request_return,
+    withdraw_return,
 )
 from orders.services.reviewing import review
 from orders.services.shipping import change_shipment, deliver_shipment, ship
@@ -53,10 +67,14 @@ from orders.services.together import count_co_purchases
 __all__ = [
     "PAID",
     "SOLD",
+    "Came",
     "DirectItem",
     "DraftLine",
+    "Estimate",
+    "Offer",
     "OrderDraft",
     "Units",
+    "Wanted",
     "WantedReturn",
     "access_token",
     "approve_return",
@@ -64,6 +82,8 @@ __all__ = [
     "cancel_items",
     "change_address",
     "change_shipment",
+    "check_payable",
+    "close_return",
     "confirm",
     "confirm_locked",
     "count_co_purchases",
@@ -73,11 +93,15 @@ __all__ = [
     "demands",
     "dispute_price",
     "edit",
+    "estimate",
     "fail",
     "fail_refund",
     "flag",
+    "is_exchangeable",
     "lock",
     "note_payment",
+    "note_return",
+    "offers",
     "place",
     "place_direct",
     "process",
@@ -93,8 +117,10 @@ __all__ = [
     "review",
     "set_payment_status",
     "set_status",
+    "settle_moved",
     "settle_points",
     "ship",
+    "withdraw_return",
     "would_bring",
     "write_invoices",
 ]

@@ -15,7 +15,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Case, F, Sum, When
 
 from config.platform import outbox
 from config.platform.actor import Actor
@@ -43,10 +43,18 @@ def refundable(order: Order) -> Decimal:
     """Return what of a locked order's money is neither refunded nor asked back yet."""
     if order.payment_status not in {*PAID, Order.PaymentStatus.AUTHORIZED}:
         return Decimal(0)
-    asked = RefundRequest.objects.filter(
-        order=order, payment_id=None, status=RefundRequest.Status.DUE
-    ).aggregate(asked=Sum("amount"))["asked"]
-    left: Decimal = order.grand_total - order.refunded_total - (asked or Decimal(0))
+    asked = RefundRequest.objects.filter(order=order, payment_id=None).aggregate(
+        asked=Sum(
+            Case(
+                When(status=RefundRequest.Status.DUE, then=F("amount")),
+                # It failed, but what it moved into an exchange has moved.
+                When(status=RefundRequest.Status.FAILED, then=F("moved_amount")),
+            )
+        )
+    )["asked"]
+    # What sent back goods pay for is there once the order is confirmed; before, it is still the earlier order's.
+    paid = order.grand_total if order.confirmed_at else order.to_pay
+    left: Decimal = paid - order.refunded_total - (asked or Decimal(0))
     return left
 
 
@@ -160,6 +168,11 @@ def _share(line: OrderLine, count: int, currency: str) -> tuple[Decimal, Decimal
     given = to_minor(line.adjusted_amount, currency)
     stays = from_minor(given * (worth - to_minor(share, currency)) // worth, currency)
     return share - (line.adjusted_amount - stays), stays
+
+
+def next_share(line: OrderLine, count: int, currency: str) -> Decimal:
+    """Return what the next `count` units of a line bring, if nothing else is given back before."""
+    return _share(line, count, currency)[0]
 
 
 def unclaimed(line: OrderLine, currency: str) -> Decimal:
@@ -332,6 +345,7 @@ def record_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundReq
     if request.payment_id is not None:
         return request
     order.refunded_total += request.amount
+    order.moved_total += request.moved_amount
     whole = order.refunded_total == order.grand_total
     order.payment_status = (
         Order.PaymentStatus.REFUNDED if whole else Order.PaymentStatus.PARTIALLY_REFUNDED
@@ -347,15 +361,45 @@ def record_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundReq
             actor=actor,
             now=now,
             reason=request.reason,
-            fields=("refunded_total", "payment_status"),
+            fields=("refunded_total", "moved_total", "payment_status"),
         )
     else:
-        order.save(update_fields=["refunded_total", "payment_status", "updated_at"])
+        order.save(update_fields=["refunded_total", "moved_total", "payment_status", "updated_at"])
     if request.return_request_id is not None:
-        ReturnRequest.objects.filter(
-            pk=request.return_request_id, status=ReturnRequest.Status.RECEIVED
-        ).update(status=ReturnRequest.Status.REFUNDED, refund_amount=request.amount)
+        _close_return(request.return_request_id)
     outbox.publish(*events, actor=actor, now=now)  # type: ignore[arg-type]
+    return request
+
+
+def _close_return(return_id: UUID) -> None:
+    """A return is refunded once all of its refunds are: that of an exchange may have two."""
+    refunds = RefundRequest.objects.filter(return_request=return_id)
+    if not refunds.exclude(status=RefundRequest.Status.DONE).exists():
+        ReturnRequest.objects.filter(pk=return_id, status=ReturnRequest.Status.RECEIVED).update(
+            status=ReturnRequest.Status.REFUNDED,
+            refund_amount=refunds.aggregate(total=Sum("amount"))["total"],
+        )
+
+
+@transaction.atomic
+def settle_moved(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequest:
+    """
+    Decide what becomes of a due refund that is to pay for a replacement; deciding twice changes nothing.
+
+    While the replacement waits for the rest of its money, nothing. Is it confirmed, the money has moved: a refund of
+    which nothing is left to pay out is done. Was it given up, the whole is due to the customer. Locks the order.
+    """
+    request = RefundRequest.objects.get(pk=request_id)
+    lock(actor=actor, order_id=request.order_id)
+    request.refresh_from_db()
+    if request.status != RefundRequest.Status.DUE or request.moved_to is None:
+        return request
+    if request.moved_to.confirmed_at is not None:
+        if not request.to_pay_out:
+            return record_refund(actor=actor, request_id=request_id, now=now)
+    elif request.moved_to.status != Order.Status.DRAFT:
+        request.moved_amount, request.moved_to = Decimal(0), None
+        request.save(update_fields=["moved_amount", "moved_to"])
     return request
 
 
@@ -390,7 +434,7 @@ def retry_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequ
     request.refresh_from_db()
     if request.status != RefundRequest.Status.FAILED:
         raise InvalidTransition(extra={"from": request.status, "to": RefundRequest.Status.DUE})
-    if request.payment_id is None and request.amount > refundable(order):
+    if request.payment_id is None and request.to_pay_out > refundable(order):
         raise RefundExceedsPayment
     request.status = RefundRequest.Status.DUE
     request.failure = ""
@@ -425,19 +469,72 @@ def _request(
     payment_id: UUID | None = None,
     return_request: ReturnRequest | None = None,
 ) -> RefundRequest:
-    request = RefundRequest.objects.create(
-        order=order,
-        amount=amount,
-        currency=order.currency,
-        reason=reason[:200],
-        lines=lines,
-        shipping_amount=shipping,
-        payment_id=payment_id,
-        return_request=return_request,
-        requested_by=actor.label,
-        created_at=now,
-    )
+    """
+    Write what is owed back, and announce it.
+
+    Of an order that sent back goods paid for in part, money goes back to its own payment first; what exceeds that is
+    a second request, for the payment that the goods were once bought with. Returns the first.
+    """
+    own = amount
+    if order.credit_total and payment_id is None:
+        own = min(amount, _left_of_own(order))
+    first, second = _cut(lines, own, order.currency) if 0 < own < amount else (lines, lines)
+    requests = [
+        RefundRequest.objects.create(
+            order=order,
+            amount=part,
+            currency=order.currency,
+            reason=reason[:200],
+            lines=of_lines,
+            shipping_amount=shipping if is_first else Decimal(0),
+            payment_id=payment_id,
+            return_request=return_request,
+            is_of_credit=is_of_credit,
+            requested_by=actor.label,
+            created_at=now,
+        )
+        for part, of_lines, is_of_credit, is_first in (
+            (own, first, False, True),
+            (amount - own, second, True, not own),
+        )
+        if part
+    ]
     outbox.publish(
-        RefundRequested(**about(order), refund_request_id=str(request.id)), actor=actor, now=now
+        *(
+            RefundRequested(**about(order), refund_request_id=str(request.id))
+            for request in requests
+        ),
+        actor=actor,
+        now=now,
     )
-    return request
+    return requests[0]
+
+
+def _left_of_own(order: Order) -> Decimal:
+    """Return what is left of the customer's own payment of an order that sent back goods paid for in part."""
+    asked = (
+        RefundRequest.objects.filter(order=order, payment_id=None, is_of_credit=False)
+        .exclude(status=RefundRequest.Status.FAILED)
+        .aggregate(asked=Sum("amount"))["asked"]
+    )
+    return max(order.to_pay - (asked or Decimal(0)), Decimal(0))
+
+
+def _cut(
+    lines: list[dict[str, object]], amount: Decimal, currency: str
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Return the lines of a refund up to an amount, and the rest; the units of a line that is cut stay with its first part."""
+    mine: list[dict[str, object]] = []
+    rest: list[dict[str, object]] = []
+    for line in lines:
+        worth = Decimal(str(line["amount"]))
+        taken = min(worth, amount)
+        amount -= taken
+        if taken or not worth:
+            mine.append({**line, "amount": format_amount(taken, currency)})
+        if taken < worth:
+            units = 0 if taken else line["quantity"]
+            rest.append(
+                {**line, "quantity": units, "amount": format_amount(worth - taken, currency)}
+            )
+    return mine, rest

@@ -489,6 +489,7 @@ def _amounts(names: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
 _OWN_PRICES = {
     "quantity_break": ("quantity_break", "Price of {} for so many"),
     "customer_group": ("list_price", "Your price of {}"),
+    "exchange": ("list_price", "Price of {} in exchange"),
 }
 
 

@@ -103,7 +103,8 @@ class Line:
     One line to be priced.
 
     `unit_price` is what one unit costs this customer (a promised price may be below `list_price`, the current one).
-    `price_kind` says why it is: `quantity_break`, `customer_group`, or empty (the current price, or a promised one).
+    `price_kind` says why it is: `quantity_break`, `customer_group`, `exchange`, or empty (the current price, or a
+    promised one).
     Lines that share `bundle_group` were added as one bundle.
     """
 
@@ -150,7 +151,8 @@ class Basket:
     `used_up` names promotions whose limit is reached, in all or for this customer; `reliefs` are the customer's
     grounds not to be charged taxes; `group_ids`, `has_ordered` and `customer_since` (when the account was made) are
     what promotions may ask about the customer. `services.quote` fills all of them in. `points` are what the customer
-    wants to spend; it lowers them to what they have.
+    wants to spend; it lowers them to what they have. What is sent in exchange takes no promotions: what they gave is in
+    its price already.
     """
 
     lines: Sequence[Line]
@@ -166,6 +168,7 @@ class Basket:
     has_ordered: bool = False
     customer_since: datetime | None = None
     points: int = 0
+    takes_promotions: bool = True
 
 
 # --- the rules --------------------------------------------------------------------------------------

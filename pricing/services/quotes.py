@@ -90,7 +90,7 @@ def _question(
         basket = dataclasses.replace(basket, reliefs=reliefs)
     if basket.points:
         basket = dataclasses.replace(basket, points=_points(actor, basket, now))
-    if not flags.is_enabled(selectors.PROMOTIONS_FLAG):
+    if not basket.takes_promotions or not flags.is_enabled(selectors.PROMOTIONS_FLAG):
         return basket, rules.without_promotions(), served
     in_play = selectors.promotions_in_play(
         company_id=actor.company_id,

@@ -10,7 +10,7 @@ from djstripe.models import WebhookEventTrigger
 
 from checkout.models import Checkout, Payment, PaymentStatusChange, TestCharge, WebhookInbox
 from config.platform.models import OutboxEvent
-from orders.models import Order
+from orders.models import Order, RefundRequest
 from tests import factories
 from tests.checkout.conftest import Buyer
 from tests.plants import loosen, plant, sql
@@ -95,6 +95,24 @@ def a_status_that_came_from_nowhere() -> None:
     PaymentStatusChange.objects.create(
         payment=payment, from_status="PROCESSING", to_status="PENDING", at=timezone.now()
     )
+
+
+@plant("P09")
+def money_that_moved_and_was_paid_out_too() -> None:
+    """What pays for a replacement also went back to the customer."""
+    first, second = make_payment(), make_payment()
+    request = RefundRequest.objects.create(
+        order=first.order,
+        amount=Decimal(10),
+        currency="USD",
+        status=RefundRequest.Status.DONE,
+        moved_amount=Decimal(10),
+        moved_to=second.order,
+        requested_by="test",
+        created_at=timezone.now(),
+    )
+    Order.objects.filter(pk=first.order_id).update(refunded_total=10, moved_total=request.amount)
+    Order.objects.filter(pk=second.order_id).update(credit_total=request.amount)
 
 
 @plant("E06")

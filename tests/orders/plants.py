@@ -130,3 +130,9 @@ def points_of_a_cancelled_order_that_did_not_come_back() -> None:
     order = make_order(status="cancelled")
     Order.objects.filter(pk=order.pk).update(quote={**order.quote, "points": 100})
     OrderLine.objects.filter(order=order).update(points=100)
+
+
+@plant("O08")
+def a_credit_that_nothing_pays_for() -> None:
+    order = make_order(confirmed=True)
+    Order.objects.filter(pk=order.pk).update(credit_total=Decimal("1.00"))

@@ -287,7 +287,7 @@ OWN: dict[str, Call] = {
         f"api/v1/orders/returns/<uuid:return_id>/{verb}": Call(
             {"NOT_FOUND", "RETURN_NOT_FOUND", "ORDER_NOT_FOUND"}, {"return_id": "return"}
         )
-        for verb in ("approve", "reject", "receive")
+        for verb in ("approve", "reject", "receive", "close", "withdraw")
     },
     **{
         f"api/v1/orders/<str:reference>/shipments/<uuid:shipment_id>{tail}": Call(
