@@ -720,7 +720,7 @@ def test_an_exchange_over_http(
         ({"variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f001"}, 400, "RETURN_NOT_ELIGIBLE"),
         ({}, 400, "VALIDATION_ERROR"),
         ({"sku": "A", "variantId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f001"}, 400, "VALIDATION_ERROR"),
-        ({"sku": "A\x00"}, 400, "VALIDATION_ERROR"),
+        ({"sku": "A\x00"}, 400, "MALFORMED_REQUEST"),
         ({"sku": "A", "price": "0.01"}, 400, "VALIDATION_ERROR"),
         ("A", 400, "VALIDATION_ERROR"),
         ([], 400, "VALIDATION_ERROR"),
