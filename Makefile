@@ -59,7 +59,7 @@ shell: .venv/.runtime ## Django's shell on the shop's database
 	@$(ENGINES) with -- $(PY) manage.py shell
 
 # --- tests ------------------------------------------------------------------------------------
-.PHONY: test test-fast crash coverage bench
+.PHONY: test test-fast crash chaos coverage bench
 test: .venv/.tests ## all tests, in parallel, on throw-away engines (ARGS="-k merge" narrows)
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) $(ARGS)
 
@@ -68,6 +68,9 @@ test-fast: .venv/.tests ## the tests that take no seconds
 
 crash: .venv/.tests ## kill the shop at every statement, commit and provider call (minutes; the tests take a sample)
 	@CRASH_EVERY_POINT=1 $(ENGINES) run -- $(PY) -m pytest -s -k "test_crashes" tests/checkout $(ARGS)
+
+chaos: .venv/.tests ## a minute of everybody at once while processes are killed (CHAOS_SECONDS, CHAOS_SEED)
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} $(ENGINES) run -- $(PY) -m pytest -q tests/chaos $(ARGS)
 
 coverage: .venv/.tests ## all tests with coverage, report in htmlcov/
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)

@@ -22,6 +22,8 @@ class Call:
     token: str = ""
     body: Any = None
     keyed: bool = False
+    key: str = ""  # the same for each time it is sent
+    bearer: str = ""
 
     def encode(self) -> bytes:
         content = b"" if self.body is None else json.dumps(self.body).encode()
@@ -38,8 +40,10 @@ class Call:
             head.append(
                 f"X-Forwarded-For: 10.{'.'.join(map(str, crc32(self.token.encode()).to_bytes(4)[1:]))}"
             )
-        if self.keyed:
-            head.append(f"Idempotency-Key: {uuid.uuid4().hex}")
+        if self.keyed or self.key:
+            head.append(f"Idempotency-Key: {self.key or uuid.uuid4().hex}")
+        if self.bearer:
+            head.append(f"Authorization: Bearer {self.bearer}")
         return "\r\n".join([*head, "", ""]).encode() + content
 
 

@@ -39,11 +39,10 @@ BUYERS, UNITS = 200, 50
 SOLD_OUT = {(400, "ITEM_OUT_OF_STOCK"), (409, "INVENTORY_HOLD_FAILED")}
 
 
-@contextmanager
-def served(place: Path, module: str = "tests.concurrency.settings") -> Iterator[int]:
-    """Serve the shop on this test's database by granian, as in production; yield the port."""
+def environment_of(module: str) -> dict[str, str]:
+    """Return what a process of the shop needs to work on this test's database."""
     parts = urlsplit(required("DATABASE_URL"))
-    environment = {
+    return {
         "DJANGO_SETTINGS_MODULE": module,
         "DATABASE_URL": urlunsplit(
             parts._replace(path=f"/{quote(connection.settings_dict['NAME'])}")
@@ -51,7 +50,12 @@ def served(place: Path, module: str = "tests.concurrency.settings") -> Iterator[
         # This process has its Redis databases already; the server is not to move on by as many again.
         "PYTEST_XDIST_WORKER": "gw0",
     }
-    with shop(environment, log=place / "web.log") as (port, _):
+
+
+@contextmanager
+def served(place: Path, module: str = "tests.concurrency.settings") -> Iterator[int]:
+    """Serve the shop on this test's database by granian, as in production; yield the port."""
+    with shop(environment_of(module), log=place / "web.log") as (port, _):
         yield port
 
 

@@ -1,0 +1,1 @@
+"""Installed by the shop of the chaos run only."""
