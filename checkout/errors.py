@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from config.platform.errors import ApplicationError
+from orders.errors import PriceChanged
+
+__all__ = ["PriceChanged"]
 
 
 class CheckoutNotFound(ApplicationError):
@@ -28,14 +31,6 @@ class CheckoutIncomplete(ApplicationError):
     title = "Something is missing"
     message = "Something is missing before you can pay."
     advice = "Complete what extra.requirements lists."
-
-
-class PriceChanged(ApplicationError):
-    code = "PRICE_CHANGED"
-    http_status = 409
-    title = "The total has changed"
-    message = "The total has changed since it was shown."
-    advice = "Look at the new total and confirm it. Nothing was charged."
 
 
 class PaymentNotFound(ApplicationError):

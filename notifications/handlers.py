@@ -45,6 +45,7 @@ from orders.events import (
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
+    OrderEdited,
     OrderEvent,
     OrderShipped,
     PriceDisputeDecided,
@@ -166,6 +167,25 @@ def tell_delivered(event: OrderDelivered, envelope: Envelope, now: datetime) -> 
 @durable(OrderCancelled, consumer="notifications.order_cancelled")
 def tell_cancelled(event: OrderCancelled, envelope: Envelope, now: datetime) -> None:
     _mail_about_order("order-cancelled", event, envelope, now, reason=event.reason)
+
+
+@durable(OrderEdited, consumer="notifications.order_changed")
+def tell_changed(event: OrderEdited, envelope: Envelope, now: datetime) -> None:
+    """Tell what an order holds after it was changed, what goes back, and what waits to be paid."""
+    order = orders.for_mail(order_id=event.aggregate_id)
+    refund, due = Decimal(event.to_refund), Decimal(event.to_pay)
+    extra = {
+        "kept": [
+            {"quantity": line.quantity - line.cancelled_quantity, "name": line.name}
+            for line in order.lines.all()
+            if line.quantity > line.cancelled_quantity
+        ],
+        "goes_back": selectors.money(refund, order.currency) if refund else "",
+        "addition_number": event.addition_number,
+        "to_pay": selectors.money(due, order.currency),
+    }
+    _mail_about_order("order-changed", event, envelope, now, **extra)
+    _tell_about_order(event, envelope, now, _("Order %(number)s was changed."))
 
 
 @durable(PaymentCaptured, consumer="notifications.payment_confirmation")

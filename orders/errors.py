@@ -50,6 +50,32 @@ class OrderAddressFixed(ApplicationError):
     advice = "Cancel the order and place it anew."
 
 
+class OrderNotEditable(ApplicationError):
+    code = "ORDER_NOT_EDITABLE"
+    http_status = 409
+    title = "This order can no longer be changed"
+    message = "This order can no longer be changed."
+    advice = "Until it is packed, it can be cancelled; once it has arrived, you can return it."
+
+
+class EditCostsMore(ApplicationError):
+    """`extra.shipping` says by how much."""
+
+    code = "ORDER_EDIT_COSTS_MORE"
+    http_status = 409
+    title = "This would cost more to ship"
+    message = "This would cost more to ship than was paid."
+    advice = "Keep the way it goes, or ask us: staff may let the shop pay the difference."
+
+
+class PriceChanged(ApplicationError):
+    code = "PRICE_CHANGED"
+    http_status = 409
+    title = "The total has changed"
+    message = "The total has changed since it was shown."
+    advice = "Look at the new total and confirm it. Nothing was charged."
+
+
 class OrderInReview(ApplicationError):
     code = "ORDER_IN_REVIEW"
     http_status = 409

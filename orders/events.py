@@ -59,6 +59,20 @@ class OrderItemsCancelled(OrderEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OrderEdited(OrderEvent):
+    """
+    A placed order was changed. `fields` are what; `to_refund` goes back; `addition_number` is the order that holds
+    what was added and waits to be paid, `to_pay`.
+    """
+
+    name: ClassVar[str] = "order.edited"
+    fields: list[str]
+    to_refund: str
+    to_pay: str
+    addition_number: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReturnRequested(OrderEvent):
     name: ClassVar[str] = "order.return_requested"
     return_id: str

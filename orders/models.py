@@ -70,6 +70,10 @@ class Order(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     company = models.ForeignKey(Company, models.PROTECT, related_name="orders")
+    # goods that were added to an order later are an order of their own, with a payment of their own
+    adds_to = models.ForeignKey(
+        "self", models.PROTECT, null=True, editable=False, related_name="additions"
+    )
     number = models.CharField(_("number"), max_length=50, unique=True)
     checkout_id = models.UUIDField(null=True, unique=True)
     user_id = models.UUIDField(null=True)

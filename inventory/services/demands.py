@@ -154,6 +154,12 @@ def variants_where(condition: str) -> str:
     return f"IN (SELECT r.variant_id FROM stock_reservations r WHERE {condition})"  # noqa: S608
 
 
+def variants_where_or_beside(condition: str) -> str:
+    """Return what `variants_where` does, and the variants of the array `beside`."""
+    found = f"SELECT r.variant_id FROM stock_reservations r WHERE {condition}"  # noqa: S608
+    return f"IN ({found} UNION ALL SELECT unnest(%(beside)s::uuid[]))"
+
+
 def close_all(condition: str, *, why: Why, actor: Actor, now: datetime, **values: Any) -> int:
     """Close the holds matching a condition and return their units to the shelf; return how many."""
     books = Books.open(

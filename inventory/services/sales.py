@@ -20,6 +20,7 @@ from inventory.services.demands import (
     refusal,
     short_of,
     variants_where,
+    variants_where_or_beside,
 )
 
 _OF_ORDER_LINES = "r.status IN ('ACTIVE', 'COMPLETED') AND r.order_line_id = ANY(%(order_lines)s)"
@@ -184,10 +185,13 @@ def restock(
     items: Sequence[tuple[UUID, int]],
     damaged: bool = False,
     reference: str = "",
+    beside: Sequence[UUID] = (),
     now: datetime,
 ) -> int:
     """
     Take back units of order lines, cancelled or returned: [(order line, quantity)]; return how many were sold units.
+
+    `beside` are variants that the caller takes next: their stock is locked with these, all in one order.
 
     What is still only held, or owed beyond stock, is let go without a movement. Sold units come back to the
     warehouse they left, by a RETURN movement; damaged ones leave it again by DAMAGE. Never takes back more than
@@ -201,11 +205,12 @@ def restock(
     condition = f"{_OF_ORDER_LINES} AND r.order_id = %(order)s"
     books = Books.open(
         company_id=actor.company_id,
-        variants=variants_where(condition),
+        variants=variants_where_or_beside(condition) if beside else variants_where(condition),
         holds=condition,
         reads=[_OUT],
         order_lines=list(wanted),
         order=order_id,
+        beside=list(beside),
         now=now,
     )
     holds: dict[UUID, list[HeldUnits]] = {}

@@ -218,6 +218,48 @@ _RETURN_CAME: dict[str, Any] = {
     "refundAmount": "149.00",
     "receivedAt": "2026-12-02T14:10:00.000Z",
 }
+_PROPOSAL: dict[str, Any] = {
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e001",
+    "orderNumber": "ORD-20261121-000003",
+    "currency": "USD",
+    "quoteId": "5b3c4dda06f82644dccddedf60d7307b",
+    "items": [
+        {
+            "itemId": _ITEM,
+            "sku": "LANTERN-BRASS",
+            "name": "Brass Lantern",
+            "unitPrice": "64.00",
+            "quantityBefore": 2,
+            "quantityAfter": 1,
+            "refund": "67.52",
+        }
+    ],
+    "added": [],
+    "shipping": {
+        "optionBefore": "standard",
+        "optionAfter": "standard",
+        "nameAfter": "Standard",
+        "priceBefore": "6.90",
+        "priceAfter": "6.90",
+        "difference": "0.00",
+        "refund": "0.00",
+        "waived": "0.00",
+        "options": [],
+    },
+    "shippingAddress": {
+        "name": "Ada Marsh",
+        "line1": "1 Harbour Street",
+        "line2": "",
+        "city": "Portland",
+        "state": "ME",
+        "postalCode": "04101",
+        "country": "US",
+        "phone": "",
+    },
+    "billingAddress": None,
+    "paidBefore": "142.32",
+    "difference": {"kind": "refund", "toPay": "0.00", "toRefund": "67.52"},
+}
 
 EXAMPLES: Examples = {
     "post_orders_by_reference_returns": [
@@ -307,6 +349,28 @@ EXAMPLES: Examples = {
     "post_products_pricing_disputes_by_dispute_id_decide": [
         sent({"status": "ADJUSTED", "answer": _DECIDED["answer"], "amount": "10.00"}),
         answered(_DECIDED),
+    ],
+    "post_orders_by_reference_edits_preview": [
+        sent({"items": [{"itemId": _ITEM, "quantity": 1}]}),
+        answered(_PROPOSAL),
+    ],
+    "post_orders_by_reference_edits": [
+        sent(
+            {
+                "items": [{"itemId": _ITEM, "quantity": 1}],
+                "quoteId": _PROPOSAL["quoteId"],
+                "reason": "one is enough",
+            }
+        ),
+        answered(
+            {
+                "quoteId": _PROPOSAL["quoteId"],
+                "toPay": "0.00",
+                "toRefund": "67.52",
+                "addition": None,
+                "order": {"id": _PROPOSAL["orderId"], "number": _PROPOSAL["orderNumber"]},
+            }
+        ),
     ],
     "get_orders_by_reference_explain": [answered(_EXPLAINED)],
     "get_tax_report": [answered(_REPORT)],

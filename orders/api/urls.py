@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from orders.api import disputes, taxes
+from orders.api.edits import EditViewSet
 from orders.api.papers import InvoiceViewSet, PackingSlipView
 from orders.api.reports import ReportViewSet
 from orders.api.shipments import ShipmentViewSet
@@ -65,5 +66,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("orders/<str:reference>/shipments/<uuid:shipment_id>/deliver", _shipment(post="deliver")),
     path("orders/<str:reference>/deliver", _order(post="deliver")),
     path("orders/<str:reference>/status-history", _order(get="status_history")),
+    path("orders/<str:reference>/edits", EditViewSet.as_view({"post": "apply"})),
+    path("orders/<str:reference>/edits/preview", EditViewSet.as_view({"post": "preview"})),
     path("orders/<str:reference>/edit-history", _order(get="edit_history")),
 ]

@@ -5,6 +5,14 @@ from __future__ import annotations
 from orders.services.cancelling import SOLD, cancel, cancel_items, fail
 from orders.services.direct import DirectItem, place_direct
 from orders.services.disputes import decide_dispute, dispute_price
+from orders.services.editing import (
+    Edit,
+    Edited,
+    Proposal,
+    apply_edit,
+    end_additions,
+    preview_edit,
+)
 from orders.services.exchanging import (
     Estimate,
     Offer,
@@ -70,13 +78,17 @@ __all__ = [
     "Came",
     "DirectItem",
     "DraftLine",
+    "Edit",
+    "Edited",
     "Estimate",
     "Offer",
     "OrderDraft",
+    "Proposal",
     "Units",
     "Wanted",
     "WantedReturn",
     "access_token",
+    "apply_edit",
     "approve_return",
     "cancel",
     "cancel_items",
@@ -93,6 +105,7 @@ __all__ = [
     "demands",
     "dispute_price",
     "edit",
+    "end_additions",
     "estimate",
     "fail",
     "fail_refund",
@@ -104,6 +117,7 @@ __all__ = [
     "offers",
     "place",
     "place_direct",
+    "preview_edit",
     "process",
     "receive_return",
     "record_refund",

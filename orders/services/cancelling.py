@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -85,19 +85,7 @@ def cancel_items(
         line.quantity == line.cancelled_quantity + taken.get(line.id, 0) for line in lines.values()
     ):
         return _cancel(order, actor=actor, reason=reason, now=now)
-    for wanted in units:
-        line = lines[wanted.line_id]
-        record_edit(
-            order,
-            f"{line.sku}.cancelled_quantity",
-            line.cancelled_quantity,
-            line.cancelled_quantity + wanted.quantity,
-            actor=actor,
-            now=now,
-            reason=reason,
-        )
-        line.cancelled_quantity += wanted.quantity
-        line.save(update_fields=["cancelled_quantity"])
+    take_out(order, lines, units, actor=actor, now=now, reason=reason)
     claim(
         order, lines, units, shipping=Decimal(0), actor=actor, now=now, reason=reason or "cancelled"
     )
@@ -121,6 +109,31 @@ def cancel_items(
         now=now,
     )
     return order
+
+
+def take_out(
+    order: Order,
+    lines: Mapping[UUID, OrderLine],
+    units: Sequence[Units],
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str,
+) -> None:
+    """Count units of a locked order as cancelled, each line in its history. Money and goods are the caller's."""
+    for wanted in units:
+        line = lines[wanted.line_id]
+        record_edit(
+            order,
+            f"{line.sku}.cancelled_quantity",
+            line.cancelled_quantity,
+            line.cancelled_quantity + wanted.quantity,
+            actor=actor,
+            now=now,
+            reason=reason,
+        )
+        line.cancelled_quantity += wanted.quantity
+        line.save(update_fields=["cancelled_quantity"])
 
 
 @transaction.atomic

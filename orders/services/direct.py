@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,9 @@ class DirectItem:
 
 
 @dataclass(frozen=True, slots=True)
-class _Priced:
+class Goods:
+    """So many units of a variant, under the id that their line will have."""
+
     id: UUID
     variant: Variant
     quantity: int
@@ -92,11 +95,12 @@ def place_direct(
         if isinstance(variant, ApplicationError):
             errors.append(FieldError(f"items.{index}.sku", variant.code, variant.detail))
         else:
-            wanted.append(_Priced(new_id(), variant, item.quantity))
+            wanted.append(Goods(new_id(), variant, item.quantity))
     if errors:
         raise ValidationFailed(errors=errors)
 
-    basket = _basket(wanted, actor=actor, email=email, address=address, currency=currency)
+    for_user = None if actor.is_staff else actor.user_id
+    basket = basket_of(wanted, user_id=for_user, email=email, address=address, currency=currency)
     quote, basis = pricing.quote_with_basis(actor=actor, basket=basket, now=now)
     if quote.shipping_code == NO_SHIPPING_ZONE:
         raise NoShippingZone
@@ -111,8 +115,8 @@ def place_direct(
                 ]
             )
         chosen = shipping_option or min(quote.shipping_options, key=lambda option: option.price).id
-        basket = _basket(
-            wanted, actor=actor, email=email, address=address, currency=currency, option=chosen
+        basket = basket_of(
+            wanted, user_id=for_user, email=email, address=address, currency=currency, option=chosen
         )
         quote, basis = pricing.quote_with_basis(actor=actor, basket=basket, now=now)
 
@@ -135,7 +139,7 @@ def place_direct(
         actor=actor,
         draft=OrderDraft(
             company_id=actor.company_id,
-            user_id=None if actor.is_staff else actor.user_id,
+            user_id=for_user,
             session_hash=None if actor.user_id else actor.session_hash,
             email=email,
             currency=currency,
@@ -168,18 +172,23 @@ def place_direct(
     return order
 
 
-def _basket(
-    wanted: Sequence[_Priced],
+def basket_of(
+    wanted: Sequence[Goods],
     *,
-    actor: Actor,
+    user_id: UUID | None,
     email: str,
     address: Mapping[str, str],
     currency: str,
     option: str | None = None,
+    shipping: Mapping[str, Decimal] | None = None,
 ) -> Basket:
-    for_user = actor.user_id if not actor.is_staff else None
+    """
+    Return goods as a basket at the current prices of a customer; `shipping` names prices in place of the rules'.
+
+    :raises PriceMissing: if one has no price in the currency
+    """
     prices = price_facts.ladders(
-        variant_ids=[item.variant.id for item in wanted], currency=currency, user_id=for_user
+        variant_ids=[item.variant.id for item in wanted], currency=currency, user_id=user_id
     )
     together = Counter[UUID]()
     for item in wanted:
@@ -213,6 +222,7 @@ def _basket(
             country=address["country"], state=address["state"], postal_code=address["postalCode"]
         ),
         shipping_option=option,
-        user_id=for_user,
-        customer_keys=price_facts.customer_keys(user_id=for_user, email=email),
+        shipping_prices=shipping,
+        user_id=user_id,
+        customer_keys=price_facts.customer_keys(user_id=user_id, email=email),
     )

@@ -61,6 +61,7 @@ class OrderDraft:
     billing_address: dict[str, Any] | None
     expires_at: datetime
     checkout_id: UUID | None = None
+    adds_to_id: UUID | None = None
     user_id: UUID | None = None
     session_hash: bytes | None = None
     shipping_option: str = ""
@@ -84,6 +85,7 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
         company_id=draft.company_id,
         number=next_number(now=now),
         checkout_id=draft.checkout_id,
+        adds_to_id=draft.adds_to_id,
         user_id=draft.user_id,
         session_hash=draft.session_hash,
         email=draft.email,

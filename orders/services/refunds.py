@@ -63,10 +63,13 @@ def would_bring(order: Order, units: Sequence[Units]) -> Decimal:
     lines = {line.id: line for line in order.lines.all()}
     total = Decimal(0)
     for wanted in units:
-        line = lines[wanted.line_id]
-        count = min(wanted.quantity, line.quantity - line.claimed_quantity)
-        total += _share(line, count, order.currency)[0]
+        total += line_brings(lines[wanted.line_id], wanted.quantity, order.currency)
     return min(total, refundable(order))
+
+
+def line_brings(line: OrderLine, count: int, currency: str) -> Decimal:
+    """Return the money of the next `count` units of a line that no refund has asked back."""
+    return _share(line, min(count, line.quantity - line.claimed_quantity), currency)[0]
 
 
 def shipping_share(order: Order, price: Decimal) -> Decimal:

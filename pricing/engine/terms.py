@@ -169,6 +169,8 @@ class Basket:
     customer_since: datetime | None = None
     points: int = 0
     takes_promotions: bool = True
+    # what each way to ship costs, in place of its rule: the rest of a parcel of which a part is paid
+    shipping_prices: Mapping[str, Decimal] | None = None
 
 
 # --- the rules --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +86,8 @@ def _question(
         revision = selectors.revision(company_id=actor.company_id)
     rules = selectors.rules(company_id=actor.company_id, revision=revision)
     rules, served = outside.applied(basket, rules)
+    if basket.shipping_prices is not None:
+        rules = _at_prices(rules, basket.shipping_prices)
     if rules.has_reliefs and basket.user_id is not None and basket.destination is not None:
         reliefs = selectors.reliefs_of(company_id=actor.company_id, user_id=basket.user_id)
         basket = dataclasses.replace(basket, reliefs=reliefs)
@@ -115,6 +118,29 @@ def _question(
             customer_since=facts.since,
         )
     return basket, rules, served
+
+
+def _at_prices(rules: engine.Rules, prices: Mapping[str, Decimal]) -> engine.Rules:
+    """Return the rules with only these ways to ship, each at its price, whatever is in the basket."""
+    zones = [
+        dataclasses.replace(
+            zone,
+            methods=[
+                dataclasses.replace(
+                    method,
+                    type="FLAT_RATE",
+                    base_price=prices[method.code],
+                    free_over=None,
+                    minimum_order=None,
+                    maximum_order=None,
+                )
+                for method in zone.methods
+                if method.code in prices
+            ],
+        )
+        for zone in rules.zones
+    ]
+    return dataclasses.replace(rules, zones=zones)
 
 
 def check_option(*, quote: engine.Quote, option: str | None) -> None:

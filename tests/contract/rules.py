@@ -27,6 +27,7 @@ MONEY = {
     "shippingTotal", "taxTotal", "grandTotal", "shippingDiscount", "shippingTax", "price", "compareAtPrice", "priceFrom",
     "amount", "refundedAmount", "refundedTotal", "runningTotal", "oldTotal", "newTotal",
     "currentPrice", "difference", "targetPrice", "oldPrice", "newPrice",  "saving", "partsPrice",
+    "toPay", "toRefund", "paidBefore", "priceBefore", "priceAfter", "refund", "waived",
 }  # fmt: skip
 # Names, hashes or foreign words rather than keys of ours.
 NOT_OURS = {"quoteId", "requestId", "clientSecret"}
@@ -46,7 +47,7 @@ STATUS = {
     "METHOD_NOT_ALLOWED": 405, "NOT_FOUND": 404, "COMPANY_NOT_FOUND": 404, "CHECKOUT_INCOMPLETE": 409,
     "PAYMENT_REQUIRED": 402, "NO_SHIPPING_ZONE": 409,
     # Beyond the contract, in its spirit: what only staff meet, and a product without a price in the cart's currency.
-    "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
+    "ORDER_NOT_EDITABLE": 409, "ORDER_EDIT_COSTS_MORE": 409, "SKU_TAKEN": 409, "STOCK_BELOW_HOLDS": 409, "PRICE_MISSING": 409,
     "WISHLIST_FULL": 409, "COMPARISON_FULL": 409, "WAREHOUSE_NOT_FOUND": 404, "STOCK_CHANGED": 409,
     "STOCK_RECORD_EXISTS": 409, "SLUG_TAKEN": 409, "PICTURE_NOT_FOUND": 404, "CATEGORY_NOT_FOUND": 404,
     "WEBHOOK_ID_REUSED": 409, "PRODUCT_IN_STOCK": 409, "BACK_IN_STOCK_LIMIT_EXCEEDED": 409, "PRICE_ALERT_LIMIT_EXCEEDED": 409,

@@ -146,6 +146,31 @@ def test_cancelling_is_told_and_so_is_the_money_back(
     assert sent("refund-processed").subject == f"$29.90 of order {order.number} is on its way back"
 
 
+def test_a_changed_order_says_what_it_holds_and_what_goes_back(
+    company: Company, now: datetime, user: Any, system: Actor
+) -> None:
+    order = buy(buyer(company, now, user), now)
+    line = order.lines.get()
+    order.lines.update(quantity=3, subtotal=line.subtotal * 3, total=line.subtotal * 3)
+    Order.objects.update(
+        subtotal=line.subtotal * 3, grand_total=line.subtotal * 3 + order.shipping_total
+    )
+    edit = orders.Edit(quantities={line.pk: 2})
+    shown = orders.preview_edit(actor=system, order_id=order.pk, edit=edit, now=now)
+    orders.apply_edit(
+        actor=system, order_id=order.pk, edit=edit, quote_id=shown.quote_id, reason="x", now=now
+    )
+
+    deliver(now)
+
+    mail = sent("order-changed")
+    assert mail.subject == f"Your order {order.number} was changed"
+    assert f"2 x {line.name}" in mail.body_text
+    assert "goes back the way it came" in mail.body_text
+    assert "What was added" not in mail.body_text
+    assert sent("order.edited").subject == f"Order {order.number} was changed."
+
+
 def test_a_reminder_goes_to_the_address_left_behind(
     company: Company, now: datetime, staff: Actor
 ) -> None:

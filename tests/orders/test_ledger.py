@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -17,7 +18,7 @@ from config.platform.errors import ApplicationError
 from inventory.models import Company
 from orders import services as orders
 from orders.models import Order, RefundRequest
-from orders.services import DirectItem, Units, WantedReturn
+from orders.services import DirectItem, Edit, Units, WantedReturn
 from pricing.money import from_minor, quantize, unit_shares
 from tests import factories
 from tests.orders.conftest import ADDRESS, reload
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["cancel", "refund", "return", "goodwill", "settle", "deliver", "cancel_all", "refuse"]
+            ["cancel", "edit", "slower", "refund", "return", "goodwill", "settle", "deliver", "cancel_all", "refuse"]
         ),
         st.integers(0, 2),
         st.integers(1, 4),
@@ -95,8 +96,11 @@ def test_refunded_and_kept_are_what_was_paid(
 ) -> None:
     try:
         with transaction.atomic():
-            factories.make_shipping_rule(
+            zone = factories.make_shipping_rule(
                 str(from_minor(postage, currency)), countries=["US"], currency=currency
+            ).zone
+            factories.make_shipping_rule(
+                str(from_minor(postage // 3, currency)), zone=zone, currency=currency, code="slow", max_days=30
             )
             factories.make_tax_rate("0.0825", country="US", name="Tax", type="SALES_TAX", is_included=includes_tax)  # fmt: skip
             if discount:
@@ -122,6 +126,7 @@ def _paid(
         items=items,
         email="ada@example.com",
         shipping_address=ADDRESS,
+        shipping_option="standard",
         currency=currency,
         now=now,
     )
@@ -177,6 +182,16 @@ def _settle(order: Order, system: Actor, now: datetime) -> None:
         orders.record_refund(actor=system, request_id=request.id, now=now)
 
 
+def _edit(edit: Edit, *, actor: Actor, order_id: UUID, now: datetime) -> None:
+    """Look first, then do it: what was shown is what is asked back."""
+    shown = orders.preview_edit(actor=actor, order_id=order_id, edit=edit, now=now)
+    before = orders.refundable(Order.objects.get(pk=order_id))
+    orders.apply_edit(
+        actor=actor, order_id=order_id, edit=edit, quote_id=shown.quote_id, reason="x", now=now
+    )
+    assert before - orders.refundable(Order.objects.get(pk=order_id)) == shown.to_refund
+
+
 def _attempt(
     verb: str,
     index: int,
@@ -196,6 +211,11 @@ def _attempt(
             match verb:
                 case "cancel":
                     orders.cancel_items(actor=customer, units=units, **of_order)
+                case "edit":
+                    left = max(lines[index % len(lines)].unsent - count, 0)
+                    _edit(Edit(quantities={units[0].line_id: left}), actor=customer, **of_order)
+                case "slower":
+                    _edit(Edit(shipping_option="slow"), actor=staff, **of_order)
                 case "cancel_all":
                     orders.cancel(actor=customer, **of_order)
                 case "refund":

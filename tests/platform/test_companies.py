@@ -268,6 +268,8 @@ OWN: dict[str, Call] = {
             "/shipments": {"post": {}},
             "/review": {"post": {"decision": "approve"}},
             "/address": {"patch": {"billingAddress": ADDRESS}},
+            "/edits": {"post": {"billingAddress": ADDRESS, "quoteId": "x"}},
+            "/edits/preview": {"post": {"billingAddress": ADDRESS}},
             "/invoice": {},
             "/invoices": {},
             "/packing-slip": {},
