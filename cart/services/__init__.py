@@ -17,7 +17,7 @@ from cart.services.carts import (
     update,
 )
 from cart.services.codes import apply_code, remove_code
-from cart.services.history import Brought, bring_in, re_add, reopen, restore_version
+from cart.services.history import Brought, bring_in, re_add, restore_version
 from cart.services.holds import (
     hold,
     hold_for_checkout,
@@ -132,7 +132,6 @@ __all__ = [
     "remove_lines",
     "remove_points",
     "remove_wish",
-    "reopen",
     "request_recovery",
     "require_holds",
     "restore",

@@ -1,4 +1,4 @@
-"""Going back: a version of this cart, a cart of the past, an order that was given up."""
+"""Going back: a version of this cart, a cart of the past, what an order was for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from cart import selectors
-from cart.errors import CartExpired, CartMerged, CartNotFound
+from cart.errors import CartNotFound
 from cart.events import ItemsChanged
 from cart.models import Cart, CartEvent, CartLine
 from cart.selectors.state import ACTIVE, Line, load_lines
@@ -19,8 +19,9 @@ from cart.selectors.views import CartView
 from cart.services import texts
 from cart.services.carts import ensure_for_write
 from cart.services.change import Change, new_line, open_cart, snapshot
+from cart.services.codes import MOST_CODES
 from cart.services.transfer import Row, Source, bring, render, settle_short, sources_of, unbuyable
-from config.platform.actor import Actor, ActorKind
+from config.platform.actor import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +44,18 @@ def re_add(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought:
 
 
 @transaction.atomic
-def reopen(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought | None:
-    """
-    Put the lines of an order that was not paid back into its owner's cart ("pay or edit").
-
-    None where a guest has no cart to put them into any more.
-
-    :raises CartNotFound: if the caller may not see the cart
-    """
-    cart: Cart | None = (
-        Cart.objects.for_actor(actor).select_related("session").filter(id=cart_id).first()
-    )
-    if cart is None:
-        raise CartNotFound
-    owner = owner_of(cart, actor)
-    try:
-        return _bring_lines(actor=owner, cart=cart, event="cart.reopened", now=now)
-    except (CartNotFound, CartExpired, CartMerged):
-        return None
-
-
-def owner_of(cart: Cart, actor: Actor) -> Actor:
-    """Return the customer a cart belongs to, for work that others do on it."""
-    session = cart.session
-    return Actor(
-        kind=ActorKind.USER if cart.user_id else ActorKind.GUEST,
-        company_id=cart.company_id,
-        user_id=cart.user_id,
-        session_hash=None if session is None else bytes(session.token_hash),
-        request_id=actor.request_id,
-        source=actor.source,
-    )
-
-
-@transaction.atomic
-def bring_in(*, actor: Actor, sources: Sequence[Source], event: str, now: datetime) -> Brought:
+def bring_in(
+    *,
+    actor: Actor,
+    sources: Sequence[Source],
+    event: str,
+    codes: Sequence[str] = (),
+    now: datetime,
+) -> Brought:
     """
     Put lines from anywhere into the caller's cart, at today's prices; what does not fit is reported, not refused.
+
+    `codes` are put on the cart too, as far as it takes more.
 
     Each row of the report also says how many units it `added` to the cart.
 
@@ -90,6 +66,8 @@ def bring_in(*, actor: Actor, sources: Sequence[Source], event: str, now: dateti
     )
     before = {line.id: line.quantity for line in change.in_list(ACTIVE)}
     rows = bring(change, sources)
+    known = change.head.codes
+    change.head.codes = [*known, *(code for code in codes if code not in known)][:MOST_CODES]
     if any(row.item_id for row in rows):
         change.announce(ItemsChanged, line_ids=[str(row.item_id) for row in rows if row.item_id])
         view = change.commit(event, summary=f"{len(rows)}")

@@ -15,6 +15,7 @@ from cart.selectors.state import ACTIVE, NEXT, Facts, Line
 from cart.services import texts
 from cart.services.change import Change, new_line
 from cart.services.lines import refusal_of
+from inventory import services as inventory
 from pricing.money import format_amount
 
 KEPT, COMBINED, CAPPED, MOVED_TO_NEXT, DROPPED = (
@@ -61,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A line as it was elsewhere."""
+    """A line as it was elsewhere. What is held for `order_line_id` becomes the cart's."""
 
     variant_id: UUID
     sku: str
@@ -71,6 +72,7 @@ class Source:
     note: str = ""
     customization: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    order_line_id: UUID | None = None
 
 
 def sources_of(lines: Sequence[CartLine]) -> list[Source]:
@@ -101,6 +103,7 @@ def bring(change: Change, sources: Sequence[Source]) -> list[Row]:
     rows: list[Row] = []
     placed: dict[UUID, Row] = {}
     before: dict[UUID, int] = {}
+    held: dict[UUID, tuple[UUID, UUID]] = {}
     for source in sources:
         known = facts.get(source.variant_id)
         row = Row(
@@ -116,6 +119,10 @@ def bring(change: Change, sources: Sequence[Source]) -> list[Row]:
         if line is not None:
             row.item_id, row.unit_price = line.id, line.facts.price
             placed[line.id] = row
+            if source.order_line_id is not None:
+                held[source.order_line_id] = (line.id, change.head.id)
+    if change.holds_at_once:
+        inventory.hand_back(actor=change.actor, line_map=held, now=change.now)
     settle_short(change, placed, before)
     return rows
 

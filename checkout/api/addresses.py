@@ -105,6 +105,25 @@ class ReorderView(ApiView):
         return Response(render_reordered(brought), headers={"ETag": f'"{brought.view.etag}"'})
 
 
+class EditInCartView(ApiView):
+    limits = {"post": "checkout"}
+
+    def post(self, request: Request, reference: str) -> Response:
+        """
+        Cancel an order that is not paid and put what it was for back into the caller's cart, to be changed there.
+
+        What is held for it stays held. The report tells what became of each line.
+        """
+        Nothing.read(request)
+        actor = actor_of(request)
+        brought = services.edit_in_cart(
+            actor=actor,
+            order_id=orders.find_id(actor=actor, reference=reference),
+            now=timezone.now(),
+        )
+        return Response(render_reordered(brought), headers={"ETag": f'"{brought.view.etag}"'})
+
+
 def _read(request: Request) -> tuple[dict[str, str], dict[str, bool]]:
     body = AddressInput.read(request)
     defaults = {name: body.pop(name) for name in DEFAULTS if name in body}

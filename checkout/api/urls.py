@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from checkout.api import estimates
-from checkout.api.addresses import AddressViewSet, ReorderView
+from checkout.api.addresses import AddressViewSet, EditInCartView, ReorderView
 from checkout.api.express import ExpressViewSet
 from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
 from checkout.webhooks import receive
@@ -50,6 +50,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/<uuid:payment_id>/simulate", _payment(post="simulate")),
     path("orders/<str:reference>/payments", _payment(get="by_order", post="add")),
     path("orders/<str:reference>/refund-items", _payment(post="refund_items")),
+    path("orders/<str:reference>/edit-in-cart", EditInCartView.as_view()),
     path("orders/<str:reference>/reorder", ReorderView.as_view()),
     path("addresses", _address(get="list", post="create")),
     path(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from checkout.services.addressbook import add_address, change_address, remove_address
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
 from checkout.services.comparing import Comparison, compare_books
+from checkout.services.editing import edit_in_cart
 from checkout.services.fixing import Step, fix, steps_for
 from checkout.services.inbox import (
     LIMIT_BYTES,
@@ -64,6 +65,7 @@ __all__ = [
     "complete",
     "confirm_free",
     "drain_inbox",
+    "edit_in_cart",
     "execute_refund",
     "execute_refunds",
     "expire_due",

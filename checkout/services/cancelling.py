@@ -8,9 +8,10 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from cart import services as carts
+from cart.errors import CartExpired, CartMerged, CartNotFound
 from checkout import selectors
 from checkout.models import Checkout
+from checkout.services.editing import lock_cart, put_back
 from checkout.services.sessions import lock, move
 from checkout.services.settling import close_for_cancel
 from config.platform.actor import Actor
@@ -39,8 +40,21 @@ def cancel(*, actor: Actor, checkout_id: UUID, now: datetime) -> Checkout:
     return _cancel(actor=actor, checkout_id=checkout_id, now=now)
 
 
-@transaction.atomic
 def _cancel(*, actor: Actor, checkout_id: UUID, now: datetime) -> Checkout:
+    try:
+        return _cancel_into_cart(actor=actor, checkout_id=checkout_id, now=now)
+    except (CartNotFound, CartExpired, CartMerged):  # a guest who has no cart any more
+        return _cancel_into_cart(actor=actor, checkout_id=checkout_id, has_cart=False, now=now)
+
+
+@transaction.atomic
+def _cancel_into_cart(
+    *, actor: Actor, checkout_id: UUID, has_cart: bool = True, now: datetime
+) -> Checkout:
+    known = selectors.find(actor=actor, checkout_id=checkout_id)
+    owner = selectors.owner_of(known) if has_cart else None
+    if owner is not None:
+        lock_cart(owner)
     checkout = lock(actor=actor, checkout_id=checkout_id)
     if checkout.status in {Checkout.Status.CANCELLED, Checkout.Status.EXPIRED}:
         return checkout
@@ -57,8 +71,10 @@ def _cancel(*, actor: Actor, checkout_id: UUID, now: datetime) -> Checkout:
         raise InvalidTransition(
             "This order is paid. Cancel the order instead.", extra={"status": order.status}
         )
-    orders.cancel(actor=actor, order_id=order.id, reason="checkout cancelled", now=now)
-    carts.reopen(actor=actor, cart_id=checkout.cart_id, now=now)
+    if owner is None:
+        orders.cancel(actor=actor, order_id=order.id, reason="checkout cancelled", now=now)
+    else:
+        put_back(order, actor=actor, into=owner, reason="checkout cancelled", now=now)
     return checkout
 
 

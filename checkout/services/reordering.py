@@ -29,13 +29,14 @@ def reorder(*, actor: Actor, order_id: UUID, now: datetime, into: Actor | None =
     for line in order.lines.all():
         key = (line.variant_id, json.dumps(line.customization, sort_keys=True))
         earlier = together.get(key)
-        together[key] = _source(line, line.quantity + (earlier.quantity if earlier else 0))
+        together[key] = source_of(line, line.quantity + (earlier.quantity if earlier else 0))
     return carts.bring_in(
         actor=into or actor, sources=list(together.values()), event="cart.reordered", now=now
     )
 
 
-def _source(line: OrderLine, quantity: int) -> Source:
+def source_of(line: OrderLine, quantity: int, *, takes_hold: bool = False) -> Source:
+    """Return an order's line for a cart; with `takes_hold` the cart gets what is held for it."""
     kept = {key: value for key, value in line.metadata.items() if key != "bundleId"}
     return Source(
         variant_id=line.variant_id,
@@ -46,4 +47,5 @@ def _source(line: OrderLine, quantity: int) -> Source:
         note=line.note,
         customization=line.customization,
         metadata=kept,
+        order_line_id=line.id if takes_hold else None,
     )

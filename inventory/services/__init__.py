@@ -98,6 +98,7 @@ from inventory.services.runs import (
 from inventory.services.sales import (
     assign,
     confirm,
+    hand_back,
     reacquire,
     release_order,
     restock,
@@ -206,6 +207,7 @@ __all__ = [
     "fetch_due",
     "find_drifts",
     "free_slug",
+    "hand_back",
     "keep_file",
     "learn_words",
     "link_token",

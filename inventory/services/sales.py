@@ -171,6 +171,49 @@ def release_order(*, actor: Actor, order_id: UUID, now: datetime) -> int:
     )
 
 
+@joined
+def hand_back(*, actor: Actor, line_map: Mapping[UUID, tuple[UUID, UUID]], now: datetime) -> int:
+    """
+    Make the holds of an unpaid order a cart's again, as {order line: (cart line, its cart)}; return how many.
+
+    No unit is free in between, so nobody else can take it. Where the cart's line holds units of the same stock already,
+    the two become one. The cart renews what it has been given. A repeated call changes nothing.
+    """
+    if not line_map:
+        return 0
+    mine = "r.status = 'ACTIVE' AND r.order_line_id = ANY(%(order_lines)s)"
+    condition = f"({mine}) OR ({OF_LINES})"
+    books = Books.open(
+        company_id=actor.company_id,
+        variants=variants_where(condition),
+        holds=condition,
+        order_lines=list(line_map),
+        lines=[line_id for line_id, _cart_id in line_map.values()],
+        now=now,
+    )
+    there = {
+        (hold.line_id, hold.stock_level_id): hold
+        for hold in books.holds.values()
+        if hold.order_line_id is None
+    }
+    handed = [hold for hold in books.holds.values() if hold.order_line_id is not None]
+    for hold in handed:
+        assert hold.order_line_id is not None
+        line_id, cart_id = line_map[hold.order_line_id]
+        hold.order_id = hold.order_line_id = None
+        hold.line_id, hold.cart_id, hold.is_touched = line_id, cart_id, True
+        joins = there.setdefault((line_id, hold.stock_level_id), hold)
+        if joins is not hold:
+            joins.quantity += hold.quantity
+            joins.backordered += hold.backordered
+            joins.started_at = min(joins.started_at, hold.started_at)
+            joins.expires_at = max(joins.expires_at, hold.expires_at)
+            joins.is_touched = True
+            hold.status = CANCELLED
+    books.write(actor=actor, now=now)
+    return len(handed)
+
+
 _OUT = """
     SELECT m.order_line_id, m.stock_level_id, -sum(m.quantity) FROM stock_transactions m
      WHERE m.order_line_id = ANY(%(order_lines)s) GROUP BY 1, 2 HAVING sum(m.quantity) < 0 ORDER BY 2

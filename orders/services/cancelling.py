@@ -26,19 +26,28 @@ SOLD = (Order.Status.CONFIRMED, Order.Status.PROCESSING)
 
 @transaction.atomic
 def cancel(
-    *, actor: Actor, order_id: UUID, reason: str = "", now: datetime, attention: str = ""
+    *,
+    actor: Actor,
+    order_id: UUID,
+    reason: str = "",
+    now: datetime,
+    attention: str = "",
+    keep_holds: bool = False,
 ) -> Order:
     """
     Cancel an order that has not been sent: goods back to stock, promotions and points given back, money owed back.
 
     `checkout` reacts to the announcement: open payments are closed, the refund is carried out.
-    Locks the order, then the stock.
+    Locks the order, then the stock. With `keep_holds` what a draft holds stays held: the caller hands it on in the
+    same transaction.
 
     :raises OrderNotFound: if there is none for this caller
     :raises OrderNotCancellable: if it was sent, or is over already
     """
     order = lock(actor=actor, order_id=order_id)
-    return _cancel(order, actor=actor, reason=reason, now=now, attention=attention)
+    return _cancel(
+        order, actor=actor, reason=reason, now=now, attention=attention, keep_holds=keep_holds
+    )
 
 
 @transaction.atomic
@@ -157,7 +166,13 @@ def fail(*, actor: Actor, order_id: UUID, reason: str, now: datetime) -> Order:
 
 
 def _cancel(
-    order: Order, *, actor: Actor, reason: str, now: datetime, attention: str = ""
+    order: Order,
+    *,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+    attention: str = "",
+    keep_holds: bool = False,
 ) -> Order:
     if Order.Status.CANCELLED not in Order.TRANSITIONS[order.status]:
         raise OrderNotCancellable(extra={"status": order.status})
@@ -216,6 +231,6 @@ def _cancel(
             reference=order.number,
             now=now,
         )
-    else:
+    elif not keep_holds:
         inventory.release_order(actor=actor, order_id=order.id, now=now)
     return order

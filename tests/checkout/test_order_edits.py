@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from django.db import connections
 
 from checkout import services as checkout
 from checkout.models import Payment
@@ -14,9 +17,8 @@ from inventory.models import StockLevel
 from orders import services as orders
 from orders.errors import OrderNotEditable
 from orders.models import Order
-from orders.services import DirectItem, Edit
+from orders.services import DirectItem, Edit, editing
 from tests.checkout.conftest import Buyer
-from tests.concurrency.crowd import attempt, together
 
 pytestmark = pytest.mark.django_db
 
@@ -76,24 +78,58 @@ def test_what_is_taken_out_goes_back_to_the_card(paid: Order, buyer: Buyer, vari
     checkout.execute_refunds(now=buyer.now)
 
     payment = Payment.objects.get()
-    assert (payment.captured_amount, payment.refunded_amount) == (Decimal("24.90"), Decimal("10.00"))
+    assert (payment.captured_amount, payment.refunded_amount) == (
+        Decimal("24.90"),
+        Decimal("10.00"),
+    )
     assert on_shelf(variant) == (4, 0)
 
 
-def test_packing_and_editing_at_once_end_as_one_of_the_two(paid_for_real: Any, staff: Any) -> None:
-    buyer, order = paid_for_real
-    line = order.lines.get()
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("locks", [True, False], ids=["locked", "control"])
+def test_what_is_being_sent_is_not_taken_out(
+    paid: Order, buyer: Buyer, staff: Any, variant: Any, locks: bool
+) -> None:
+    """Somebody ships it at the moment after it was read. With the lock they wait, without it the parcel leaves whole."""
+    wanted = Edit(quantities={paid.lines.get().id: 1})
+    shown = orders.preview_edit(actor=buyer.actor, order_id=paid.id, edit=wanted, now=buyer.now)
+    real_lock, seen, threads = editing.lock, [], []
 
-    def side(index: int) -> Any:
-        if index % 2:
-            return attempt(lambda: orders.ship(actor=staff, order_id=order.id, now=buyer.now).id)
-        return attempt(lambda: edit(buyer, order, Edit(quantities={line.id: 1})).proposal.to_refund)
+    def ship() -> None:
+        try:
+            orders.ship(actor=staff, order_id=paid.id, now=buyer.now)
+        finally:
+            connections.close_all()
 
-    results = together(4, side)
+    def lock_and_let_in(**about: Any) -> Order:
+        found = real_lock(**about) if locks else Order.objects.get(pk=about["order_id"])
+        other = threading.Thread(target=ship)
+        other.start()
+        other.join(timeout=0.5 if locks else 20)
+        seen.append("waits" if other.is_alive() else "through")
+        threads.append(other)
+        return found
 
-    line.refresh_from_db()
-    assert line.shipped_quantity + line.cancelled_quantity in {2}
-    done = [result for result in results if not isinstance(result, Exception)]
-    assert 1 <= len(done) <= 2  # once edited the rest may still be sent; once sent nothing is edited
-    assert any(isinstance(result, OrderNotEditable) for result in results) or line.cancelled_quantity
-    checkout.execute_refunds(now=buyer.now)
+    with patch.object(editing, "lock", lock_and_let_in):
+        try:
+            orders.apply_edit(
+                actor=buyer.actor,
+                order_id=paid.id,
+                edit=wanted,
+                quote_id=shown.quote_id,
+                reason="x",
+                now=buyer.now,
+            )
+        except OrderNotEditable:
+            seen.append("refused")
+    for thread in threads:
+        thread.join(timeout=20)
+
+    line = paid.lines.get()
+    if locks:
+        assert seen == ["waits"]
+        assert (line.cancelled_quantity, line.shipped_quantity) == (1, 1)
+        assert on_shelf(variant) == (4, 0)
+    else:
+        assert seen == ["through", "refused"]  # it had left already
+        assert (line.cancelled_quantity, line.shipped_quantity) == (0, 2)

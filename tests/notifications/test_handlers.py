@@ -151,11 +151,7 @@ def test_a_changed_order_says_what_it_holds_and_what_goes_back(
 ) -> None:
     order = buy(buyer(company, now, user), now)
     line = order.lines.get()
-    order.lines.update(quantity=3, subtotal=line.subtotal * 3, total=line.subtotal * 3)
-    Order.objects.update(
-        subtotal=line.subtotal * 3, grand_total=line.subtotal * 3 + order.shipping_total
-    )
-    edit = orders.Edit(quantities={line.pk: 2})
+    edit = orders.Edit(quantities={line.pk: 1})
     shown = orders.preview_edit(actor=system, order_id=order.pk, edit=edit, now=now)
     orders.apply_edit(
         actor=system, order_id=order.pk, edit=edit, quote_id=shown.quote_id, reason="x", now=now
@@ -165,7 +161,7 @@ def test_a_changed_order_says_what_it_holds_and_what_goes_back(
 
     mail = sent("order-changed")
     assert mail.subject == f"Your order {order.number} was changed"
-    assert f"2 x {line.name}" in mail.body_text
+    assert f"1 x {line.name}" in mail.body_text
     assert "goes back the way it came" in mail.body_text
     assert "What was added" not in mail.body_text
     assert sent("order.edited").subject == f"Order {order.number} was changed."

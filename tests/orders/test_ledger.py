@@ -28,7 +28,18 @@ pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(
-            ["cancel", "edit", "slower", "refund", "return", "goodwill", "settle", "deliver", "cancel_all", "refuse"]
+            [
+                "cancel",
+                "edit",
+                "slower",
+                "refund",
+                "return",
+                "goodwill",
+                "settle",
+                "deliver",
+                "cancel_all",
+                "refuse",
+            ]
         ),
         st.integers(0, 2),
         st.integers(1, 4),
@@ -100,7 +111,11 @@ def test_refunded_and_kept_are_what_was_paid(
                 str(from_minor(postage, currency)), countries=["US"], currency=currency
             ).zone
             factories.make_shipping_rule(
-                str(from_minor(postage // 3, currency)), zone=zone, currency=currency, code="slow", max_days=30
+                str(from_minor(postage // 3, currency)),
+                zone=zone,
+                currency=currency,
+                code="slow",
+                max_days=30,
             )
             factories.make_tax_rate("0.0825", country="US", name="Tax", type="SALES_TAX", is_included=includes_tax)  # fmt: skip
             if discount:

@@ -279,6 +279,7 @@ OWN: dict[str, Call] = {
             "/payments": {"post": {"method": "test"}},
             "/refund-items": {"post": _UNITS},
             "/reorder": {},
+            "/edit-in-cart": {},
         }.items()
     },
     "api/v1/products/pricing/disputes/<str:dispute_id>": Call(DISPUTE, {"dispute_id": "dispute"}),
