@@ -87,9 +87,13 @@ def put_back(order: Order, *, actor: Actor, into: Actor, reason: str, now: datet
 
 
 def _check_unpaid(order: Order) -> None:
-    """:raises OrderNotEditable: if an order does not wait for its payment"""
-    if order.status == Order.Status.DRAFT:
+    """:raises OrderNotEditable: if an order does not wait for its payment, or is paid in part by what was sent back"""
+    if order.status == Order.Status.DRAFT and not order.credit_total:
         return
+    if order.status == Order.Status.DRAFT:
+        raise OrderNotEditable(
+            "This order is part of an exchange.", extra={"status": order.status, "code": "EXCHANGE"}
+        )
     if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
         raise OrderNotEditable(
             "This order is over: what it was for can be bought again.",
