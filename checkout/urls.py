@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/addresses/", views.addresses, name="page_addresses"),
     path("account/addresses/<uuid:address_id>/", views.address, name="page_address"),
     path("orders/<str:number>/reorder/", views.reorder, name="page_reorder"),
+    path("orders/<str:number>/pay/", views.pay_order, name="page_order_pay"),
     path("checkout/pay/", views.pay, name="page_checkout_pay"),
     path("checkout/pay/<uuid:payment_id>/", views.payment, name="page_pay"),
     path("checkout/pay/<uuid:payment_id>/simulate/", views.simulate, name="page_simulate"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from cart import services as baskets
 from checkout import selectors
 from checkout import services as checkouts
 from checkout.errors import CheckoutExpired, CheckoutNotFound, PaymentRequired, PriceChanged
+from checkout.gateway import Method, methods
 from checkout.models import Checkout, Payment
 from checkout.selectors import CheckoutView
 from checkout.services import Delivery, Outcome
@@ -285,7 +287,7 @@ def _context(
         "shipping_options": delivery_options_of(quote),
         "shipping_option": found.shipping_option
         or (quote.shipping.option if quote.shipping else ""),
-        "payment_methods": _methods(view),
+        "payment_methods": _methods(view.methods),
         "quote_id": quote.id,
         "form_key": form_key(),
         "ready": opened == "payment" and not view.requirements,
@@ -363,7 +365,7 @@ def _part(name: str, view: CheckoutView, *, state: str) -> dict[str, Any]:
     }
 
 
-def _methods(view: CheckoutView) -> list[dict[str, str]]:
+def _methods(offered: Sequence[Method]) -> list[dict[str, str]]:
     hints = {
         "test": _(
             "A demonstration bank: the next page lets you decide what it answers. No money moves."
@@ -371,11 +373,11 @@ def _methods(view: CheckoutView) -> list[dict[str, str]]:
         "card": _("You enter the card on the next page."),
         "paypal": _("You agree at PayPal and come back here."),
     }
-    if not view.methods:  # nothing to pay
+    if not offered:  # nothing to pay
         return [{"id": "", "name": "", "hint": _("There is nothing to pay.")}]
     return [
         {"id": method.id, "name": method.name, "hint": hints.get(method.id, "")}
-        for method in view.methods
+        for method in offered
     ]
 
 
@@ -429,6 +431,54 @@ def _approval_of(payment: Payment) -> str:
     """Return the provider's page where the customer agrees to a payment, if it has one."""
     action = payment.next_action or {}
     return str(action["url"]) if action.get("type") == "redirect" else ""
+
+
+@cache_control(no_store=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def pay_order(request: HttpRequest, number: str) -> HttpResponseBase:
+    """
+    Pay an order that no checkout leads to, such as the difference of an exchange: choose how, and go on.
+
+    :raises OrderNotFound: if it is not the visitor's
+    """
+    actor = actor_of(request)
+    order_id = placed.find_id(actor=actor, reference=number)
+    order = placed.find(actor=actor, reference=str(order_id))
+    if order.checkout_id is not None or order.status != Order.Status.DRAFT:
+        return redirect(f"/orders/{order.number}/")
+    if request.method == "POST":
+        return _pay_order(request, actor=actor, order=order)
+    latest = selectors.latest_payment(order_id=order.id)
+    if latest is not None and latest.status in Payment.OPEN:
+        return redirect(f"/checkout/pay/{latest.id}/")
+    return render(
+        request,
+        "checkout/pay_order.html",
+        {
+            "number": order.number,
+            "amount": order.to_pay,
+            "currency": order.currency,
+            "credit": order.credit_total,
+            "payment_methods": _methods(methods()),
+            "form_key": form_key(),
+        },
+    )
+
+
+@once
+def _pay_order(request: HttpRequest, *, actor: Actor, order: Order) -> HttpResponse:
+    try:
+        count(request, "payment")
+        payment = checkouts.start_payment(
+            actor=actor,
+            order_id=order.id,
+            method=request.POST.get("method", ""),
+            now=timezone.now(),
+        )
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+        return redirect(f"/orders/{order.number}/")
+    return redirect(f"/checkout/pay/{payment.id}/")
 
 
 def _change(change: PriceChanged) -> str:
@@ -486,6 +536,10 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
             "failure": found.failure,
             "method": found.method,
+            "retry_url": "/checkout/pay/"
+            if order.checkout_id is not None
+            else f"/orders/{order.number}/pay/",
+            "from_cart": order.checkout_id is not None,
             "quote_id": order.quote_id,
             "waiting": waiting,
             "outcomes": _outcomes(),
@@ -560,7 +614,10 @@ def _settled(
 ) -> HttpResponse:
     order = selectors.find_payment(actor=actor, payment_id=payment_id).order
     try:
-        checkouts.complete(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
+        if order.checkout_id is None:
+            _settle(payment_id)
+        else:
+            checkouts.complete(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
     except PaymentRequired as refusal:
         if is_asked:
             messages.warning(request, f"{refusal.detail} {refusal.advice}")
@@ -568,6 +625,17 @@ def _settled(
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
     return redirect(f"/orders/{order.number}/")
+
+
+def _settle(payment_id: UUID) -> None:
+    """
+    Ask the provider about the payment of an order that no checkout leads to.
+
+    :raises PaymentRequired: if it is not paid
+    """
+    payment = checkouts.settle(payment_id=payment_id, now=timezone.now())
+    if payment.order.status == Order.Status.DRAFT:
+        raise PaymentRequired
 
 
 def _checkout_of(order: Order) -> UUID:
@@ -582,6 +650,8 @@ def cancel(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Give up paying: what was bought goes back into the cart."""
     actor = actor_of(request)
     order = selectors.find_payment(actor=actor, payment_id=payment_id).order
+    if order.checkout_id is None:  # it came from no cart, and waits until its own end
+        return redirect(f"/orders/{order.number}/")
     try:
         count(request, "checkout")
         checkouts.cancel(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())

@@ -130,7 +130,7 @@ CHECKS = [
     Check(
         "O08",
         "S",
-        "what pays for an order by an exchange came from one refund of another order of the same customer and currency",
+        "what pays for an order by an exchange came from one refund of another order of the same company and currency",
         """
         with given as (
             select order_id, sum(moved_amount) as amount from refund_requests
@@ -142,7 +142,7 @@ CHECKS = [
         where (o.confirmed_at is not null or o.status = 'draft') and o.credit_total <> coalesce(r.moved_amount, 0)
         or r.status = 'done' and o.confirmed_at is null
         or s.id = o.id or s.company_id <> o.company_id or s.currency <> o.currency
-        or s.user_id is distinct from o.user_id or s.credit_total > 0
+        or s.credit_total > 0
         union all
         select o.id, o.number, o.moved_total, g.amount from orders o left join given g on g.order_id = o.id
         where o.moved_total <> coalesce(g.amount, 0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.views import aftercare, disputes, papers
+from orders.views import aftercare, disputes, papers, returning
 from orders.views import orders as views
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -16,6 +16,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("orders/<str:number>/cancel-items/", aftercare.cancel_items, name="page_order_items"),
     path("orders/<str:number>/dispute/", disputes.dispute, name="page_order_dispute"),
-    path("orders/<str:number>/return/", aftercare.request_return, name="page_order_return"),
+    path("orders/<str:number>/return/", returning.request_return, name="page_order_return"),
+    path(
+        "orders/<str:number>/returns/<uuid:return_id>/withdraw/",
+        returning.withdraw,
+        name="page_order_return_withdraw",
+    ),
     path("account/", views.account, name="page_account"),
 ]

@@ -130,7 +130,7 @@ def returns_of(*, order_id: UUID) -> QuerySet[ReturnRequest]:
     return (
         ReturnRequest.objects.filter(order_id=order_id)
         .select_related("replacement")
-        .prefetch_related("lines__exchange_variant")
+        .prefetch_related("lines__exchange_variant", "refund_requests")
         .order_by("id")
     )
 

@@ -20,16 +20,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from config.platform import flags
 from config.platform.actor import Actor
-from config.platform.errors import ApplicationError
+from config.platform.errors import ApplicationError, InvalidTransition
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key, once
 from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
-from orders.models import Order, OrderLine, ReturnRequest, Shipment
+from orders.models import Order, OrderLine, Shipment
 from orders.rendering import tracking_url
 from orders.views.disputes import shown_disputes
+from orders.views.returning import shown_returns
 from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
 from pricing.engine import Quote
 from pricing.selectors import LOYALTY_FLAG
@@ -123,6 +124,9 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
     actor, token = actor_of(request), request.GET.get("token", "")
     found = selectors.find(actor=actor, reference=number, token=token)
     is_own = _is_own(actor, found)
+    # Who has the link of a guest's order may send it back; what an account bought, only who is signed in.
+    may_return = is_own or (found.user_id is None and found.session_hash is not None)
+    waits_for_goods = found.status == Status.DRAFT and _waits_for_goods(found)
     address = found.shipping_address or {}
     quote = Quote.from_json(found.quote) if found.quote else None
     orders_of = option_orders(product_ids=[line.product_id for line in found.lines.all()])
@@ -137,10 +141,16 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
             "placed_at": found.placed_at,
             "email": found.email if is_own else "",
             "shipping_name": _shipping_text(found, quote),
-            "pay_url": "/checkout/" if is_own and found.status == Status.DRAFT else "",
+            "pay_url": _pay_url(found) if is_own and not waits_for_goods else "",
         },
-        "headline": _headline(found),
-        "next_step": _next_step(found, is_own=is_own),
+        "headline": _("It is kept for you.") if waits_for_goods else _headline(found),
+        "next_step": _("We send it as soon as what you send back for it is here.")
+        if waits_for_goods
+        else _next_step(found, is_own=is_own),
+        "exchange_of": found.metadata.get("exchangeOf", ""),
+        "credit_total": found.credit_total,
+        "moved_total": found.moved_total,
+        "to_pay": found.to_pay,
         "timeline": _timeline(found, quote),
         "lines": [_line(line, orders_of.get(line.product_id, ())) for line in found.lines.all()],
         "currency": found.currency,
@@ -149,7 +159,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "relief_text": relief_of(quote) if quote else "",
         "steps": _steps(found, quote) if quote else [],
         "grounds": grounds_of(found),
-        "refunded_total": found.refunded_total,
+        "refunded_total": found.refunded_total - found.moved_total,
         "address": [
             text
             for text in (
@@ -163,11 +173,11 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         ],
         "can_cancel": is_own and found.status in CANCELLABLE and not _is_partly_sent(found),
         "can_cancel_items": is_own and _can_cancel_items(found),
-        "can_return": is_own and _can_return(found),
         "can_reorder": is_own,
         "invoice_url": _invoice_url(found, token),
         "parcels": _parcels(found),
-        "returns": _returns(found) if is_own else [],
+        "returns": shown_returns(found, token) if may_return else [],
+        "return_url": _return_url(found, token) if may_return and _can_return(found) else "",
         "disputes": shown_disputes(request, found) if is_own else [],
         "can_dispute": is_own and found.payment_status in orders.PAID,
         "form_key": form_key(),
@@ -197,6 +207,25 @@ def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
     return redirect(f"/orders/{number}/")
+
+
+def _pay_url(order: Order) -> str:
+    if order.status != Status.DRAFT:
+        return ""
+    return "/checkout/" if order.checkout_id else f"/orders/{order.number}/pay/"
+
+
+def _waits_for_goods(order: Order) -> bool:
+    """Say whether an order is a replacement whose goods are still to be sent back."""
+    try:
+        orders.check_payable(order)
+    except InvalidTransition:
+        return True
+    return False
+
+
+def _return_url(order: Order, token: str) -> str:
+    return f"/orders/{order.number}/return/" + (f"?token={token}" if token.isalnum() else "")
 
 
 def _invoice_url(order: Order, token: str) -> str:
@@ -247,30 +276,6 @@ def _parcels(order: Order) -> list[dict[str, Any]]:
             ],
         }
         for number, shipment in enumerate(shipments, start=1)
-    ]
-
-
-def _returns(order: Order) -> list[dict[str, Any]]:
-    names = {line.id: line.name for line in order.lines.all()}
-    words = {
-        ReturnRequest.Status.REQUESTED: _("We look at it and write to you."),
-        ReturnRequest.Status.APPROVED: _("You can send it. We pay as soon as it is here."),
-        ReturnRequest.Status.REJECTED: _("We could not take it back."),
-        ReturnRequest.Status.RECEIVED: _("It is here. Your money is on its way."),
-        ReturnRequest.Status.REFUNDED: _("It is here, and your money went back."),
-    }
-    return [
-        {
-            "status_text": found.get_status_display(),
-            "words": words.get(ReturnRequest.Status(found.status), ""),
-            "asked": found.requested_at,
-            "amount": found.refund_amount,
-            "lines": [
-                f"{part.quantity} × {names.get(part.order_line_id, '')}"
-                for part in found.lines.all()
-            ],
-        }
-        for found in selectors.returns_of(order_id=order.id)
     ]
 
 

@@ -75,17 +75,17 @@ def test_nothing_is_left_out_of_what_is_sent_or_foreign(
     assert place not in page.get(f"/orders/{paid.number}/").content.decode()
 
 
-def test_a_return_is_asked_for_in_two_steps(delivered: Order, page: Client) -> None:
+def test_a_return_is_asked_for_in_steps(delivered: Order, page: Client) -> None:
     first = delivered.lines.all()[0]
     place = f"/orders/{delivered.number}/return/"
     assert place in page.get(f"/orders/{delivered.number}/").content.decode()
     given = {f"quantity-{first.id}": "1", f"why-{first.id}": "damaged", "notes": "The handle."}
 
-    review = page.post(place, {**given, "step": "review"}).content.decode()
+    review = page.post(place, {**given, "step": "check"}).content.decode()
     assert "It arrived damaged" in review
     assert "The handle." in review
     assert "$10.99 goes back" in review
-    back = page.post(place, {**given, "step": "back"}).content.decode()
+    back = page.post(place, {**given, "step": "goods"}).content.decode()
     assert 'value="1"' in back
     assert not ReturnRequest.objects.exists()
 

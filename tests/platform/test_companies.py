@@ -301,8 +301,11 @@ OWN: dict[str, Call] = {
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     **{
         f"orders/<str:number>/{tail}/": Call(ORDER, {"number": "number:order"})
-        for tail in ("cancel", "cancel-items", "dispute", "return", "reorder", "invoice")
+        for tail in ("cancel", "cancel-items", "dispute", "return", "reorder", "invoice", "pay")
     },
+    "orders/<str:number>/returns/<uuid:return_id>/withdraw/": Call(
+        ORDER, {"number": "number:order", "return_id": "return"}
+    ),
     "orders/<str:number>/invoice/<str:paper>.pdf": Call(
         ORDER, {"number": "number:order", "paper": "number:order"}
     ),
