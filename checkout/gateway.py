@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ import stripe
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from checkout.models import TestCharge, TestChargeRefund
 from checkout.paypal import PayPalGateway
@@ -29,6 +30,7 @@ from checkout.providers import (
     ProviderRefused,
     ProviderUnavailable,
     Remote,
+    RemoteDispute,
     RemoteRefund,
     State,
 )
@@ -46,6 +48,7 @@ __all__ = [
     "ProviderRefused",
     "ProviderUnavailable",
     "Remote",
+    "RemoteDispute",
     "RemoteRefund",
     "State",
     "StripeGateway",
@@ -53,6 +56,8 @@ __all__ = [
     "gateway_of",
     "methods",
 ]
+
+AUTHORIZED_FOR = timedelta(days=7)  # at the test provider; others say so themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,10 @@ class TestGateway:
                 charge.captured_amount = Decimal(0) if charge.is_manual else charge.amount
                 charge.failure = ""
                 charge.save(update_fields=["status", "captured_amount", "failure"])
+                if charge.is_manual:
+                    TestCharge.objects.filter(pk=charge.pk).update(
+                        capture_before=Now() + AUTHORIZED_FOR
+                    )
         return (
             "payment_intent.amount_capturable_updated"
             if charge.is_manual
@@ -270,6 +279,16 @@ class TestGateway:
             charge.status = State.REQUIRES_ACTION
             charge.save(update_fields=["status"])
         return "payment_intent.requires_action"
+
+    def simulate_expiry(self, *, provider_id: str) -> str:
+        """Let an authorisation end that nobody collected, as card networks do after some days."""
+        with transaction.atomic():
+            charge = self._lock(provider_id)
+            if charge.status != State.AUTHORIZED:
+                raise self._refusal(charge, "expire")
+            charge.status = State.CANCELED
+            charge.save(update_fields=["status"])
+        return "payment_intent.canceled"
 
     def simulate_dispute(self, *, provider_id: str) -> str:
         with transaction.atomic():
@@ -328,6 +347,8 @@ class TestGateway:
             captured=charge.captured_amount,
             refunded=charge.refunded_amount,
             is_disputed=charge.is_disputed,
+            dispute=RemoteDispute(status="needs_response") if charge.is_disputed else None,
+            capture_before=charge.capture_before,
             made_at=charge.created_at,
             client_secret=f"{charge.id}_secret_{hashlib.sha256(charge.key.encode()).hexdigest()[:24]}",
             next_action=action,
@@ -385,7 +406,17 @@ class StripeGateway:
         )
 
     def retrieve(self, *, provider_id: str) -> Remote:
-        return self._intent(lambda client: self._read(client, provider_id))
+        """Return an intent, with its latest dispute where its charge is disputed: one call more."""
+
+        def run(client: stripe.StripeClient) -> Remote:
+            remote = self._remote(self._read(client, provider_id))
+            if not remote.is_disputed:
+                return remote
+            made: Any = client.v1.disputes.list(params={"payment_intent": provider_id, "limit": 1})
+            return replace(remote, dispute=_dispute_of(made.data[0])) if made.data else remote
+
+        found: Remote = self._call(run)
+        return found
 
     def payments_since(self, *, since: datetime, until: datetime | None = None) -> list[Remote]:
         """Return every intent that was made in a period, in as many calls as Stripe has pages of 100."""
@@ -531,6 +562,15 @@ class StripeGateway:
         except stripe.StripeError as failure:
             # Its text may repeat what was sent, so only the code is kept.
             raise ProviderRefused(failure.code or type(failure).__name__) from failure
+
+
+def _dispute_of(dispute: Any) -> RemoteDispute:
+    due = getattr(dispute.evidence_details, "due_by", None)
+    return RemoteDispute(
+        status=dispute.status or "",
+        reason=dispute.reason or "",
+        evidence_due_at=datetime.fromtimestamp(due, tz=UTC) if due else None,
+    )
 
 
 def _by_key(key: str, run: Callable[[str], Any]) -> Any:

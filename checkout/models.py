@@ -163,7 +163,11 @@ class Payment(models.Model):
     next_action = models.JSONField(null=True)
     failure = models.CharField(_("failure"), max_length=300, blank=True)
     is_disputed = models.BooleanField(default=False)
-    capture_before = models.DateTimeField(null=True)
+    # Of the latest dispute, as the provider calls them: `needs_response`, `won`, `lost` …
+    dispute_status = models.CharField(_("dispute"), max_length=40, blank=True, default="")
+    dispute_reason = models.CharField(_("reason"), max_length=60, blank=True, default="")
+    evidence_due_at = models.DateTimeField(_("evidence due"), null=True)
+    capture_before = models.DateTimeField(_("collect before"), null=True)
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(auto_now=True)
@@ -194,7 +198,12 @@ class Payment(models.Model):
                 fields=["updated_at"],
                 name="payment_open",
                 condition=Q(status__in=["PENDING", "PROCESSING", "AUTHORIZED"]),
-            )
+            ),
+            models.Index(
+                fields=["capture_before"],
+                name="payment_to_collect",
+                condition=Q(status="AUTHORIZED"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -349,6 +358,7 @@ class TestCharge(models.Model):
     captured_amount = money_field(default=Decimal(0))
     refunded_amount = money_field(default=Decimal(0))
     is_disputed = models.BooleanField(default=False)
+    capture_before = models.DateTimeField(null=True)
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now())
 

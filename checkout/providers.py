@@ -29,6 +29,15 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoteDispute:
+    """What a card holder contests, in the provider's words: `needs_response`, `under_review`, `won`, `lost` …"""
+
+    status: str
+    reason: str = ""
+    evidence_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Remote:
     """A payment as its provider sees it."""
 
@@ -39,6 +48,7 @@ class Remote:
     captured: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)
     is_disputed: bool = False
+    dispute: RemoteDispute | None = None  # the latest; None also where it was not asked for
     is_live: bool = False
     made_at: datetime | None = None
     payee: str = ""  # whom it pays, where the provider says so

@@ -355,3 +355,17 @@ def book_figures() -> BookFigures:
         .values_list("state", flat=True)
     )
     return BookFigures(**found, failed=sum(state == R.FAILED for state in latest))
+
+
+COLLECT_WITHIN = timedelta(hours=48)
+
+
+def to_collect(*, now: datetime) -> QuerySet[Payment]:
+    """Return the authorised payments of all companies that have to be collected within two days, the first to end first."""
+    return (
+        Payment.objects.filter(
+            status=Payment.Status.AUTHORIZED, capture_before__lte=now + COLLECT_WITHIN
+        )
+        .select_related("order")
+        .order_by("capture_before", "pk")
+    )

@@ -12,6 +12,8 @@ from config.platform import alerts, metrics
 from config.platform.alerts import Rule
 from config.platform.metrics import Gauge
 
+MOST_NAMED = 50  # orders named one by one
+
 
 @metrics.gauges
 def books(now: datetime) -> Iterable[Gauge]:
@@ -26,7 +28,25 @@ def books(now: datetime) -> Iterable[Gauge]:
     yield Gauge("payments_comparisons_failed", {}, found.failed)
 
 
+@metrics.gauges
+def collecting(now: datetime) -> Iterable[Gauge]:
+    """Yield the hours that are left to collect each authorised payment, of those that end within two days."""
+    ending = list(selectors.to_collect(now=now)[:MOST_NAMED])
+    yield Gauge("payments_to_collect_soon", {}, len(ending))
+    for payment in ending:
+        yield Gauge("payment_authorization_ends", {"order": payment.order.number}, 1)
+
+
 alerts.watch(
+    Rule(
+        name="authorization_ends",
+        series="payment_authorization_ends",
+        warning=0,
+        title=_("An authorised payment ends within two days"),
+        hint=_(
+            "Collect it in the admin under Payments, or cancel the order; then nothing is owed."
+        ),
+    ),
     Rule(
         name="books_differ",
         series="payments_difference_oldest_seconds",

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, ngettext_lazy
 
 from cart import selectors as carts
+from checkout import selectors as payments
 from checkout.models import ReconciliationFinding
 from config.platform.http import actor_of
 from config.platform.models import Alert, OutboxEvent
@@ -232,6 +233,14 @@ def _tasks(actor: Any, now: datetime, *, may: Callable[[str], bool]) -> Iterator
                 order__company_id=company_id, status=RefundRequest.Status.FAILED
             ).count(),
             at("orders_refundrequest", "?status__exact=failed"),
+        )
+    if may("checkout.view_payment"):
+        yield _task(
+            ngettext_lazy(
+                "payment to collect within two days", "payments to collect within two days"
+            ),
+            payments.to_collect(now=now).filter(order__company_id=company_id).count(),
+            at("checkout_payment", "?work=collect"),
         )
     if may("checkout.view_reconciliationfinding"):
         yield _task(

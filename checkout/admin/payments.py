@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from checkout import services
+from checkout import selectors, services
 from checkout.models import Checkout, Payment, PaymentStatusChange, Refund, WebhookInbox
 from config.platform.backoffice import (
     NOTHING,
     ReadOnlyAdmin,
     ReadOnlyInline,
     as_json,
+    attempt,
     attempt_each,
     link,
+    one,
     status,
 )
+from config.platform.http import actor_of
 from pricing.backoffice import amount, cash
+
+Event = apps.get_model("djstripe", "Event")
 
 CHECKOUT_TONES = {
     "OPEN": "info",
@@ -42,6 +58,15 @@ PAYMENT_TONES = {
     "PARTIALLY_REFUNDED": "warning",
     "REFUNDED": "danger",
 }
+DISPUTE_WORDS = {
+    "needs_response": _("disputed: answer it"),
+    "under_review": _("dispute under review"),
+    "won": _("dispute won"),
+    "lost": _("dispute lost"),
+    "warning_closed": _("inquiry closed"),
+}
+DISPUTE_TONES = {"won": "success", "warning_closed": "success", "under_review": "warning"}
+MOST_HEARD = 50
 REFUND_TONES = {"PENDING": "warning", "SUCCEEDED": "success", "FAILED": "danger"}
 
 
@@ -115,16 +140,69 @@ class RefundInline(ReadOnlyInline):
         return status(refund.get_status_display(), REFUND_TONES[refund.status])
 
 
+class WorkFilter(admin.SimpleListFilter):
+    """What somebody has to do about payments."""
+
+    title = _("work")
+    parameter_name = "work"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("collect", _("collect within two days")),
+            ("evidence", _("answer a dispute")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "collect":
+                return queryset.filter(
+                    status=Payment.Status.AUTHORIZED,
+                    capture_before__lte=timezone.now() + selectors.COLLECT_WITHIN,
+                )
+            case "evidence":
+                return queryset.filter(
+                    is_disputed=True, evidence_due_at__gte=timezone.now()
+                ).exclude(dispute_status__in=DISPUTE_WORDS.keys() - {"needs_response"})
+        return queryset
+
+
+class CollectForm(forms.Form):
+    amount = forms.DecimalField(
+        label=_("Amount"), max_digits=15, decimal_places=3, widget=UnfoldAdminTextInputWidget()
+    )
+
+
+class GiveBackForm(forms.Form):
+    amount = forms.DecimalField(
+        label=_("Amount"), max_digits=15, decimal_places=3, widget=UnfoldAdminTextInputWidget()
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=200, widget=UnfoldAdminTextInputWidget())
+
+    def __init__(self, *args: Any, left: Decimal, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.left = left
+
+    def clean_amount(self) -> Decimal:
+        amount: Decimal = self.cleaned_data["amount"]
+        if not 0 < amount <= self.left:
+            raise forms.ValidationError(_("More than nothing, and no more than is left."))
+        return amount
+
+
+def _time(moment: datetime | None) -> str:
+    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT") if moment else NOTHING
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    """What was collected. Money moves by orders and their refunds; here one can only ask the provider again."""
+    """What was collected, with its history on both sides. Nothing is edited: money moves by collecting and refunding."""
 
     company_path = "order__company_id"
     list_display = [
         "created_at", "order_link", "state", "amount_money", "captured_money", "refunded_money", "provider", "trouble",
     ]  # fmt: skip
     list_display_links = ["created_at"]
-    list_filter = ["status", "provider", "is_disputed", "currency", "created_at"]
+    list_filter = [WorkFilter, "status", "provider", "is_disputed", "currency", "created_at"]
     list_select_related = ["order"]
     search_fields = ["order__number", "order__email", "=provider_id"]
     search_help_text = _("order number, e-mail address, or the provider's id")
@@ -134,10 +212,11 @@ class PaymentAdmin(ReadOnlyAdmin):
     # Neither the client secret nor the key a charge is made with: whoever reads them could act as the customer.
     fields = [
         "order_link", "state", "amount_money", "captured_money", "refunded_money", "provider", "method", "provider_id",
-        "failure", "trouble", "capture_before", "created_at", "updated_at",
+        "failure", "trouble", "dispute_reason", "evidence_due_at", "collect_by", "created_at", "updated_at", "heard",
     ]  # fmt: skip
     inlines = [StepInline, RefundInline]
     actions = ["ask_provider"]
+    actions_detail = ["collect", "give_back", "ask_again"]
     amount_money = amount("amount", _("amount"))
     captured_money = amount("captured_amount", _("captured"))
     refunded_money = amount("refunded_amount", _("refunded"))
@@ -153,8 +232,163 @@ class PaymentAdmin(ReadOnlyAdmin):
     @display(description=_("trouble"), ordering="is_disputed")
     def trouble(self, payment: Payment) -> str:
         if payment.is_disputed:
-            return status(_("disputed"), "danger")
+            words = DISPUTE_WORDS.get(payment.dispute_status, _("disputed"))
+            return status(words, DISPUTE_TONES.get(payment.dispute_status, "danger"))
+        if payment.status == Payment.Status.AUTHORIZED and payment.capture_before is not None:
+            return self.collect_by(payment)
         return status(payment.failure, "warning") if payment.failure else NOTHING
+
+    @display(description=_("collect before"), ordering="capture_before")
+    def collect_by(self, payment: Payment) -> str:
+        if payment.capture_before is None or payment.status != Payment.Status.AUTHORIZED:
+            return NOTHING
+        moment = date_format(timezone.localtime(payment.capture_before), "SHORT_DATETIME_FORMAT")
+        is_soon = payment.capture_before <= timezone.now() + selectors.COLLECT_WITHIN
+        return status(
+            _("collect by %(moment)s") % {"moment": moment}, "danger" if is_soon else "info"
+        )
+
+    @display(description=_("what the provider told us"))
+    def heard(self, payment: Payment) -> str:
+        """Return its messages about the payment, each with its own time and ours."""
+        rows = list(
+            WebhookInbox.objects.filter(
+                provider=payment.provider, object_id=payment.provider_id or NOTHING
+            ).order_by("received_at", "pk")[:MOST_HEARD]
+        )
+        if not rows:
+            return NOTHING
+        made = dict(
+            Event.objects.filter(id__in=[row.event_id for row in rows]).values_list("id", "created")
+        )
+        lines = format_html_join(
+            "",
+            '<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}</td></tr>',
+            (
+                (
+                    row.type,
+                    _time(made.get(row.event_id)),
+                    _time(row.received_at),
+                    row.outcome if row.processed_at else status(_("waiting"), "warning"),
+                )
+                for row in rows
+            ),
+        )
+        return format_html(
+            '<div class="office__scroll" tabindex="0"><table class="office__table"><thead><tr><th scope="col">{}</th>'
+            '<th scope="col">{}</th><th scope="col">{}</th><th scope="col">{}</th></tr></thead><tbody>{}</tbody></table></div>',
+            _("message"),
+            _("sent there"),
+            _("received here"),
+            _("what became of it"),
+            lines,
+        )
+
+    # --- steps ---
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        payment = self.get_object(request, str(object_id))
+        names = {"ask_again"}
+        if payment is not None and payment.status == Payment.Status.AUTHORIZED:
+            names.add("collect")
+        if payment is not None and services.refundable(payment_id=payment.pk) > 0:
+            names.add("give_back")
+        offered = super().get_actions_detail(request, object_id)
+        return [step for step in offered if step.method.original_function_name in names]
+
+    @action(
+        description=_("Collect"),
+        url_path="collect",
+        permissions=["step"],
+        icon="payments",
+        variant=ActionVariant.PRIMARY,
+    )
+    def collect(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        payment = one(self, request, object_id)
+        return self._act(
+            request,
+            payment,
+            CollectForm(request.POST or None, initial={"amount": payment.amount}),
+            lambda values: services.capture(
+                actor=actor_of(request), payment_id=payment.pk, now=timezone.now(), **values
+            ),
+            verb=_("Collect"),
+            effect=_(
+                "The whole of what the customer's bank has promised is taken now, once. To take less, collect it and"
+                " refund the rest."
+            ),
+            done=_("The money is collected."),
+        )
+
+    @action(description=_("Refund"), url_path="refund", permissions=["step"], icon="undo")
+    def give_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        payment = one(self, request, object_id)
+        left = services.refundable(payment_id=payment.pk)
+        return self._act(
+            request,
+            payment,
+            GiveBackForm(request.POST or None, initial={"amount": left}, left=left),
+            lambda values: services.refund_payment(
+                actor=actor_of(request), payment_id=payment.pk, now=timezone.now(), **values
+            ),
+            verb=_("Refund"),
+            effect=_(
+                "Money goes back to the customer for no goods in particular, up to %(left)s. Goods are cancelled or"
+                " returned at the order, which refunds them by itself."
+            )
+            % {"left": cash(left, payment.currency)},
+            done=_("The refund was carried out."),
+        )
+
+    @action(description=_("Ask the provider"), url_path="ask", permissions=["step"], icon="sync")
+    def ask_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        payment = one(self, request, object_id)
+        return self._act(
+            request,
+            payment,
+            None,
+            lambda values: services.settle(payment_id=payment.pk, now=timezone.now()),
+            verb=_("Ask the provider"),
+            effect=_(
+                "What the provider says now is written down, with everything that follows from it. Nobody is charged."
+            ),
+            done=_("The payment agrees with its provider."),
+        )
+
+    def _act(
+        self,
+        request: HttpRequest,
+        payment: Payment,
+        form: forms.Form | None,
+        run: Callable[[dict[str, Any]], Any],
+        *,
+        verb: Any,
+        effect: Any,
+        done: Any,
+    ) -> HttpResponse:
+        here = reverse("admin:checkout_payment_change", args=[payment.pk])
+        is_sent = request.method == "POST" and (form is None or form.is_valid())
+        if is_sent and attempt(
+            request, lambda: run(form.cleaned_data if form is not None else {}), done=str(done)
+        ):
+            return HttpResponseRedirect(here)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb} · {payment.order.number}",
+            "opts": self.model._meta,
+            "verb": verb,
+            "effect": effect,
+            "form": form,
+            "about": [
+                (_("Order"), self.order_link(payment)),
+                (_("Status"), self.state(payment)),
+                (_("Amount"), self.amount_money(payment)),
+                (_("Captured"), self.captured_money(payment)),
+                (_("Refunded"), self.refunded_money(payment)),
+            ],
+            "back": here,
+        }
+        return TemplateResponse(request, "checkout/admin/act.html", context)
 
     @admin.action(description=_("Ask the provider where it stands"), permissions=["step"])
     def ask_provider(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:

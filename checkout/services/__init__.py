@@ -40,6 +40,7 @@ from checkout.services.refunding import (
     execute_refunds,
     refund_payment,
     refund_units,
+    refundable,
 )
 from checkout.services.reordering import reorder
 from checkout.services.sessions import calculate, expire_due, initialize, update
@@ -84,6 +85,7 @@ __all__ = [
     "record",
     "refund_payment",
     "refund_units",
+    "refundable",
     "remove_address",
     "reorder",
     "reprocess_webhook",

@@ -33,6 +33,13 @@ from pricing.money import format_amount
 
 S = Payment.Status
 SOLD_OUT = "Sold out while the customer paid"
+DISPUTED = "The customer disputes the payment."
+# What a dispute's status means for the order. What is under way is as it began.
+DISPUTES = {
+    "won": "The dispute was won: the money stays here.",
+    "warning_closed": "The bank's inquiry ended: the money stays here.",
+    "lost": "The dispute was lost: the bank took the money back.",
+}
 
 
 @transaction.atomic
@@ -51,6 +58,7 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
         _alarm(payment, remote, actor=actor, now=now)
         return payment
     _mirror(payment, remote)
+    before = payment.status
     steps = _steps(payment, remote)
     if steps == [S.AUTHORIZED] and _another_is_open(payment):
         steps = []  # a second thought about a payment that another has replaced; nothing was taken
@@ -69,19 +77,9 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
             _money_in(payment, order, checkout, actor=actor, now=now)
         elif S.FAILED in steps:
             _money_refused(payment, order, actor=actor, now=now)
-        elif S.CANCELLED in steps and order.status == Order.Status.DRAFT:
-            _note_status(order)
-    if remote.is_disputed and not payment.is_disputed:
-        payment.is_disputed = True
-        payment.save(update_fields=["is_disputed", "updated_at"])
-        orders.flag(
-            actor=actor,
-            order_id=order.id,
-            attention="The customer disputes the payment.",
-            disputed=True,
-            now=now,
-        )
-        order.refresh_from_db()
+        elif S.CANCELLED in steps:
+            _money_gone(payment, order, was=before, actor=actor, now=now)
+    _note_dispute(payment, order, remote, actor=actor, now=now)
     _adopt_refunds(payment, order, remote, actor=actor, now=now)
     return payment
 
@@ -264,6 +262,27 @@ def _money_refused(payment: Payment, order: Order, *, actor: Actor, now: datetim
         inventory.release_order(actor=actor, order_id=order.id, now=now)
 
 
+def _money_gone(payment: Payment, order: Order, *, was: str, actor: Actor, now: datetime) -> None:
+    """
+    The payment is closed without money. Where the order counted on it, it is held back: staff decide what becomes of it.
+
+    That happens when an authorisation ends before it was collected.
+    """
+    if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
+        return
+    _note_status(order)
+    if was != S.AUTHORIZED or order.status == Order.Status.DRAFT:
+        return
+    amount = f"{format_amount(payment.amount, payment.currency)} {payment.currency}"
+    orders.hold_back(
+        actor=actor,
+        order_id=order.id,
+        reason=f"The authorisation of {amount} ended before it was collected: nothing was paid.",
+        now=now,
+    )
+    order.refresh_from_db()
+
+
 def note_status(*, order_id: UUID, now: datetime) -> None:
     """Bring an order's payment status in line with its payments. Call within the order's lock."""
     _note_status(Order.objects.get(pk=order_id))
@@ -310,6 +329,8 @@ def _status_of(order: Order) -> Order.PaymentStatus:
         status = P.PENDING
     elif S.FAILED in statuses:
         status = P.FAILED
+    elif statuses and order.status != Order.Status.DRAFT:
+        status = P.CANCELLED  # an authorisation that ended
     else:
         status = P.PENDING
     return status
@@ -362,7 +383,7 @@ def _take(
                 from_status=payment.status,
                 to_status=step,
                 captured=taken,
-                notes=failure if step == S.FAILED else "",
+                notes=_notes(payment, step, failure),
                 at=now,
             )
         )
@@ -378,6 +399,14 @@ def _take(
             events.append(PaymentFailedEvent(**about, failure=failure))
     PaymentStatusChange.objects.bulk_create(changes)
     outbox.publish(*events, actor=actor, now=now)
+
+
+def _notes(payment: Payment, step: str, failure: str) -> str:
+    if step == S.FAILED:
+        return failure
+    if step == S.CANCELLED and payment.status == S.AUTHORIZED:
+        return "nothing was collected"
+    return ""
 
 
 def _another_is_open(payment: Payment) -> bool:
@@ -427,6 +456,43 @@ def _alarm(payment: Payment, remote: Remote, *, actor: Actor, now: datetime) -> 
     )
     orders.flag(actor=actor, order_id=payment.order_id, attention=attention, now=now)
     payment.order.refresh_from_db()
+
+
+def _note_dispute(
+    payment: Payment, order: Order, remote: Remote, *, actor: Actor, now: datetime
+) -> None:
+    """Keep where a dispute stands and by when it has to be answered; flag the order when it begins and when it ends."""
+    if not remote.is_disputed:
+        return
+    told = remote.dispute
+    before = (payment.is_disputed, payment.dispute_status, payment.evidence_due_at)
+    is_news = not payment.is_disputed
+    payment.is_disputed = True
+    if told is not None:
+        is_news = is_news or DISPUTES.get(told.status) != DISPUTES.get(payment.dispute_status)
+        payment.dispute_status = told.status[:40]
+        payment.dispute_reason = told.reason[:60]
+        payment.evidence_due_at = told.evidence_due_at
+    if before == (True, payment.dispute_status, payment.evidence_due_at):
+        return
+    payment.save(
+        update_fields=[
+            "is_disputed",
+            "dispute_status",
+            "dispute_reason",
+            "evidence_due_at",
+            "updated_at",
+        ]
+    )
+    if is_news:
+        orders.flag(
+            actor=actor,
+            order_id=order.id,
+            attention=DISPUTES.get(payment.dispute_status, DISPUTED),
+            disputed=True,
+            now=now,
+        )
+        order.refresh_from_db()
 
 
 def _adopt_refunds(

@@ -124,6 +124,14 @@ def refund_payment(
     return selectors.find_payment(actor=actor, payment_id=payment_id)
 
 
+def refundable(*, payment_id: UUID) -> Decimal:
+    """Return what of a payment may go back now: what is left of it, and not asked back at its order; for showing."""
+    payment = Payment.objects.select_related("order").get(pk=payment_id)
+    if payment.status not in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}:
+        return Decimal(0)
+    return min(_left(payment), orders.refundable(payment.order))
+
+
 def refund_units(
     *,
     actor: Actor,

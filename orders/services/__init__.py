@@ -57,7 +57,7 @@ from orders.services.returns import (
     request_return,
     withdraw_return,
 )
-from orders.services.reviewing import review
+from orders.services.reviewing import hold_back, review
 from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
     change_address,
@@ -110,6 +110,7 @@ __all__ = [
     "fail",
     "fail_refund",
     "flag",
+    "hold_back",
     "is_exchangeable",
     "lock",
     "note_payment",

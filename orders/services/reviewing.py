@@ -36,6 +36,26 @@ def hold_if_suspicious(order: Order, *, now: datetime) -> tuple[str, ...]:
 
 
 @transaction.atomic
+def hold_back(*, actor: Actor, order_id: UUID, reason: str, now: datetime) -> Order:
+    """
+    Keep a placed order from being packed and sent until staff have looked at it, and flag it; once for each reason.
+
+    What is on its way, or over, is only flagged. Locks the order.
+
+    :raises OrderNotFound: if there is none for this caller
+    """
+    order = lock(actor=actor, order_id=order_id)
+    if order.needs_attention == reason[:200]:
+        return order
+    record_edit(order, "needs_attention", order.needs_attention, reason[:200], actor=actor, now=now)
+    order.needs_attention = reason[:200]
+    if order.status in {Order.Status.CONFIRMED, Order.Status.PROCESSING}:
+        order.review, order.review_reason = Order.Review.PENDING, reason[:300]
+    order.save(update_fields=["needs_attention", "review", "review_reason", "updated_at"])
+    return order
+
+
+@transaction.atomic
 def review(
     *, actor: Actor, order_id: UUID, approve: bool, reason: str = "", now: datetime
 ) -> Order:
