@@ -26,7 +26,7 @@ from checkout.errors import CheckoutExpired, CheckoutNotFound, PaymentRequired, 
 from checkout.gateway import Method, methods
 from checkout.models import Checkout, Payment
 from checkout.selectors import CheckoutView
-from checkout.services import Delivery, Outcome
+from checkout.services import BUTTONS
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of, set_guest_cookie
@@ -54,18 +54,6 @@ from pricing.templatetags.money import money_text
 
 ADDRESS = ("name", "line1", "line2", "city", "state", "postal_code", "country", "phone")
 PARTS = ("contact", "address", "delivery", "payment")
-
-# The simulator's buttons: what the provider does, and how its message travels.
-SIMULATIONS: Mapping[str, tuple[Outcome, Delivery]] = {
-    "succeed": (Outcome.SUCCEED, Delivery.NORMAL),
-    "decline": (Outcome.DECLINE, Delivery.NORMAL),
-    "action": (Outcome.REQUIRES_ACTION, Delivery.NORMAL),
-    "late": (Outcome.SUCCEED_LATE, Delivery.NORMAL),
-    "duplicate": (Outcome.SUCCEED, Delivery.DUPLICATE),
-    "before": (Outcome.SUCCEED, Delivery.BEFORE_REDIRECT),
-    "lost": (Outcome.SUCCEED, Delivery.LOST),
-    "dispute": (Outcome.DISPUTE, Delivery.NORMAL),
-}
 
 
 # --- the one page ----------------------------------------------------------------------------------
@@ -587,7 +575,7 @@ def _outcomes() -> list[dict[str, str]]:
 def simulate(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Press one of the test provider's buttons, and see how the shop copes."""
     actor, now = actor_of(request), timezone.now()
-    simulation = SIMULATIONS.get(request.POST.get("outcome", ""))
+    simulation = BUTTONS.get(request.POST.get("outcome", ""))
     try:
         count(request, "payment")
         if simulation is None:

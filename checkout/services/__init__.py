@@ -45,9 +45,17 @@ from checkout.services.refunding import (
 from checkout.services.reordering import reorder
 from checkout.services.sessions import calculate, expire_due, initialize, update
 from checkout.services.settling import close_open_payments, reconcile, settle
-from checkout.services.simulation import Delivery, Outcome, simulate
+from checkout.services.simulation import (
+    BUTTONS,
+    Delivery,
+    Outcome,
+    rehearse,
+    rehearsed_at,
+    simulate,
+)
 
 __all__ = [
+    "BUTTONS",
     "LIMIT_BYTES",
     "Comparison",
     "Delivery",
@@ -86,6 +94,8 @@ __all__ = [
     "refund_payment",
     "refund_units",
     "refundable",
+    "rehearse",
+    "rehearsed_at",
     "remove_address",
     "reorder",
     "reprocess_webhook",

@@ -653,6 +653,13 @@ def releasable_holds(*, now: datetime | None) -> QuerySet[Reservation]:
     return live.filter(expires_at__lte=now) if now else live.filter(order_line_id__isnull=True)
 
 
+def holds_of_order(*, order_id: UUID) -> list[Reservation]:
+    """Return every hold that an order has or had, with its variant, the oldest first."""
+    return list(
+        Reservation.objects.filter(order_id=order_id).select_related("variant").order_by("pk")
+    )
+
+
 def holds_on(*, stock_level_ids: Iterable[UUID]) -> QuerySet[Reservation]:
     """Return what is held of these shelves, with variants, newest first."""
     return (

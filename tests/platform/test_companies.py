@@ -88,6 +88,9 @@ EXCEPT = {
     "checkout/part/<slug:name>/": "the name of a section of the caller's own checkout",
     "dev/mail/<uuid:mail_id>/": "the demonstration's mailbox, refused in production",
     "dev/mail/<uuid:mail_id>/html/": "the demonstration's mailbox, refused in production",
+    "dev/payments/<uuid:payment_id>/": "the demonstration's simulator, refused in production; of the company's payments only",
+    "dev/payments/<uuid:payment_id>/story/": "the demonstration's simulator, refused in production; of the company's payments only",
+    "dev/payments/<uuid:payment_id>/press/": "the demonstration's simulator, refused in production; of the company's payments only",
     "api/v1/products/<str:ref>/images": "takes a file, which test_a_picture_stays_in_its_company sends",
     r"^media/(?P<name>products/[0-9a-f]{2}/[0-9a-f-]{36}-[0-9a-f]{16}(-[0-9]{1,4})?\.webp)\Z": (
         "a public picture, named by its digest"

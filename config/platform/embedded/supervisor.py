@@ -300,6 +300,7 @@ class Supervisor:
   Account        {shop}/account/     customer@example.com / customer
   API docs       {shop}/api/docs
   Mailbox        {shop}/dev/mail/
+  Payments       {shop}/dev/payments/
 
   Logs: {self.layout.logs}/*.log, or `make logs`.  Ctrl-C stops everything; the data stays.
 """)
