@@ -10,6 +10,7 @@ from cart.models import Cart
 from checkout import services as checkout
 from checkout.errors import CheckoutExpired, CheckoutIncomplete, PaymentRequired, PriceChanged
 from checkout.models import Checkout, Payment, PaymentStatusChange, WebhookInbox
+from config.platform import invariants
 from config.platform.errors import InvalidTransition, ValidationFailed
 from config.platform.models import OutboxEvent
 from inventory.errors import HoldFailed
@@ -623,3 +624,13 @@ def test_it_waits_for_capture_in_manual_mode(ready, settings, staff):
         Decimal("24.90"),
         "captured",
     )
+
+
+def test_an_order_of_an_account_breaks_no_rule(ready, company):
+    order, payment = ready.pay()
+    ready.simulate(payment)
+    Order.objects.filter(pk=order.pk).update(user_id=factories.make_user().pk)
+
+    checked = invariants.run(invariants.select(invariants.all_checks(), klass="S"))
+
+    assert [result.to_json() for result in checked if not result.holds] == []
