@@ -126,6 +126,12 @@ def _shown(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
     def money(amount: Any) -> str:
         return money_text(amount, quote.currency)
 
+    words = selectors.words_of(
+        actor=actor,
+        promotions=selectors.promotions(actor=actor).filter(
+            id__in=[item.rule.id for item in comparison.considered]
+        ),
+    )
     numbers = {item.promotion_id: index for index, item in enumerate(quote.discounts)}
     applied = [item for item in comparison.considered if not item.reason]
     known = {item.code for item in comparison.considered}
@@ -139,6 +145,7 @@ def _shown(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "applied": [
             {
                 "promotion": item.rule.name,
+                "words": words.get(item.rule.id, ""),
                 "code": item.code,
                 "amount": money(item.amount),
                 "shares": [
@@ -153,6 +160,7 @@ def _shown(request: HttpRequest, given: dict[str, Any]) -> dict[str, Any]:
         "others": [
             {
                 "promotion": item.rule.name,
+                "words": words.get(item.rule.id, ""),
                 "code": item.code,
                 "why": say(engine.REASONS[item.reason]),
             }

@@ -68,6 +68,7 @@ from pricing.selectors.loyalty import (
     program_of,
     spendable_points,
 )
+from pricing.selectors.meetings import BOTH, EXCLUSIVE, Meeting, meetings
 from pricing.selectors.promotions import (
     NAMED,
     PROMOTIONS_FLAG,
@@ -96,8 +97,12 @@ from pricing.selectors.search import (
     search_catalogue,
 )
 from pricing.selectors.taxes import taxes_at
+from pricing.selectors.uses import Uses, uses_of
+from pricing.selectors.wording import words_of
 
 __all__ = [
+    "BOTH",
+    "EXCLUSIVE",
     "LOYALTY_FLAG",
     "NAMED",
     "PROMOTIONS_FLAG",
@@ -113,11 +118,13 @@ __all__ = [
     "Facets",
     "Found",
     "Loyalty",
+    "Meeting",
     "Offer",
     "OptionCounts",
     "ProductView",
     "Search",
     "Suggestion",
+    "Uses",
     "ValueCount",
     "VariantView",
     "Wanted",
@@ -155,6 +162,7 @@ __all__ = [
     "loyalty_accounts",
     "loyalty_entries",
     "loyalty_of",
+    "meetings",
     "my_price_alerts",
     "named_codes",
     "next_moment",
@@ -196,4 +204,6 @@ __all__ = [
     "tax_rates",
     "taxes_at",
     "upsell_products",
+    "uses_of",
+    "words_of",
 ]
