@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from config.platform.actor import Actor
@@ -12,7 +13,7 @@ from inventory import selectors as inventory
 from inventory.models import Product
 from pricing.models import Promotion
 from pricing.selectors.promotions import promotion_terms
-from pricing.selectors.promotions import promotions as all_promotions
+from pricing.selectors.rules import promotions_with_targets
 from pricing.terms import PromotionTerms
 
 BOTH, EXCLUSIVE = "both", "exclusive"
@@ -43,30 +44,49 @@ def meetings(
     Return, for each of these rows of `promotions`, the others in force or to come that it may meet, by name.
 
     "May": goods, period, days, hours, currency and customers do not rule it out. A paused one is told what it would
-    meet. A number of statements that does not depend on how many there are.
+    meet. Three statements.
     """
     wanted = [row for row in promotions if row.deleted_at is None]
     others = list(
-        all_promotions(actor=actor)
-        .filter(is_active=True)
-        .exclude(ends_at__lte=now)
-        .order_by("name", "id")
+        promotions_with_targets(actor.company_id).exclude(ends_at__lte=now).order_by("name", "id")
     )
     if not wanted or not others:
         return {row.id: [] for row in wanted}
-    shelves = _Shelves(actor, [promotion_terms(row) for row in (*wanted, *others)])
+    terms_of = {row.id: promotion_terms(row) for row in wanted}
+    terms_of |= {row.id: _terms(row) for row in others}
+    shelves = _Shelves(actor, list(terms_of.values()))
     told: dict[UUID, list[Meeting]] = {}
     for row in wanted:
-        terms = promotion_terms(row)
+        terms = terms_of[row.id]
         is_over = terms.ends_at is not None and terms.ends_at <= now
         told[row.id] = [
-            _meeting(row, terms, other, promotion_terms(other))
+            _meeting(row, terms, other, terms_of[other.id])
             for other in others
-            if other.id != row.id
-            and not is_over
-            and _may_meet(terms, promotion_terms(other), shelves)
+            if other.id != row.id and not is_over and _may_meet(terms, terms_of[other.id], shelves)
         ]
     return told
+
+
+def _terms(row: Any) -> PromotionTerms:
+    """Return what of the terms of a row of `promotions_with_targets` decides whether it meets another one."""
+    return PromotionTerms(
+        name=row.name,
+        kind=row.kind,
+        scope=row.scope,
+        currency=row.currency,
+        product_ids=row.product_ids,
+        category_ids=row.category_ids,
+        excluded_product_ids=row.excluded_product_ids,
+        excluded_category_ids=row.excluded_category_ids,
+        user_ids=row.user_ids,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        weekdays=row.weekdays,
+        opens_at=row.opens_at,
+        closes_at=row.closes_at,
+        is_stackable=row.is_stackable,
+        priority=row.priority,
+    )
 
 
 def _meeting(
