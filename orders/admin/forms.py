@@ -12,10 +12,11 @@ from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from orders import services
-from orders.models import OrderLine
+from orders.models import OrderLine, ReturnLine
 from pricing.money import quantize
 from pricing.templatetags.money import money_text
 
@@ -110,3 +111,67 @@ class AdjustPriceForm(AnswerForm):
         widget=UnfoldAdminDecimalFieldWidget,
     )
     field_order = ["amount", "answer"]
+
+
+class TellForm(forms.Form):
+    """Words to the customer that may stay away."""
+
+    notes = forms.CharField(
+        label=_("Answer"),
+        max_length=500,
+        required=False,
+        widget=UnfoldAdminTextareaWidget,
+        help_text=_("The customer reads it."),
+    )
+
+
+class NoteForm(forms.Form):
+    notes = forms.CharField(
+        label=_("Note"),
+        max_length=1000,
+        required=False,
+        widget=UnfoldAdminTextareaWidget,
+        help_text=_("Only staff read it."),
+    )
+
+
+class ReceiveForm(forms.Form):
+    """What came of each line of a return, counted: whole ones, and spoilt ones among them."""
+
+    refund_missing = forms.BooleanField(
+        label=_("Pay back what is missing too"), required=False, widget=UnfoldBooleanWidget
+    )
+
+    def __init__(self, *args: Any, parts: list[ReturnLine], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parts = parts
+        for part in parts:
+            name = f"{part.order_line.name} · {part.order_line.sku}"
+            for field, label, initial in (
+                ("came", _("%(name)s: came"), part.quantity),
+                ("damaged", _("%(name)s: of which damaged"), 0),
+            ):
+                self.fields[f"{field}-{part.order_line_id}"] = forms.IntegerField(
+                    label=label % {"name": name},
+                    min_value=0,
+                    max_value=part.quantity,
+                    initial=initial,
+                    help_text=_("%(n)d announced") % {"n": part.quantity}
+                    if field == "came"
+                    else "",
+                    widget=UnfoldAdminIntegerFieldWidget,
+                )
+        self.order_fields([*(name for name in self.fields if name != "refund_missing")])
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        counts = {
+            part.order_line_id: services.Came(
+                given.get(f"came-{part.order_line_id}") or 0,
+                given.get(f"damaged-{part.order_line_id}") or 0,
+            )
+            for part in self.parts
+        }
+        if any(count.damaged > count.received for count in counts.values()):
+            raise forms.ValidationError(_("More cannot be damaged than came."))
+        return {"came": counts, "refund_missing": given.get("refund_missing", False)}

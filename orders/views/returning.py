@@ -210,7 +210,7 @@ def shown_returns(order: Order, token: str) -> list[dict[str, Any]]:
             )
             if found.exchange_failure
             else "",
-            "answer": found.notes if found.status in {Status.REJECTED, Status.CLOSED} else "",
+            "notes": found.notes,
         }
         for found in selectors.returns_of(order_id=order.id)
     ]
