@@ -150,7 +150,7 @@ def _link(finding: ReconciliationFinding, order_id: UUID, *, actor: Actor, now: 
     remote = _retrieve(finding)
     if (remote.state, remote.captured, remote.currency) != (
         State.SUCCEEDED,
-        order.grand_total,
+        order.to_pay,
         order.currency,
     ):
         raise Conflict("Amount or currency are not the order's. Give the money back instead.")
@@ -170,7 +170,7 @@ def _link(finding: ReconciliationFinding, order_id: UUID, *, actor: Actor, now: 
             order=order,
             provider=finding.provider,
             method=earlier.method if earlier is not None else finding.provider,
-            amount=order.grand_total,
+            amount=order.to_pay,
             currency=order.currency,
             provider_id=remote.provider_id,
             idempotency_key=f"linked-{remote.provider_id}"[:255],

@@ -3,7 +3,7 @@ Changing a placed order: what it would come to is shown first, and then exactly 
 
 Nothing that was paid is priced anew. Units that are taken out give their frozen shares back, as a partial cancellation
 does. Goods that are added are an order of their own (`Order.adds_to`), at today's prices and with a payment of its own,
-for the same parcel: it costs what shipping all of it costs more than was paid (ADR 11).
+for the same parcel: it costs what shipping all of it costs more than was paid (ADR 12).
 """
 
 from __future__ import annotations
