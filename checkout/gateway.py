@@ -530,6 +530,7 @@ class StripeGateway:
             failure=((error.code or error.type) if error is not None else "")[:300],
             capture_before=datetime.fromtimestamp(deadline, tz=UTC) if deadline else None,
             metadata=dict(intent.metadata or {}),
+            card=getattr(card, "fingerprint", None) or "",
             details={"brand": card.brand or "", "last4": card.last4 or ""} if card else {},
         )
 

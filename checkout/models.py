@@ -145,6 +145,12 @@ class Payment(models.Model):
         Status.CANCELLED: {Status.AUTHORIZED},
     }
     OPEN: ClassVar[tuple[str, ...]] = (Status.PENDING, Status.PROCESSING, Status.AUTHORIZED)
+    UNPAID: ClassVar[tuple[str, ...]] = (
+        Status.PENDING,
+        Status.PROCESSING,
+        Status.FAILED,
+        Status.CANCELLED,
+    )
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     order = models.ForeignKey(Order, models.PROTECT, related_name="payments")
@@ -168,6 +174,8 @@ class Payment(models.Model):
     dispute_reason = models.CharField(_("reason"), max_length=60, blank=True, default="")
     evidence_due_at = models.DateTimeField(_("evidence due"), null=True)
     capture_before = models.DateTimeField(_("collect before"), null=True)
+    client = models.CharField(max_length=64, blank=True, default="")  # digest of the address
+    card = models.CharField(max_length=64, blank=True, default="")  # the provider's name for it
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(_("created"))
     updated_at = models.DateTimeField(auto_now=True)
@@ -204,6 +212,13 @@ class Payment(models.Model):
                 name="payment_to_collect",
                 condition=Q(status="AUTHORIZED"),
             ),
+            # Who tries out cards: what came to nothing lately, and what else a card was used for.
+            models.Index(
+                fields=["created_at"],
+                name="payment_unpaid",
+                condition=Q(status__in=["PENDING", "PROCESSING", "FAILED", "CANCELLED"]),
+            ),
+            models.Index(fields=["card", "created_at"], name="payment_card", condition=~Q(card="")),
         ]
 
     def __str__(self) -> str:

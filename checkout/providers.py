@@ -56,6 +56,7 @@ class Remote:
     next_action: dict[str, Any] | None = None
     failure: str = ""
     capture_before: datetime | None = None
+    card: str = ""  # the provider's own name for the card, by which it is known again
     metadata: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)  # brand and last four, never more
 

@@ -23,6 +23,7 @@ from checkout.models import (
     WebhookInbox,
 )
 from config.platform.actor import Actor, ActorKind
+from config.platform.models import AuditEntry
 from inventory import selectors as inventory
 from orders import addresses
 from orders.models import Order
@@ -30,6 +31,8 @@ from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
 from pricing.outside import asking
+
+ATTEMPTS_REFUSED = "payment.attempts_refused"  # the audit entry of a client that has to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,4 +371,25 @@ def to_collect(*, now: datetime) -> QuerySet[Payment]:
         )
         .select_related("order")
         .order_by("capture_before", "pk")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFigures:
+    """What came to nothing within the hour: payments declined, and clients asked to wait for it."""
+
+    declined: int
+    refused: int
+
+
+def attempt_figures(*, now: datetime) -> AttemptFigures:
+    """Return the figures of card testing for all companies, in two statements."""
+    since = now - timedelta(hours=1)
+    return AttemptFigures(
+        declined=Payment.objects.filter(
+            status=Payment.Status.FAILED, created_at__gt=since, created_at__lte=now
+        ).count(),
+        refused=AuditEntry.objects.filter(
+            action=ATTEMPTS_REFUSED, at__gt=since, at__lte=now
+        ).count(),
     )

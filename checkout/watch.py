@@ -37,7 +37,25 @@ def collecting(now: datetime) -> Iterable[Gauge]:
         yield Gauge("payment_authorization_ends", {"order": payment.order.number}, 1)
 
 
+@metrics.gauges
+def attempts(now: datetime) -> Iterable[Gauge]:
+    """Yield how many payments were declined within the hour, and how many clients were asked to wait for it."""
+    found = selectors.attempt_figures(now=now)
+    yield Gauge("payments_declined_hour", {}, found.declined)
+    yield Gauge("payments_clients_refused_hour", {}, found.refused)
+
+
 alerts.watch(
+    Rule(
+        name="card_testing",
+        series="payments_clients_refused_hour",
+        warning=0,
+        critical=20,
+        title=_("Somebody tries many payments that come to nothing"),
+        hint=_(
+            "The audit log names each client (payment.attempts_refused). Cards may be tried out."
+        ),
+    ),
     Rule(
         name="authorization_ends",
         series="payment_authorization_ends",

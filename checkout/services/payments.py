@@ -25,6 +25,7 @@ from checkout.gateway import (
 )
 from checkout.models import Checkout, Payment
 from checkout.rendering import render_payment
+from checkout.services import attempts
 from checkout.services.placing import (
     check_complete,
     open_payment,
@@ -94,12 +95,16 @@ def start_payment(*, actor: Actor, order_id: UUID, method: str, now: datetime) -
     :raises ValidationFailed: if there is no such way to pay
     :raises InvalidTransition: if the order does not wait for a payment
     :raises HoldFailed: listing every line whose hold is gone and cannot be taken again
+    :raises RateLimited: if too many payments of this client came to nothing
     :raises PaymentFailed: if the provider refuses to open it
     :raises DependencyUnavailable: if the provider does not answer; repeat with the same key
     """
     provider = _provider_of(method)
     close_superseded(order_id=order_id, provider=provider, now=now)
-    payment = _prepare(actor=actor, order_id=order_id, method=method, provider=provider, now=now)
+    with attempts.watched(actor=actor, now=now):
+        payment = _prepare(
+            actor=actor, order_id=order_id, method=method, provider=provider, now=now
+        )
     return _open_at_provider(payment, now=now)
 
 
@@ -125,7 +130,7 @@ def _prepare(*, actor: Actor, order_id: UUID, method: str, provider: str, now: d
     if current is not None:
         current.order = order
         return current
-    payment = open_payment(order, method=method, provider=provider, now=now)
+    payment = open_payment(order, actor=actor, method=method, provider=provider, now=now)
     orders.note_payment(order, status=Order.PaymentStatus.PENDING, method=method)
     return payment
 

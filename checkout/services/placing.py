@@ -13,6 +13,7 @@ from checkout import selectors
 from checkout.errors import CheckoutIncomplete, PriceChanged
 from checkout.models import Checkout, Payment, PaymentStatusChange
 from checkout.selectors import Priced
+from checkout.services import attempts
 from checkout.services.sessions import check_open, lock, move, remember
 from config.platform import outbox
 from config.platform.actor import Actor
@@ -70,14 +71,15 @@ def place_to_pay(
     :raises: what `place` raises
     """
     try:
-        return _place(
-            actor=actor,
-            checkout_id=checkout_id,
-            quote_id=quote_id,
-            method=method,
-            provider=provider,
-            now=now,
-        )
+        with attempts.watched(actor=actor, now=now):
+            return _place(
+                actor=actor,
+                checkout_id=checkout_id,
+                quote_id=quote_id,
+                method=method,
+                provider=provider,
+                now=now,
+            )
     except PriceChanged:
         _remember_current(actor=actor, checkout_id=checkout_id, now=now)
         raise
@@ -111,7 +113,9 @@ def _place(
     with outbox.together():
         order = orders.place(actor=actor, draft=draft, now=now)
         payment = (
-            open_payment(order, method=method, provider=provider, now=now) if is_paid_for else None
+            open_payment(order, actor=actor, method=method, provider=provider, now=now)
+            if is_paid_for
+            else None
         )
         pricing.redeem(
             actor=actor,
@@ -152,8 +156,15 @@ def _place(
     return order, payment
 
 
-def open_payment(order: Order, *, method: str, provider: str, now: datetime) -> Payment:
-    """Store the payment of what a locked order asks for with the key by which its provider will be asked, later."""
+def open_payment(
+    order: Order, *, actor: Actor, method: str, provider: str, now: datetime
+) -> Payment:
+    """
+    Store the payment of what a locked order asks for with the key by which its provider will be asked, later.
+
+    :raises RateLimited: if too many payments of this client came to nothing
+    """
+    attempts.check(order, actor=actor, now=now)
     payment = Payment(
         id=new_id(),
         order=order,
@@ -161,6 +172,7 @@ def open_payment(order: Order, *, method: str, provider: str, now: datetime) -> 
         method=method,
         amount=order.to_pay,
         currency=order.currency,
+        client=attempts.client_of(actor),
         created_at=now,
     )
     payment.idempotency_key = f"payment-{payment.id}"

@@ -20,6 +20,7 @@ from checkout.gateway import (
     State,
 )
 from checkout.models import Checkout, Payment, PaymentStatusChange, Refund
+from checkout.services import attempts
 from config.platform import audit, outbox
 from config.platform.actor import Actor, ActorKind
 from config.platform.errors import (
@@ -179,6 +180,7 @@ def _mirror(payment: Payment, remote: Remote) -> None:
     payment.client_secret = remote.client_secret or payment.client_secret
     payment.next_action = remote.next_action
     payment.capture_before = remote.capture_before or payment.capture_before
+    payment.card = remote.card[:64] or payment.card
     if remote.details:
         payment.metadata = {**payment.metadata, **remote.details}
 
@@ -229,7 +231,13 @@ def _money_in(
     order.payment_status = status
     try:
         with transaction.atomic(), outbox.together():
-            orders.confirm_locked(order, actor=actor, fields=("payment_status",), now=now)
+            orders.confirm_locked(
+                order,
+                actor=actor,
+                fields=("payment_status",),
+                suspicions=attempts.suspicions(payment, now=now),
+                now=now,
+            )
     except HoldFailed:
         # An outcome, not an error: the goods went to somebody else while the payment took its time.
         order.refresh_from_db()

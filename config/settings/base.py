@@ -543,6 +543,12 @@ PAYMENT_LIFETIME = timedelta(minutes=number("PAYMENT_LIFETIME_MINUTES", default=
 PAYMENT_MAX_ATTEMPTS = number(
     "PAYMENT_MAX_ATTEMPTS", default=10, minimum=1
 )  # failed ones, then the order fails
+# Card testing: how many payments that came to nothing one client may have in a window; an address four times as many.
+PAYMENT_MAX_DECLINES = number("PAYMENT_MAX_DECLINES", default=5)
+PAYMENT_MAX_INTENTS = number("PAYMENT_MAX_INTENTS", default=30)
+PAYMENT_ATTEMPTS_WINDOW = timedelta(
+    minutes=number("PAYMENT_ATTEMPTS_WINDOW_MINUTES", default=60, minimum=1)
+)
 STRIPE_LIVE_MODE = STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
 # dj-stripe checks the form of its key at start-up, whether or not cards are taken; this one opens nothing.
 STRIPE_TEST_SECRET_KEY = (

@@ -171,12 +171,19 @@ def confirm(*, actor: Actor, order_id: UUID, now: datetime, reason: str = "") ->
 
 
 def confirm_locked(
-    order: Order, *, actor: Actor, now: datetime, reason: str = "", fields: tuple[str, ...] = ()
+    order: Order,
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+    fields: tuple[str, ...] = (),
+    suspicions: Sequence[str] = (),
 ) -> None:
     """
     Do what `confirm` does, for an order that the caller has locked.
 
-    `fields` names further attributes that the caller has set and wants saved with it. Where this raises `HoldFailed`
+    `fields` names further attributes that the caller has set and wants saved with it; `suspicions` are the caller's own
+    reasons to have staff look at the order first. Where this raises `HoldFailed`
     the caller undoes what was written.
 
     :raises InvalidTransition: if it is cancelled or failed
@@ -193,7 +200,7 @@ def confirm_locked(
         raise refused_move(order, Order.Status.CONFIRMED)
     order.confirmed_at = now
     order.expires_at = None
-    fields = (*fields, *hold_if_suspicious(order, now=now))
+    fields = (*fields, *hold_if_suspicious(order, suspicions, now=now))
     events = move(
         order,
         Order.Status.CONFIRMED,

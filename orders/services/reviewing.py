@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from orders.services.status import lock, record_edit
 HOUR = timedelta(hours=1)
 
 
-def hold_if_suspicious(order: Order, *, now: datetime) -> tuple[str, ...]:
+def hold_if_suspicious(
+    order: Order, suspicions: Sequence[str] = (), *, now: datetime
+) -> tuple[str, ...]:
     """
     Mark a locked order that staff have to look at before it is packed; return the fields that are to be saved.
 
@@ -27,7 +30,7 @@ def hold_if_suspicious(order: Order, *, now: datetime) -> tuple[str, ...]:
     """
     if not settings.ORDER_REVIEW:
         return ()
-    reasons = _reasons(order, now=now)
+    reasons = [*_reasons(order, now=now), *suspicions]
     if not reasons:
         return ()
     order.review = Order.Review.PENDING

@@ -299,7 +299,8 @@ class Books:
         token = self._tokens[intent["payment_method"]]
         brand, last4 = CARDS.get(token, ("visa", "3155"))
         is_manual = intent["capture_method"] == "manual"
-        card: Object = {"brand": brand, "last4": last4, "exp_month": 12, "exp_year": 2034, "country": "US"}  # fmt: skip
+        card: Object = {"brand": brand, "last4": last4, "exp_month": 12, "exp_year": 2034, "country": "US",
+                        "fingerprint": f"fp_{brand}_{last4}"}  # fmt: skip
         if is_manual:
             card["capture_before"] = int(time.time()) + AUTHORISED_FOR
         charge = self._add(
@@ -333,7 +334,7 @@ class Books:
             balance_transaction=None, captured=False, currency=intent["currency"],
             customer=intent["customer"], disputed=False, failure_code=code, failure_message="Your card was declined.",
             metadata=dict(intent["metadata"]), paid=False, payment_intent=intent["id"],
-            payment_method=None, payment_method_details={"type": "card", "card": {"brand": "visa", "last4": "0002"}},
+            payment_method=None, payment_method_details={"type": "card", "card": {"brand": "visa", "last4": "0002", "fingerprint": "fp_visa_0002"}},
             refunded=False, status="failed", billing_details={"name": None, "email": None},
         )  # fmt: skip
         error = {"type": "card_error", "code": code, "message": "Your card was declined."}
