@@ -494,6 +494,28 @@ class StripeGateway:
             failure=getattr(refund, "failure_reason", None) or "",
         )
 
+    def failed_refunds(self, *, provider_id: str) -> Mapping[str, str]:
+        def run(client: stripe.StripeClient) -> Mapping[str, str]:
+            made: Any = client.v1.refunds.list(params={"payment_intent": provider_id, "limit": 100})
+            return {
+                refund.id: getattr(refund, "failure_reason", None) or refund.status
+                for refund in made.auto_paging_iter()
+                if refund.status in {"failed", "canceled"}
+            }
+
+        failed: Mapping[str, str] = self._call(run)
+        return failed
+
+    def fraud_warning(self, *, provider_id: str) -> str:
+        def run(client: stripe.StripeClient) -> str:
+            made: Any = client.v1.radar.early_fraud_warnings.list(
+                params={"payment_intent": provider_id, "limit": 1}
+            )
+            return str(made.data[0].fraud_type) if made.data else ""
+
+        told: str = self._call(run)
+        return told
+
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         verify(secrets=[settings.STRIPE_WEBHOOK_SECRET], body=body, signature=signature, now=now)
         return read_event(body)

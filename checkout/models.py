@@ -520,7 +520,7 @@ class ReconciliationFinding(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.provider} {self.provider_id}".strip()
+        return f"{self.kind.replace('_', ' ')} {self.provider} {self.provider_id}".strip()
 
     @property
     def fingerprint(self) -> str:

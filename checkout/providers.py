@@ -124,3 +124,14 @@ class AcceptingGateway(Gateway, Protocol):
     """A provider whose customers approve a payment that we then take."""
 
     def accept(self, *, provider_id: str, key: str) -> Remote: ...
+
+
+@runtime_checkable
+class TellingGateway(Gateway, Protocol):
+    """A provider that can be asked what became of money that left us, and what it hears from card holders' banks."""
+
+    def failed_refunds(self, *, provider_id: str) -> Mapping[str, str]:
+        """Return the refunds of a payment whose money came back, by the provider's id, each with the reason."""
+
+    def fraud_warning(self, *, provider_id: str) -> str:
+        """Return the kind of fraud that the card's bank warns of, before anybody disputes; empty if it does not."""

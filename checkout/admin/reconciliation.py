@@ -86,8 +86,9 @@ CLASSES: Mapping[str, Class] = {
     Kind.REFUND_MISSING: Class(
         _("refund missing"),
         _(
-            "A refund is written down that the provider did not make, or that came back from the bank. The customer waits"
-            " for it: pay it in another way, then explain it."
+            "A refund is written down that the provider did not make, or that came back from the bank. Settling writes down"
+            " what came back, and puts it among the refunds that failed, to be tried again. If that does not help, pay it"
+            " in another way, then explain it."
         ),
     ),
     Kind.STUCK: Class(_("stuck"), _("What should have moved by now has not.")),

@@ -42,7 +42,7 @@ class Step(StrEnum):
 def steps_for(finding: ReconciliationFinding) -> list[Step]:
     """Return what may be done about a difference, the likeliest first. Explaining it is always possible."""
     match Kind(finding.kind), finding.reason:
-        case Kind.NOT_RECORDED | Kind.AMOUNT_DIFFERS, _:
+        case Kind.NOT_RECORDED | Kind.AMOUNT_DIFFERS | Kind.REFUND_MISSING, _:
             steps = [Step.SETTLE]
         case Kind.REFUND_NOT_OURS, _:
             steps = [Step.REFUND_DUE]

@@ -12,7 +12,7 @@ from django.db.models import F
 
 from checkout.gateway import ProviderEvent, gateway_of
 from checkout.models import Payment, WebhookInbox
-from checkout.services.settling import settle
+from checkout.services.settling import heed_warning, settle
 from config.platform import audit, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FeatureDisabled, InvalidTransition, NotFound
@@ -176,6 +176,8 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
         settled = settle(payment_id=payment.pk, now=now)
     except HoldFailed:
         return "approved, but the goods are gone: nothing was taken"
+    if row.type.startswith("radar.early_fraud_warning.") and heed_warning(settled, now=now):
+        return "held back: a warning of fraud"
     return f"{before} -> {settled.status}" if settled.status != before else f"no change: {before}"
 
 

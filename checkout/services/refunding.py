@@ -259,6 +259,45 @@ def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
     return refund
 
 
+@transaction.atomic
+def take_back(*, refund_id: UUID, failure: str, now: datetime) -> Refund:
+    """
+    Note that the money of a refund came back days later, and put its request among those that failed; once.
+
+    Staff try it again from there, or pay in another way. Locks order, payment, then the refund.
+    """
+    known = Refund.objects.select_related("payment").get(pk=refund_id)
+    order = Order.objects.filter(pk=known.payment.order_id).for_update().get()
+    payment: Payment = Payment.objects.filter(pk=known.payment_id).for_update().get()
+    refund: Refund = Refund.objects.filter(pk=refund_id).for_update().get()
+    if refund.status != Refund.Status.SUCCEEDED or refund.request_id is None:
+        return refund
+    refund.status, refund.failure = Refund.Status.FAILED, failure[:300]
+    refund.save()
+    before = payment.status
+    payment.refunded_amount -= refund.amount
+    payment.status = (
+        Payment.Status.PARTIALLY_REFUNDED if payment.refunded_amount else Payment.Status.CAPTURED
+    )
+    payment.save()
+    PaymentStatusChange.objects.create(
+        payment=payment,
+        from_status=before,
+        to_status=payment.status,
+        refunded=-refund.amount,
+        notes=f"the refund came back: {failure}"[:300],
+        at=now,
+    )
+    orders.reopen_refund(
+        actor=Actor.system(order.company_id, source="checkout"),
+        request_id=refund.request_id,
+        failure=failure,
+        now=now,
+    )
+    note_status(order_id=order.id, now=now)
+    return refund
+
+
 def _left(payment: Payment) -> Decimal:
     """Return what of a locked payment is neither refunded nor about to be."""
     pending = Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).aggregate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -28,17 +29,22 @@ from checkout.gateway import (
     State,
     gateway_of,
 )
-from checkout.models import Payment
-from checkout.providers import AcceptingGateway
+from checkout.models import Payment, Refund
+from checkout.providers import AcceptingGateway, TellingGateway
 from checkout.services.placing import payment_life
 from checkout.services.recording import hold_to_take, record
+from checkout.services.refunding import take_back
+from config.platform.actor import Actor, ActorKind
 from config.platform.errors import (
     DependencyUnavailable,
 )
 from inventory.errors import HoldFailed
+from orders import services as orders
 from orders.models import Order
 
 logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 S = Payment.Status
 POLL_AFTER = timedelta(minutes=2)  # an open payment nobody told us about
@@ -76,8 +82,50 @@ def settle_known(payment: Payment, *, now: datetime) -> Payment:
     if remote.state is State.APPROVED:
         remote = _accept(payment, remote, now=now)
     payment = record(payment_id=payment.id, remote=remote, now=now)
+    if remote.refunded < payment.refunded_amount:
+        payment = _take_back(payment, now=now)
     _close_open(payment.order, now=now)
     return payment
+
+
+def _take_back(payment: Payment, *, now: datetime) -> Payment:
+    """Write down which refunds came back from the customer's bank, where the provider can tell."""
+    gateway = gateway_of(payment.provider)
+    provider_id = payment.provider_id
+    if not isinstance(gateway, TellingGateway) or provider_id is None:
+        return payment
+    failed = consult(payment, lambda _: gateway.failed_refunds(provider_id=provider_id))
+    back = Refund.objects.filter(
+        payment=payment, status=Refund.Status.SUCCEEDED, provider_id__in=list(failed)
+    )
+    for refund_id, theirs in list(back.values_list("pk", "provider_id")):
+        take_back(refund_id=refund_id, failure=failed[theirs or ""], now=now)
+    payment.refresh_from_db()
+    return payment
+
+
+def heed_warning(payment: Payment, *, now: datetime) -> bool:
+    """
+    Hold an order back whose card's bank warns of fraud; return whether it does. The provider is asked, not believed.
+
+    :raises DependencyUnavailable: if the provider does not answer
+    """
+    gateway = gateway_of(payment.provider)
+    provider_id = payment.provider_id
+    if not isinstance(gateway, TellingGateway) or provider_id is None:
+        return False
+    kind = consult(payment, lambda _: gateway.fraud_warning(provider_id=provider_id))
+    if not kind:
+        return False
+    orders.hold_back(
+        actor=Actor(
+            kind=ActorKind.PROVIDER, company_id=payment.order.company_id, source=payment.provider
+        ),
+        order_id=payment.order_id,
+        reason=f"The card's bank warns of fraud ({kind}): refund it before it is disputed.",
+        now=now,
+    )
+    return True
 
 
 def _accept(payment: Payment, remote: Remote, *, now: datetime) -> Remote:
@@ -214,8 +262,28 @@ def create(gateway: Gateway, payment: Payment) -> Remote:
 
 def ask(payment: Payment, call: Callable[[Gateway], Remote]) -> Remote:
     """
+    Ask a payment's provider where it stands, or to move it, outside any transaction of ours.
+
+    :raises DependencyUnavailable: if it does not answer, or is switched off
+    :raises PaymentFailed: if it refuses
+    """
+    try:
+        return consult(payment, call)
+    except ProviderGone:
+        # Never paid, and nobody can pay it any more: what is closed for good over there is closed here.
+        return Remote(
+            provider_id=payment.provider_id or "",
+            state=State.CANCELED,
+            amount=payment.amount,
+            currency=payment.currency,
+        )
+
+
+def consult(payment: Payment, call: Callable[[Gateway], T]) -> T:
+    """
     Call a payment's provider, outside any transaction of ours.
 
+    :raises ProviderGone: if it knows nothing of the payment
     :raises DependencyUnavailable: if it does not answer, or is switched off
     :raises PaymentFailed: if it refuses
     """
@@ -225,13 +293,7 @@ def ask(payment: Payment, call: Callable[[Gateway], Remote]) -> Remote:
     try:
         return call(gateway)
     except ProviderGone:
-        # Never paid, and nobody can pay it any more: what is closed for good over there is closed here.
-        return Remote(
-            provider_id=payment.provider_id or "",
-            state=State.CANCELED,
-            amount=payment.amount,
-            currency=payment.currency,
-        )
+        raise
     except ProviderUnavailable:
         raise DependencyUnavailable(
             "The payment provider does not answer.", retry_after=5

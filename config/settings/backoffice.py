@@ -165,6 +165,8 @@ NAVIGATION = [
         },
         _list(_("Checkouts"), "shopping_cart_checkout", "checkout.checkout"),
         _list(_("Provider events"), "webhook", "checkout.webhookinbox"),
+        _list(_("Both books"), "balance", "checkout.reconciliationrun"),
+        _list(_("Differences"), "rule", "checkout.reconciliationfinding"),
     ),
     _group(
         _("As Stripe has it"),
@@ -254,6 +256,18 @@ UNFOLD: dict[str, Any] = {
             (_("All"), ""),
             (_("Due"), "status__exact=due"),
             (_("Failed"), "status__exact=failed"),
+        ),
+        _tabs(
+            "checkout.payment",
+            (_("All"), ""),
+            (_("Collect within two days"), "work=collect"),
+            (_("Answer a dispute"), "work=evidence"),
+        ),
+        _tabs(
+            "checkout.reconciliationfinding",
+            (_("All"), ""),
+            (_("Open"), "state__exact=OPEN"),
+            (_("Explained"), "state__exact=EXPLAINED"),
         ),
     ],
     # The shop's own ground, ink and kelp.

@@ -23,7 +23,7 @@ from config.platform.errors import FieldError, InvalidTransition, ValidationFail
 from orders.errors import RefundExceedsPayment
 from orders.events import OrderRefunded, RefundRequested
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
-from orders.services.status import about, lock, move
+from orders.services.status import about, lock, move, record_edit
 from pricing import services as pricing
 from pricing.money import format_amount, from_minor, quantize, to_minor, unit_shares
 
@@ -425,6 +425,34 @@ def fail_refund(*, actor: Actor, request_id: UUID, failure: str, now: datetime) 
 
 
 @transaction.atomic
+def reopen_refund(*, actor: Actor, request_id: UUID, failure: str, now: datetime) -> RefundRequest:
+    """
+    Note that the money of a refund that was carried out came back; the order is flagged so that a person takes over.
+
+    What the refund had added to the order and its lines is taken off again. Its status stays: goods do not come back
+    with the money. Locks the order.
+    """
+    request = RefundRequest.objects.get(pk=request_id)
+    order = lock(actor=actor, order_id=request.order_id)
+    request.refresh_from_db()
+    if request.status != RefundRequest.Status.DONE:
+        return request
+    request.status, request.done_at = RefundRequest.Status.FAILED, None
+    request.failure = failure[:300]
+    request.save(update_fields=["status", "done_at", "failure"])
+    attention = f"A refund of {format_amount(request.amount, order.currency)} came back: {failure}"
+    record_edit(
+        order, "needs_attention", order.needs_attention, attention[:200], actor=actor, now=now
+    )
+    order.needs_attention = attention[:200]
+    if request.payment_id is None:
+        order.refunded_total -= request.amount
+        _take_off(order, request)
+    order.save(update_fields=["needs_attention", "refunded_total", "updated_at"])
+    return request
+
+
+@transaction.atomic
 def retry_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequest:
     """
     Put a failed refund back into the queue.
@@ -456,6 +484,18 @@ def _share_out(order: Order, request: RefundRequest) -> None:
         line = lines[part["itemId"]]
         amount = min(Decimal(part["amount"]), left, line.total - line.refunded_amount)
         line.refunded_amount += amount
+        line.save(update_fields=["refunded_amount"])
+        left -= amount
+
+
+def _take_off(order: Order, request: RefundRequest) -> None:
+    """Take a refund off its lines again, as `_share_out` added it."""
+    left = request.amount
+    lines = {str(line.id): line for line in order.lines.all()}
+    for part in request.lines:
+        line = lines[part["itemId"]]
+        amount = min(Decimal(part["amount"]), left, line.refunded_amount)
+        line.refunded_amount -= amount
         line.save(update_fields=["refunded_amount"])
         left -= amount
 

@@ -102,17 +102,35 @@ def test_money_that_the_provider_never_took_flags_the_order_once(
     assert paid.status == "CAPTURED"
 
 
-def test_a_refund_that_came_back_from_the_bank_is_found(
+def test_a_refund_that_came_back_from_the_bank_is_found_and_put_among_those_that_failed(
     paid: Payment, stripe: StripeServer, staff: Any, now: datetime
 ) -> None:
     checkout.refund_payment(
         actor=staff, payment_id=paid.id, amount=Decimal("4.90"), reason="x", now=now
     )
     assert kinds(now) == []
-
     stripe.books.fail_refund(stripe.books.all("refund")[0]["id"])
+    assert kinds(now) == [Kind.REFUND_MISSING]
+
+    done = mend(now)
+
+    assert ([each.kind for each in done.mended], done.left) == ([Kind.REFUND_MISSING], [])
+    order = Order.objects.get()
+    assert (order.refunded_total, order.payment_status) == (Decimal(0), "captured")
+    assert order.needs_attention == "A refund of 4.90 came back: lost_or_stolen_card"
+
+
+def test_a_refund_that_the_provider_never_made_is_told(
+    paid: Payment, stripe: StripeServer, staff: Any, now: datetime
+) -> None:
+    checkout.refund_payment(
+        actor=staff, payment_id=paid.id, amount=Decimal("4.90"), reason="x", now=now
+    )
+    [charge] = stripe.books.charges_of(intent_of(paid))
+    charge["amount_refunded"] = 0
 
     [left] = mend(now).left
+
     assert (left.kind, left.theirs, left.ours) == (Kind.REFUND_MISSING, Decimal(0), Decimal("4.90"))
     assert "refund_missing" in Order.objects.get().needs_attention
 

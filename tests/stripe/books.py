@@ -248,6 +248,17 @@ class Books:
             self._announce("charge.dispute.created", dispute)
             return dispute
 
+    def warn(self, intent_id: str, *, kind: str = "made_with_stolen_card") -> Object:
+        """What a card's bank does before anybody disputes: say that the card was stolen."""
+        with self.lock:
+            intent = self.get("payment_intent", intent_id)
+            warning = self._add(
+                "radar.early_fraud_warning", "issfr", actionable=True, charge=intent["latest_charge"],
+                fraud_type=kind, payment_intent=intent_id,
+            )  # fmt: skip
+            self._announce("radar.early_fraud_warning.created", warning)
+            return warning
+
     # --- everything else --------------------------------------------------------------------------
 
     def create_customer(self, params: Object) -> Object:
