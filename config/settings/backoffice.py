@@ -106,7 +106,9 @@ NAVIGATION = [
             **_list(_("Prices"), "sell", "pricing.price"),
             # the desk stands below the list's address and has an entry of its own
             "active": lambda request: (
-                "/pricing/price/" in request.path and "/price/desk/" not in request.path
+                "/pricing/price/" in request.path
+                and "/price/desk/" not in request.path
+                and "/price/bulk/" not in request.path
             ),
         },
         {
@@ -115,6 +117,14 @@ NAVIGATION = [
             "link": reverse_lazy("admin:pricing_price_desk_find"),
             "active": lambda request: "/pricing/price/desk/" in request.path,
             "permission": lambda request: request.user.has_perm("pricing.view_price"),
+        },
+        {
+            "title": _("Change many prices"),
+            "icon": "price_check",
+            "link": reverse_lazy("admin:pricing_price_bulk"),
+            "permission": lambda request: request.user.has_perms(
+                ["pricing.view_price", "pricing.change_price"]
+            ),
         },
         _list(_("Promotions"), "local_offer", "pricing.promotion"),
         _list(_("Batches of codes"), "confirmation_number", "pricing.couponbatch"),

@@ -55,7 +55,8 @@ def _price(label: Any, **options: Any) -> forms.DecimalField:
     )
 
 
-def _moment(label: Any) -> forms.DateTimeField:
+def moment_field(label: Any) -> forms.DateTimeField:
+    """Return a field for a moment in UTC that may be left empty; the browser's own control, no script."""
     return forms.DateTimeField(
         label=label,
         required=False,
@@ -141,16 +142,16 @@ class ReasonForm(forms.Form):
 class ScheduleForm(_Priced):
     amount = _price(gettext_lazy("Price"))
     compare_at = _price(gettext_lazy("Was"), required=False)
-    starts_at = _moment(gettext_lazy("From (UTC)"))
-    ends_at = _moment(gettext_lazy("Until (UTC)"))
+    starts_at = moment_field(gettext_lazy("From (UTC)"))
+    ends_at = moment_field(gettext_lazy("Until (UTC)"))
     reason = _reason()
 
 
 class BreakForm(_Priced):
     from_quantity = _quantity(gettext_lazy("From quantity"), 2)
     amount = _price(gettext_lazy("Price each"))
-    starts_at = _moment(gettext_lazy("From (UTC)"))
-    ends_at = _moment(gettext_lazy("Until (UTC)"))
+    starts_at = moment_field(gettext_lazy("From (UTC)"))
+    ends_at = moment_field(gettext_lazy("Until (UTC)"))
     reason = _reason()
 
 
@@ -162,8 +163,8 @@ class GroupForm(_Priced):
     )
     from_quantity = _quantity(gettext_lazy("From quantity"), 1)
     amount = _price(gettext_lazy("Price each"))
-    starts_at = _moment(gettext_lazy("From (UTC)"))
-    ends_at = _moment(gettext_lazy("Until (UTC)"))
+    starts_at = moment_field(gettext_lazy("From (UTC)"))
+    ends_at = moment_field(gettext_lazy("Until (UTC)"))
     reason = _reason()
 
     def __init__(self, *args: Any, company_id: UUID, **rest: Any) -> None:
@@ -183,7 +184,7 @@ class TryForm(forms.Form):
         widget=forms.Select(attrs={"class": "office__input"}),
     )
     quantity = _quantity(gettext_lazy("Units"), 1)
-    at = _moment(gettext_lazy("On (UTC), empty: now"))
+    at = moment_field(gettext_lazy("On (UTC), empty: now"))
 
     def __init__(self, *args: Any, company_id: UUID, now: datetime, **rest: Any) -> None:
         super().__init__(*args, **rest)
@@ -422,8 +423,8 @@ def _shown(
             "from_quantity": row.from_quantity,
             "amount": money(row.amount),
             "compare_at": money(row.compare_at),
-            "starts_at": _moment_text(row.starts_at),
-            "ends_at": _moment_text(row.ends_at) if row.ends_at else _("open"),
+            "starts_at": moment_text(row.starts_at),
+            "ends_at": moment_text(row.ends_at) if row.ends_at else _("open"),
             "has_begun": row.starts_at <= now,
             "reason": row.reason,
             "error": end.get("error", "") if is_asked else "",
@@ -445,8 +446,8 @@ def _shown(
         "spans": [
             {
                 "amount": money(span.amount),
-                "starts_at": _("now") if span.starts_at == now else _moment_text(span.starts_at),
-                "ends_at": _moment_text(span.ends_at) if span.ends_at else "",
+                "starts_at": _("now") if span.starts_at == now else moment_text(span.starts_at),
+                "ends_at": moment_text(span.ends_at) if span.ends_at else "",
                 "special": special(span.special) if span.special else None,
             }
             for span in desk.spans
@@ -466,7 +467,8 @@ def _shown(
     }
 
 
-def _moment_text(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """Return a moment as the price desk writes it."""
     return date_format(moment, "j M Y, H:i")
 
 
@@ -587,7 +589,7 @@ def _tried(request: HttpRequest, desk: PriceDesk, now: datetime) -> dict[str, An
         "tried": {
             "quantity": given["quantity"],
             "who": group.name if group else _("anybody"),
-            "at": _moment_text(given["at"]),
+            "at": moment_text(given["at"]),
             "unit": money_text(unit, desk.currency),
             "total": money_text(goods, desk.currency),
             "public": money_text(found.ladder.public, desk.currency),

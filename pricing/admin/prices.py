@@ -32,6 +32,7 @@ from config.platform.http import actor_of
 from config.platform.models import User
 from inventory.models import Product
 from pricing import selectors, services
+from pricing.admin.bulk import bulk_page, chosen_page
 from pricing.admin.desk import desk_page, find_page
 from pricing.admin.money import MoneyAdmin, MoneyForm
 from pricing.admin.products import product_file
@@ -79,6 +80,7 @@ class PriceAdmin(MoneyAdmin):
     readonly_fields = ["history"]
     fields = ["variant", "currency", "amount", "compare_at", "history"]
     ordering = ["variant__sku", "currency"]
+    actions = ["change_together"]
 
     @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, price: Price) -> str:
@@ -95,6 +97,11 @@ class PriceAdmin(MoneyAdmin):
             name="pricing_price_product_file",
         )
         desks = [
+            path(
+                "bulk/",
+                self.admin_site.admin_view(partial(bulk_page, self)),
+                name="pricing_price_bulk",
+            ),
             path(
                 "desk/",
                 self.admin_site.admin_view(partial(find_page, self)),
@@ -114,6 +121,12 @@ class PriceAdmin(MoneyAdmin):
 
     amount_money = amount("amount", _("price"))
     compare_money = amount("compare_at", _("was"))
+
+    @admin.action(description=_("Change these prices together"), permissions=["change"])
+    def change_together(self, request: HttpRequest, queryset: QuerySet[Price]) -> Any:
+        """Go on with the SKUs that were selected, in the currency of the first."""
+        rows = list(queryset.order_by("variant__sku").values_list("variant__sku", "currency"))
+        return chosen_page(self, request, list(dict.fromkeys(sku for sku, _ in rows)), rows[0][1])
 
     @display(description=_("all prices"))
     def desk(self, price: Price) -> str:

@@ -85,7 +85,7 @@ def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:
         "by": by,
         "category": category,
         "currency": currency,
-        "currencies": sorted({home, currency, *_currencies(actor.company_id)}),
+        "currencies": sorted({home, currency, *priced_currencies(actor.company_id)}),
         "categories": categories.values_list("slug", "name"),
         "bars": _movers(shown, by),
         "rows": [_row(row, currency) for row in shown],
@@ -105,7 +105,8 @@ def _day(text: str) -> date | None:
     return found
 
 
-def _currencies(company_id: Any) -> list[str]:
+def priced_currencies(company_id: Any) -> list[str]:
+    """Return the currencies in which a company has prices."""
     rows = Price.objects.filter(variant__company_id=company_id)
     return list(rows.order_by().values_list("currency", flat=True).distinct())
 

@@ -177,6 +177,50 @@ _GIVEN: dict[str, Any] = {
 }
 
 EXAMPLES: Examples = {
+    "post_products_pricing_bulk": [
+        sent(
+            {
+                "category": "jackets",
+                "rule": {"kind": "percent", "value": "-10", "ending": "99"},
+                "formerPrice": "old",
+                "reason": "End of season",
+                "dryRun": True,
+            }
+        ),
+        answered(
+            {
+                "planId": "5f0c6f6d0f3d4b1e9c8d4e2a7b6c5d4e",
+                "applied": False,
+                "currency": "USD",
+                "totals": {
+                    "prices": 1,
+                    "raised": 0,
+                    "lowered": 1,
+                    "new": 0,
+                    "unchanged": 0,
+                    "warnings": 1,
+                    "problems": 0,
+                },
+                "rows": [
+                    {
+                        "variantId": _VARIANT["id"],
+                        "sku": "JKT-OCHRE-M",
+                        "name": "Oilskin jacket",
+                        "price": "149.00",
+                        "newPrice": "133.99",
+                        "compareAtPrice": "149.00",
+                        "difference": "-15.01",
+                        "percent": "-10.1",
+                        "lowestPrice30Days": "149.00",
+                        "warnings": ["below_lowest"],
+                        "problem": None,
+                    }
+                ],
+                "skusWithoutPrice": [],
+                "unknownSkus": [],
+            }
+        ),
+    ],
     "get_products_pricing_report": [
         answered(
             {

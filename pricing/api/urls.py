@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from pricing.api import (
     batches,
+    bulk,
     exchange,
     loyalty,
     previews,
@@ -21,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/validate/bulk", views.ValidateBulkView.as_view()),
     path("products/pricing/calculate-cart-value", prices.CartValueView.as_view()),
     path("products/pricing/validate", prices.PricesValidateView.as_view()),
+    path("products/pricing/bulk", bulk.BulkPricesView.as_view()),
     path("products/pricing/report", reports.PriceReportView.as_view()),
     path("products/pricing/report/file", reports.PriceReportFileView.as_view()),
     path("products/<str:ref>", views.ProductView.as_view()),
