@@ -9,9 +9,10 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.platform.backoffice import (
@@ -24,6 +25,7 @@ from config.platform.http import actor_of
 from config.platform.models import User
 from pricing import services
 from pricing.admin.money import MoneyAdmin, MoneyForm, names_of
+from pricing.admin.taxfile import bring_page, tax_file
 from pricing.models import (
     PricingPolicy,
     TaxExemption,
@@ -39,6 +41,20 @@ class TaxRateAdmin(MoneyAdmin):
     list_filter = ["type", "country", "tax_class", "is_active"]
     search_fields = ["name", "country", "state"]
     ordering = ["country", "state", "name"]
+    actions_list = ["bring_file", "take_file"]
+
+    @action(description=_("Import rates"), url_path="import", permissions=["bring"], icon="upload")
+    def bring_file(self, request: HttpRequest) -> HttpResponseBase:
+        return bring_page(self, request)
+
+    @action(
+        description=_("All rates as CSV"), url_path="file", permissions=["view"], icon="download"
+    )
+    def take_file(self, request: HttpRequest) -> HttpResponseBase:
+        return tax_file(request)
+
+    def has_bring_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request)
 
     @display(description=_("rate"), ordering="rate")
     def percent(self, rate: TaxRate) -> str:

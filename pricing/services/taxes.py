@@ -76,14 +76,8 @@ def _find(actor: Actor, tax_rate_id: UUID) -> TaxRate:
     return rate
 
 
-def _save(
-    actor: Actor,
-    rate: TaxRate,
-    terms: TaxRateTerms,
-    action: str,
-    before: dict[str, object],
-    now: datetime,
-) -> TaxRate:
+def contradictions(terms: TaxRateTerms) -> list[FieldError]:
+    """Return what no tax rate can be, by its field."""
     errors = []
     country = terms.country.strip().upper()
     if len(country) != 2 and country != "*":
@@ -94,11 +88,23 @@ def _save(
         errors.append(FieldError("type", "invalid", "There is no such type."))
     if terms.valid_from and terms.valid_to and terms.valid_to <= terms.valid_from:
         errors.append(FieldError("validTo", "invalid", "It ends before it begins."))
+    return errors
+
+
+def _save(
+    actor: Actor,
+    rate: TaxRate,
+    terms: TaxRateTerms,
+    action: str,
+    before: dict[str, object],
+    now: datetime,
+) -> TaxRate:
+    errors = contradictions(terms)
     if errors:
         raise ValidationFailed(errors=errors)
     terms = dataclasses.replace(
         terms,
-        country=country,
+        country=terms.country.strip().upper(),
         state=terms.state.strip(),
         postal_pattern=terms.postal_pattern.strip(),
     )
