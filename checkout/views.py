@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -38,8 +39,8 @@ from pricing import selectors as pricing
 from pricing.display import (
     countries_of,
     country_name,
-    days_text,
     delivery_options_of,
+    delivery_text,
     discounts_of,
     is_tax_place,
     not_applied_of,
@@ -48,7 +49,7 @@ from pricing.display import (
     steps_of,
     totals_of,
 )
-from pricing.selectors.storefront import option_orders
+from pricing.selectors.storefront import option_orders, storefront
 from pricing.services import enter_vat_number, remove_vat_number
 from pricing.templatetags.money import money_text
 
@@ -238,10 +239,15 @@ def _context(
     pictures = {line.id: line for line in cart.items}
     orders = option_orders(product_ids=[line.product_id for line in cart.items])
     done = _done(view)
+    since = None if any(line.may_wait for line in cart.items) else now
+    zone = storefront(company_id=found.company_id).time_zone
     opened = edit if edit in PARTS else next((name for name in PARTS if not done[name]), "payment")
     hold = view.hold_expires_at
     return {
-        "parts": [_part(name, view, state=_state(name, opened, done)) for name in PARTS],
+        "parts": [
+            _part(name, view, state=_state(name, opened, done), since=since, zone=zone)
+            for name in PARTS
+        ],
         "currency": quote.currency,
         "lines": [
             {
@@ -272,7 +278,7 @@ def _context(
         "form": form or stored,
         "book": _book(actor_of(request)) if form is None else [],
         "is_member": actor_of(request).user_id is not None,
-        "shipping_options": delivery_options_of(quote),
+        "shipping_options": delivery_options_of(quote, since=since, zone=zone),
         "shipping_option": found.shipping_option
         or (quote.shipping.option if quote.shipping else ""),
         "payment_methods": _methods(view.methods),
@@ -314,7 +320,9 @@ def _state(name: str, opened: str, done: Mapping[str, bool]) -> str:
     return "done" if done[name] else "later"
 
 
-def _part(name: str, view: CheckoutView, *, state: str) -> dict[str, Any]:
+def _part(
+    name: str, view: CheckoutView, *, state: str, since: datetime | None, zone: str
+) -> dict[str, Any]:
     found, shipping = view.checkout, view.quote.shipping
     address: dict[str, str] = found.shipping_address or {}
     town = " ".join(part for part in (address.get("state"), address.get("postalCode")) if part)
@@ -334,7 +342,10 @@ def _part(name: str, view: CheckoutView, *, state: str) -> dict[str, Any]:
                 if part
             ),
         ],
-        "delivery": [f"{shipping.name}, {days_text(shipping.min_days, shipping.max_days)}"]
+        "delivery": [
+            shipping.name,
+            delivery_text(shipping.min_days, shipping.max_days, since=since, zone=zone),
+        ]
         if shipping
         else [],
     }

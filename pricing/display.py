@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from babel.dates import format_interval, format_skeleton
 from babel.numbers import format_decimal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from pricing.arrival import Arrival, arrival
 from pricing.engine import EXEMPT, LOYALTY, REVERSE_CHARGE, TAX_RELIEF, Discount, Quote
 from pricing.engine.quote import RELIEF_NAMES
 from pricing.selectors import ProductView, VariantView
@@ -173,17 +175,34 @@ def not_applied_of(quote: Quote) -> list[dict[str, str]]:
 
 def days_text(least: int, most: int) -> str:
     if least == most:
-        return ngettext("%(n)d day", "%(n)d days", most) % {"n": most}
-    return _("%(least)d to %(most)d days") % {"least": least, "most": most}
+        return ngettext("%(n)d working day", "%(n)d working days", most) % {"n": most}
+    return _("%(least)d to %(most)d working days") % {"least": least, "most": most}
 
 
-def delivery_options_of(quote: Quote) -> list[dict[str, Any]]:
+def arrival_text(found: Arrival) -> str:
+    """Return the days on which something arrives in the reader's language: `Tue, Nov 24 – Fri, Nov 27`."""
+    if found.first == found.last:
+        return format_skeleton("MMMEd", found.first, locale=current_locale())
+    return format_interval(found.first, found.last, "MMMEd", locale=current_locale())
+
+
+def delivery_text(least: int, most: int, *, since: datetime | None, zone: str) -> str:
+    """Return when it arrives if it is ordered at `since`, and the rule behind it; the rule alone where that is None."""
+    days = days_text(least, most)
+    if since is None:
+        return days
+    dates = arrival_text(arrival(since, least, most, zone=zone))
+    return _("arrives %(dates)s, %(days)s") % {"dates": dates, "days": days}
+
+
+def delivery_options_of(quote: Quote, *, since: datetime | None, zone: str) -> list[dict[str, Any]]:
+    """Return the ways to ship that are open; `since` is None where nobody knows yet when it can leave."""
     return [
         {
             "id": option.id,
             "name": option.name,
             "price": option.price if option.price else Decimal(0),
-            "days_text": days_text(option.min_days, option.max_days),
+            "days_text": delivery_text(option.min_days, option.max_days, since=since, zone=zone),
         }
         for option in quote.shipping_options
     ]

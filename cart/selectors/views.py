@@ -87,6 +87,7 @@ class LineView:
     hold: HoldView
     available: int
     requires_shipping: bool
+    may_wait: bool  # sold beyond what lies there, so nobody knows yet when it can leave
     problems: tuple[Problem, ...]
 
     @property
@@ -412,6 +413,7 @@ def _line_view(each: Judged, priced: QuoteLine | None) -> LineView:
         hold=each.hold,
         available=each.available,
         requires_shipping=facts.requires_shipping,
+        may_wait=facts.backorder and facts.free <= 0,
         problems=tuple(each.problems),
     )
 

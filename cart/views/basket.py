@@ -274,7 +274,13 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
             "state": cart.destination.get("state", ""),
             "postal_code": cart.destination.get("postalCode", ""),
         },
-        "shipping_options": delivery_options_of(quote) if cart.destination.get("country") else [],
+        "shipping_options": delivery_options_of(
+            quote,
+            since=None if any(line.may_wait for line in cart.items) else cart.now,
+            zone=front.time_zone,
+        )
+        if cart.destination.get("country")
+        else [],
         "estimate_error": _("We do not ship there yet.")
         if quote.shipping_code and cart.destination
         else "",

@@ -31,10 +31,19 @@ from orders.models import Order, OrderLine, Shipment
 from orders.rendering import tracking_url
 from orders.views.disputes import shown_disputes
 from orders.views.returning import shown_returns
-from pricing.display import country_name, days_text, discounts_of, options_text, relief_of, steps_of
+from pricing.arrival import arrival
+from pricing.display import (
+    arrival_text,
+    country_name,
+    days_text,
+    discounts_of,
+    options_text,
+    relief_of,
+    steps_of,
+)
 from pricing.engine import Quote
 from pricing.selectors import LOYALTY_FLAG
-from pricing.selectors.storefront import option_orders
+from pricing.selectors.storefront import option_orders, storefront
 from pricing.templatetags.money import moment, money_text
 
 PAGE_SIZE = 20
@@ -445,8 +454,16 @@ def _way(order: Order, quote: Quote | None) -> list[dict[str, str]]:
     if arrived is not None:
         door |= {"state": "done", "text": moment(arrived)}
     elif quote is not None and quote.shipping is not None:
-        text = days_text(quote.shipping.min_days, quote.shipping.max_days)
-        door["text"] = _("%(days)s after it leaves") % {"days": text}
+        door["text"] = _at_the_door(order, quote.shipping.min_days, quote.shipping.max_days)
         if sent is not None:
             door["state"] = "now"
     return [packing, leaving, door]
+
+
+def _at_the_door(order: Order, least: int, most: int) -> str:
+    """Say when a parcel arrives: in days of the calendar once it has left, before that in working days after it leaves."""
+    if order.shipped_at is None:
+        return _("%(days)s after it leaves") % {"days": days_text(least, most)}
+    zone = storefront(company_id=order.company_id).time_zone
+    dates = arrival_text(arrival(order.shipped_at, least, most, zone=zone))
+    return _("Expected %(dates)s") % {"dates": dates}

@@ -13,7 +13,7 @@ from django.db.models.functions import RowNumber
 
 from config.platform.actor import Actor
 from inventory.models import Category, Company, Product
-from pricing.models import ExchangeRate, Price, ShippingZone
+from pricing.models import ExchangeRate, Price, PricingPolicy, ShippingZone
 from pricing.selectors.catalogue import ProductView, priced_products, product_view
 
 REMEMBERED_SECONDS = 60
@@ -33,17 +33,18 @@ class Aisle:
 
 @dataclass(frozen=True, slots=True)
 class Storefront:
-    """A company's name, the currencies it sells in (its own first), and its aisles."""
+    """A company's name, the currencies it sells in (its own first), its aisles, and the time zone of its clock."""
 
     name: str
     currency: str
     currencies: tuple[str, ...]
     categories: tuple[Aisle, ...]
+    time_zone: str = "UTC"
 
 
 def storefront(*, company_id: UUID) -> Storefront:
     """Return what surrounds each page; remembered for a minute, because each page asks and it rarely changes."""
-    key = f"storefront:{company_id}"
+    key = f"storefront:clock:{company_id}"
     found: Storefront | None = cache.get(key)
     if found is None:
         found = _read(company_id)
@@ -77,6 +78,10 @@ def _read(company_id: UUID) -> Storefront:
             Aisle(row.id, row.slug, row.name, row.description, row.image, f"/category/{row.slug}/")
             for row in aisles
         ),
+        time_zone=PricingPolicy.objects.filter(company=company_id)
+        .values_list("time_zone", flat=True)
+        .first()
+        or "UTC",
     )
 
 
