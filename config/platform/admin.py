@@ -13,7 +13,8 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import F, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -44,6 +45,7 @@ from config.platform.models import (
     OutboxEvent,
     User,
 )
+from config.platform.performance_page import performance_page
 
 # Pages that packages bring along: rows nobody should type in (money mirrored from a provider, second factors, the
 # timetable), in another dress. What staff need of them is registered again below.
@@ -506,6 +508,17 @@ class JobRunAdmin(ReadOnlyAdmin):
     ordering = ["-started_at"]
     show_full_result_count = False
     fields = ["name", "state_words", "started_at", "ended_at", "duration", "count", "error"]
+
+    def get_urls(self) -> list[Any]:
+        page = path(
+            "performance/",
+            self.admin_site.admin_view(self.performance),
+            name="platform_jobrun_performance",
+        )
+        return [page, *super().get_urls()]
+
+    def performance(self, request: HttpRequest) -> HttpResponse:
+        return performance_page(self, request, now=timezone.now())
 
     @display(description=_("state"), ordering="state")
     def state_words(self, run: JobRun) -> str:

@@ -19,6 +19,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.core.cache import cache
 
+from config.platform import metrics
 from config.platform.http.rendering import encode
 
 BIGGEST = 300_000  # bytes of one answer; what is larger is computed each time
@@ -64,6 +65,7 @@ def recall(
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     key = f"kept:{company_id}:{generation}:{digest}"
     found: bytes | None = cache.get(key)
+    metrics.count("cache_answers_total", result="miss" if found is None else "hit")
     if found is not None:
         content = json.loads(found)
         return freshen(content) if freshen else content

@@ -27,6 +27,9 @@ logger = structlog.get_logger(__name__)
 
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 FLUSH_SECONDS = 5.0
+# What is also kept by the minute, for the performance page.
+LIVE = ("http_request", "cache_answers")
+KEPT_MINUTES = 60
 
 _lock = threading.Lock()
 _counted: Counter[str] = Counter()
@@ -87,13 +90,37 @@ def flush() -> None:
     with limits.redis_breaker.guard() as closed:
         if closed and mine:
             pipeline = limits.client().pipeline(transaction=False)
+            minute = _minute_key(int(time.time() // 60))
             for series, amount in mine.items():
                 pipeline.hincrbyfloat(_key(), series, amount)
+                if series.startswith(LIVE):
+                    pipeline.hincrbyfloat(minute, series, amount)
+            pipeline.expire(minute, (KEPT_MINUTES + 1) * 60)
             pipeline.execute()
+
+
+def lately(*, minutes: int, seconds_now: float) -> dict[str, float]:
+    """Return what all processes counted in the last minutes, the one that runs among them; empty without Redis."""
+    found: dict[str, float] = {}
+    with limits.redis_breaker.guard() as closed:
+        if closed:
+            pipeline = limits.client().pipeline(transaction=False)
+            now = int(seconds_now // 60)
+            for minute in range(now - minutes + 1, now + 1):
+                pipeline.hgetall(_minute_key(minute))
+            for stored in pipeline.execute():
+                for series, value in stored.items():
+                    name = series.decode()
+                    found[name] = found.get(name, 0.0) + float(value)
+    return found
 
 
 def _key() -> str:
     return f"{settings.CACHES['default']['KEY_PREFIX']}:metrics"
+
+
+def _minute_key(minute: int) -> str:
+    return f"{_key()}:{minute}"
 
 
 def _series(name: str, labels: dict[str, str]) -> str:

@@ -202,7 +202,18 @@ NAVIGATION = [
         _list(_("Switches"), "toggle_on", "platform.featureflag"),
         _list(_("Companies"), "store", "inventory.company"),
         _list(_("Timetable"), "calendar_month", "django_celery_beat.periodictask"),
-        _list(_("Job runs"), "schedule", "platform.jobrun"),
+        {
+            **_list(_("Job runs"), "schedule", "platform.jobrun"),
+            "active": lambda request: (
+                "/platform/jobrun/" in request.path and not request.path.endswith("/performance/")
+            ),
+        },
+        {
+            "title": _("How quick it answers"),
+            "icon": "speed",
+            "link": reverse_lazy("admin:platform_jobrun_performance"),
+            "permission": lambda request: request.user.has_perm("platform.view_jobrun"),
+        },
         _list(_("Alerts"), "notification_important", "platform.alert"),
         _list(_("Events"), "outbox", "platform.outboxevent"),
         _list(_("Audit"), "policy", "platform.auditentry"),

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("auth/logout", views.LogoutView.as_view(), name="logout"),
     path("health", views.HealthView.as_view(), name="health"),
     path("health/ready", views.ReadinessView.as_view(), name="readiness"),
+    path("monitoring/performance", views.PerformanceView.as_view(), name="performance"),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
 ]

@@ -9,10 +9,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform import auth, health, tokens
+from config.platform import auth, health, performance, tokens
 from config.platform.api import serializers
 from config.platform.errors import AuthRequired
-from config.platform.http import Anyone, ApiView, actor_of
+from config.platform.http import Anyone, ApiView, Staff, actor_of
 
 
 class TokenView(ApiView):
@@ -107,3 +107,22 @@ class ReadinessView(TokenView):
         """Report each dependency; 503 when the shop cannot take an order."""
         report = health.readiness(now=timezone.now())
         return Response(report, status=503 if report["status"] == "down" else 200)
+
+
+@extend_schema(tags=["health"])
+class PerformanceView(ApiView):
+    permission_classes = [Staff]
+    rights = {"get": "platform.view_jobrun"}
+
+    @extend_schema(
+        parameters=[serializers.PerformanceQuery], responses=serializers.PerformanceOutput
+    )
+    def get(self, request: Request) -> Response:
+        """Tell how quick the shop answered in the last minutes, in all and by operation (OBS-14). Staff only."""
+        asked = serializers.PerformanceQuery.read_query(request)
+        return Response(
+            performance.summary(
+                minutes=asked.get("minutes", performance.DEFAULT_MINUTES),
+                seconds_now=timezone.now().timestamp(),
+            )
+        )
