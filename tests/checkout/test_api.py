@@ -409,9 +409,9 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_lines(shop, n
 
 STATEMENTS = {
     "initialize": 13,
-    "address": 6,
-    "option": 6,
-    "payment": 24,
+    "address": 5,
+    "option": 5,
+    "payment": 23,
     "simulate": 7,
     "complete": 20,
 }

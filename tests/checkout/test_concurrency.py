@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from decimal import Decimal
 from unittest.mock import patch
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from cart.models import Cart
 from checkout import services as checkout
@@ -20,6 +23,7 @@ from inventory.models import StockMovement
 from orders import services as orders
 from orders.models import Order, RefundRequest
 from tests import factories
+from tests.bench import statements
 from tests.checkout.conftest import Buyer
 from tests.threads import together
 
@@ -58,6 +62,63 @@ def test_without_the_locks_twenty_checkouts_trip_over_each_other(ready):
 
     # The unique constraints still keep a second order out, but customers see errors instead of their order.
     assert len(set(results)) > 1
+
+
+def test_a_cart_is_locked_before_its_checkout(ready):
+    """Whoever waits for the checkout has the cart already; the other way round, two of them could wait for each other."""
+    placed, looked = threading.Event(), threading.Event()
+    seen = {}
+
+    def hold(index):
+        with transaction.atomic():
+            Checkout.objects.filter(pk=ready.checkout_id).for_update().get()
+            placed.set()
+            assert looked.wait(10)
+
+    def wait(index):
+        assert placed.wait(10)
+        with transaction.atomic():
+            placing.lock(actor=ready.actor, checkout_id=ready.checkout_id)
+
+    def look(index):
+        assert placed.wait(10)
+        deadline = time.monotonic() + 5
+        while is_free(Cart.objects.all()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen["cart"] = is_free(Cart.objects.all())
+        looked.set()
+
+    together(3, lambda index: [hold, wait, look][index](index))
+
+    assert seen == {"cart": False}
+
+
+def is_free(rows):
+    try:
+        with transaction.atomic():
+            return bool(list(rows.select_for_update(nowait=True).values_list("pk")))
+    except OperationalError:
+        return False
+
+
+@pytest.mark.usefixtures("unhurried")
+@pytest.mark.parametrize("lines", [1, 30])
+def test_placing_takes_sixteen_statements_whatever_the_number_of_lines(shop, now, lines):
+    for buyer in (
+        Buyer.arrive(shop, now),
+        Buyer.arrive(shop, now),
+    ):  # the first order of a day writes one more
+        for _ in range(lines):
+            buyer.add(factories.make_priced_variant(available=5))
+        buyer.begin().fill()
+        with CaptureQueriesContext(connection) as captured:
+            buyer.place()
+
+    texts = [query["sql"] or "prepared" for query in captured.captured_queries]
+    parts = [part for text in texts for part in statements.split(text)]
+    counted = [part for part in parts if not statements.is_control(part)]
+    after = [part for part in counted if 'FROM "orders"' in part]  # who is told of it, live
+    assert len(counted) - len(after) == 16
 
 
 def test_completing_from_all_sides_confirms_once(ready):

@@ -90,7 +90,7 @@ def press(stripe: StripeServer, button: str, **options: Any) -> None:
     content = json.dumps(options).encode()
     request = urllib.request.Request(f"{stripe.url}/_fake/{button}", data=content, method="POST")  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5):  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 - loopback
             pass
     except urllib.error.HTTPError as answer:
         if answer.code != 400:
@@ -98,8 +98,11 @@ def press(stripe: StripeServer, button: str, **options: Any) -> None:
 
 
 @pytest.fixture
-def case(shop: Any, now: datetime, stripe: StripeServer, staff: Actor) -> Callable[[], Case]:
+def case(
+    shop: Any, now: datetime, stripe: StripeServer, staff: Actor, settings: Any
+) -> Callable[[], Case]:
     """Return a function that makes a customer who is about to pay 24.90 for two units."""
+    settings.STRIPE_TIMEOUT_SECONDS = 30  # a busy machine is no silence of Stripe's
 
     def make() -> Case:
         variant = factories.make_priced_variant("10.00", available=10)
@@ -160,7 +163,7 @@ def buy_by_webhook(case: Case) -> None:
     """The customer pays and never comes back; Stripe's webhooks arrive, each of them twice."""
     payment = case.pay()
     case.confirm(payment)
-    with urllib.request.urlopen(_events(case.stripe), timeout=5) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(_events(case.stripe), timeout=30) as answer:  # noqa: S310 - loopback
         told = reversed(json.load(answer)["data"])
     mine = [each for each in told if payment.provider_id in json.dumps(each)]
     for event in [*mine, *mine]:

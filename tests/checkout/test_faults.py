@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from cart.models import Cart, CartLine
@@ -31,6 +31,7 @@ from pricing.models import Price, Promotion, ShippingRule, TaxRate
 from tests import factories
 from tests.checkout.conftest import Buyer, deliver, events, intent_of
 from tests.checkout.crashes import LIVENESS, SAFETY, recover, wrong
+from tests.checkout.test_concurrency import is_free
 from tests.proxy import LosesAnswers
 from tests.stripe import StripeServer
 from tests.threads import together
@@ -245,14 +246,6 @@ def test_a_row_that_is_held_is_seen(ready: Buyer) -> None:
     holder.join()
 
     assert not seen
-
-
-def is_free(rows: Any) -> bool:
-    try:
-        with transaction.atomic():
-            return bool(list(rows.select_for_update(nowait=True).values_list("pk")))
-    except OperationalError:
-        return False
 
 
 def until(holds: Callable[[], bool], seconds: float = 10) -> None:
