@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cart.models import Cart, CartLine
-from inventory.models import StockLevel
+from inventory.models import StockLevel, Variant
 from tests import factories
 from tests.pages.conftest import Market, Visitor, text_of
 
@@ -207,6 +207,22 @@ def test_estimate_shows_delivery(visitor: Visitor) -> None:
     assert "$6.90" in text_of(page)
 
     assert b"note--bad" in visitor.post("/cart/estimate/", {"country": "🐙"}).content
+
+
+def test_days_of_arrival_are_told_unless_something_may_have_to_wait(
+    visitor: Visitor, market: Market
+) -> None:
+    place = {"country": "US", "state": "ME", "postal_code": "04841"}
+    Variant.objects.filter(pk=market.bell.pk).update(inventory_policy="continue")
+    visitor.add("MUG-KELP")
+
+    there = text_of(visitor.post("/cart/estimate/", place))
+    visitor.add("BELL")
+    waits = text_of(visitor.get("/cart/"))
+
+    assert re.search(r"arrives \w{3}, \w{3} \d+\W+\w{3}, \w{3} \d+, \d+ to \d+ working days", there)
+    assert "working days" in waits
+    assert "arrives" not in waits
 
 
 def test_the_cart_follows_the_currency_of_the_shelves(visitor: Visitor, market: Market) -> None:

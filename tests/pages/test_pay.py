@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from checkout.models import Payment
+from config.platform.actor import Actor
+from orders import services as orders
 from orders.models import Order
 from tests.pages.conftest import Visitor, text_of
 from tests.pages.test_checkout import fill_in, hidden
@@ -99,6 +102,24 @@ def test_who_comes_back_from_the_bank_has_paid_if_the_provider_says_so(
     assert page["Location"] == f"/orders/{order.number}/"
     assert (order.status, order.payment_status) == ("confirmed", "captured")
     assert visitor.get(f"{paying}?payment_intent=again")["Location"] == page["Location"]
+
+
+def test_an_order_tells_the_days_of_its_arrival_once_it_has_left(
+    visitor: Visitor, paying: str, stripe: StripeServer
+) -> None:
+    payment = Payment.objects.get()
+    stripe.books.confirm(str(payment.provider_id), "pm_card_visa")
+    visitor.get(f"{paying}?payment_intent={payment.provider_id}")
+    order = Order.objects.get()
+
+    before = text_of(visitor.get(f"/orders/{order.number}/"))
+    system = Actor.system(order.company_id, source="test")
+    orders.ship(actor=system, order_id=order.id, now=timezone.now())
+    after = text_of(visitor.get(f"/orders/{order.number}/"))
+
+    assert "working days after it leaves" in before
+    assert "Expected" not in before
+    assert re.search(r"Expected \w{3}, \w{3} \d+\W", after)
 
 
 def test_a_stranger_cannot_come_back_in_somebody_s_place(
