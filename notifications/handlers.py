@@ -42,6 +42,7 @@ from notifications.events import NotificationCreated
 from notifications.models import Digest, Preference
 from orders import selectors as orders
 from orders.events import (
+    ExchangeDue,
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
@@ -49,6 +50,8 @@ from orders.events import (
     OrderEvent,
     OrderShipped,
     PriceDisputeDecided,
+    ReturnDecided,
+    ReturnRequested,
 )
 from pricing import selectors as pricing
 from pricing import services as prices
@@ -186,6 +189,55 @@ def tell_changed(event: OrderEdited, envelope: Envelope, now: datetime) -> None:
     }
     _mail_about_order("order-changed", event, envelope, now, **extra)
     _tell_about_order(event, envelope, now, _("Order %(number)s was changed."))
+
+
+@durable(ReturnRequested, consumer="notifications.return_requested")
+def confirm_return(event: ReturnRequested, envelope: Envelope, now: datetime) -> None:
+    """Who asks for a return has it in writing (MSG-13)."""
+    _mail_about_return(event, envelope, now, outcome="REQUESTED")
+
+
+@durable(ReturnDecided, consumer="notifications.return_decided")
+def tell_return(event: ReturnDecided, envelope: Envelope, now: datetime) -> None:
+    """Each step of a return is told, but for the customer's own: taking the request back."""
+    if event.outcome != "WITHDRAWN":
+        _mail_about_return(event, envelope, now, outcome=event.outcome, answer=event.answer)
+
+
+def _mail_about_return(
+    event: ReturnRequested | ReturnDecided,
+    envelope: Envelope,
+    now: datetime,
+    *,
+    outcome: str,
+    answer: str = "",
+) -> None:
+    found = orders.return_for_mail(return_id=event.return_id)
+    instead = found.replacement
+    extra = {
+        "outcome": outcome,
+        "goods": [
+            {"quantity": part.quantity, "name": part.order_line.name} for part in found.lines.all()
+        ],
+        "answer": answer,
+        "instead_number": instead.number if instead is not None else "",
+        "is_gone": bool(found.exchange_failure),
+    }
+    _mail_about_order("return-news", event, envelope, now, **extra)
+
+
+@durable(ExchangeDue, consumer="notifications.exchange_due")
+def ask_difference(event: ExchangeDue, envelope: Envelope, now: datetime) -> None:
+    """Ask for what goods sent back do not pay of their replacement, and say until when it is kept."""
+    order = orders.for_mail(order_id=event.aggregate_id)
+    if order.expires_at is None:  # paid, or over, by now
+        return
+    extra = {
+        "to_pay": selectors.money(order.to_pay, order.currency),
+        "paid": selectors.money(order.credit_total, order.currency),
+        "until": selectors.deadline(order.expires_at),
+    }
+    _mail_about_order("exchange-due", event, envelope, now, **extra)
 
 
 @durable(PaymentCaptured, consumer="notifications.payment_confirmation")

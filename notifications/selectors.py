@@ -85,6 +85,12 @@ def money(amount: Decimal, currency: str) -> str:
     return str(text)
 
 
+def deadline(at: datetime) -> str:
+    """Return a moment some days ahead as people of the active language write it: its day, time and time zone."""
+    locale = translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)
+    return f"{format_date(timezone.localtime(at), format='long', locale=locale)}, {moment(at)}"
+
+
 def moment(at: datetime) -> str:
     """Return a moment of the near future as people of the active language write it, with its time zone."""
     locale = translation.to_locale(translation.get_language() or settings.LANGUAGE_CODE)

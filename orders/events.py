@@ -80,11 +80,15 @@ class ReturnRequested(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ReturnDecided(OrderEvent):
-    """`outcome` is the status that the return has now: APPROVED, REJECTED, RECEIVED, WITHDRAWN or CLOSED."""
+    """
+    `outcome` is the status that the return has now: APPROVED, REJECTED, RECEIVED, WITHDRAWN or CLOSED; `answer` is what
+    staff say to the customer.
+    """
 
     name: ClassVar[str] = "order.return_decided"
     return_id: str
     outcome: str
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
@@ -29,6 +29,7 @@ from config.platform.backoffice import (
     link,
     one,
     status,
+    two_lines,
 )
 from config.platform.http import actor_of
 from orders import services
@@ -83,16 +84,7 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
 
     company_path = "order__company_id"
     list_before_template = "orders/admin/returns_desk.html"
-    list_display = [
-        "requested_at",
-        "order_link",
-        "customer",
-        "goods",
-        "state",
-        "age",
-        "worth_money",
-        "refund_money",
-    ]
+    list_display = ["order_link", "goods", "state", "age", "worth_money", "requested_at"]
     list_display_links = ["requested_at"]
     list_filter = ["status", "requested_at"]
     list_select_related = ["order", "replacement"]
@@ -109,7 +101,7 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
         "note_return",
     ]
     fields = [
-        "order_link", "customer", "state", "refund_money", "exchange", "notes", "staff_notes", "requested_at",
+        "order_link", "state", "refund_money", "exchange", "notes", "staff_notes", "requested_at",
         "decided_at", "received_at",
     ]  # fmt: skip
     refund_money = amount("refund_amount", _("goes back"), currency="order.currency")
@@ -132,11 +124,7 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
 
     @display(description=_("order"), ordering="order__number")
     def order_link(self, row: ReturnRequest) -> str:
-        return link("orders_order", row.order_id, row.order.number)
-
-    @display(description=_("customer"), ordering="order__email")
-    def customer(self, row: ReturnRequest) -> str:
-        return row.order.email
+        return two_lines(link("orders_order", row.order_id, row.order.number), row.order.email)
 
     @display(description=_("goods"))
     def goods(self, row: ReturnRequest) -> str:
@@ -165,7 +153,16 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
     def exchange(self, row: ReturnRequest) -> str:
         if row.replacement is None:
             return row.exchange_failure or str(_("nothing: for the money"))
-        return link("orders_order", row.replacement_id, row.replacement.number)
+        order = row.replacement
+        return format_html(
+            "{} {}",
+            link("orders_order", order.pk, order.number),
+            _("%(paid)s of %(total)s paid by the return")
+            % {
+                "paid": cash(order.credit_total, order.currency),
+                "total": cash(order.grand_total, order.currency),
+            },
+        )
 
     # --- many at once ---
 

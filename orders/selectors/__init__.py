@@ -228,6 +228,23 @@ def for_mail(*, order_id: UUID) -> Order:
     return order
 
 
+def return_for_mail(*, return_id: UUID | str) -> ReturnRequest:
+    """
+    Return one return with its goods and what goes out instead, for a message about it.
+
+    :raises OrderNotFound: if there is none
+    """
+    found = (
+        ReturnRequest.objects.filter(pk=return_id)
+        .select_related("replacement")
+        .prefetch_related("lines__order_line")
+        .first()
+    )
+    if found is None:
+        raise OrderNotFound
+    return found
+
+
 def shipment(*, shipment_id: UUID | str) -> Shipment:
     """
     Return one shipment, for a message about it.

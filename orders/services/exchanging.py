@@ -114,7 +114,7 @@ def offers(*, order: Order, actor: Actor, now: datetime) -> dict[UUID, list[Offe
             if each is not None and stock[variant.id].allows(1):
                 paid = _paid_each(order, line)
                 mine.append(Offer(variant, stock[variant.id], each, each - paid))
-        mine.sort(key=lambda offer: (offer.variant.id != line.variant_id, offer.variant.sku))
+        mine.sort(key=lambda offer: (offer.variant.id != line.variant_id, offer.variant.id))
         found[line.id] = mine
     return found
 

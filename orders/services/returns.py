@@ -306,12 +306,19 @@ def _decide(
     request.decided_at = now
     request.notes = notes[:500] or request.notes
     request.save(update_fields=["status", "decided_at", "notes"])
-    _announce(request, order, actor=actor, now=now)
+    _announce(request, order, answer=notes[:500], actor=actor, now=now)
 
 
-def _announce(request: ReturnRequest, order: Order, *, actor: Actor, now: datetime) -> None:
+def _announce(
+    request: ReturnRequest, order: Order, *, answer: str = "", actor: Actor, now: datetime
+) -> None:
     outbox.publish(
-        ReturnDecided(**about(order), return_id=str(request.id), outcome=str(request.status)),
+        ReturnDecided(
+            **about(order),
+            return_id=str(request.id),
+            outcome=str(request.status),
+            answer=answer,
+        ),
         actor=actor,
         now=now,
     )

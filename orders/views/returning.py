@@ -31,7 +31,7 @@ from inventory.selectors import VariantRef
 from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
-from orders.models import Order, OrderLine, ReturnRequest
+from orders.models import Order, OrderLine, ReturnLine, ReturnRequest
 from orders.services import Offer, Units, Wanted, WantedReturn
 from orders.views.aftercare import once_at_the_end, read_units
 from pricing.display import options_text
@@ -202,6 +202,7 @@ def shown_returns(order: Order, token: str) -> list[dict[str, Any]]:
             + (f"?token={token}" if token.isalnum() else ""),
             "lines": [
                 f"{part.quantity} × {names.get(part.order_line_id, '')}"
+                + (_wanted_text(part) if part.exchange_variant else "")
                 for part in found.lines.all()
             ],
             "instead": _instead(found, order.currency),
@@ -214,6 +215,12 @@ def shown_returns(order: Order, token: str) -> list[dict[str, Any]]:
         }
         for found in selectors.returns_of(order_id=order.id)
     ]
+
+
+def _wanted_text(part: ReturnLine) -> str:
+    assert part.exchange_variant is not None
+    what = options_text(part.exchange_variant.options) or part.exchange_variant.sku
+    return " " + _("for %(what)s") % {"what": what}
 
 
 def _story(found: ReturnRequest, currency: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from checkout.models import Payment
 from config.platform.actor import Actor
 from inventory.models import Product, Variant
 from inventory.selectors import VariantRef
+from notifications.models import Notification
 from orders import services as orders
 from orders.models import Order, ReturnRequest
 from tests import factories
@@ -138,6 +140,36 @@ def test_the_difference_is_paid_on_its_own_page(
     found.replacement.refresh_from_db()
     assert found.replacement.status == "confirmed"
     assert page.get(place).status_code == 302
+
+
+def test_each_step_of_a_return_is_told(
+    order: Order,
+    large: Variant,
+    staff: Actor,
+    buyer: Buyer,
+    now: datetime,
+    deliver: Callable[..., int],
+) -> None:
+    def told(key: str) -> list[str]:
+        deliver(now)
+        return [note.body_text for note in Notification.objects.filter(channel=key).order_by("id")]
+
+    wanted = orders.WantedReturn(order.lines.get().id, 1, "", VariantRef(variant_id=large.id))
+    found = orders.request_return(actor=buyer.actor, order_id=order.id, wanted=[wanted], now=now)
+    assert "We look at it and write to you." in told("return-news")[0]
+    orders.approve_return(actor=staff, return_id=found.id, notes="By post, please.", now=now)
+    found.refresh_from_db()
+    assert found.replacement is not None
+    approved = told("return-news")[1]
+    assert "“By post, please.”" in approved
+    assert f"kept for you as order {found.replacement.number}" in approved
+    orders.receive_return(actor=staff, return_id=found.id, now=now)
+
+    assert "pays for order" in told("return-news")[2]
+    [due] = told("exchange-due")
+    assert "$10.00" in due
+    assert "$2.50 is left" in due
+    assert all("{" not in text and "%}" not in text for text in [*told("return-news"), due])
 
 
 def test_a_request_is_withdrawn_on_the_page(
