@@ -25,6 +25,7 @@ from checkout.models import TestCharge, TestChargeRefund
 from checkout.paypal import PayPalGateway
 from checkout.providers import (
     Gateway,
+    MadeRefund,
     ProviderEvent,
     ProviderGone,
     ProviderRefused,
@@ -494,17 +495,25 @@ class StripeGateway:
             failure=getattr(refund, "failure_reason", None) or "",
         )
 
-    def failed_refunds(self, *, provider_id: str) -> Mapping[str, str]:
-        def run(client: stripe.StripeClient) -> Mapping[str, str]:
+    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
+        def run(client: stripe.StripeClient) -> list[MadeRefund]:
             made: Any = client.v1.refunds.list(params={"payment_intent": provider_id, "limit": 100})
-            return {
-                refund.id: getattr(refund, "failure_reason", None) or refund.status
+            return [
+                MadeRefund(
+                    provider_id=refund.id,
+                    amount=from_minor(refund.amount, refund.currency.upper()),
+                    key=str(dict(refund.metadata or {}).get("key", "")),
+                    failure=(
+                        getattr(refund, "failure_reason", None) or refund.status
+                        if refund.status in {"failed", "canceled"}
+                        else ""
+                    ),
+                )
                 for refund in made.auto_paging_iter()
-                if refund.status in {"failed", "canceled"}
-            }
+            ]
 
-        failed: Mapping[str, str] = self._call(run)
-        return failed
+        found: list[MadeRefund] = self._call(run)
+        return found
 
     def fraud_warning(self, *, provider_id: str) -> str:
         def run(client: stripe.StripeClient) -> str:

@@ -69,6 +69,16 @@ class RemoteRefund:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MadeRefund:
+    """A refund as its provider lists it; `key` is ours, empty where somebody made it over there by hand."""
+
+    provider_id: str
+    amount: Decimal
+    key: str = ""
+    failure: str = ""  # why its money came back; empty where it did not
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProviderEvent:
     """What a webhook said, reduced to what we need: we ask the provider for the rest."""
 
@@ -130,8 +140,8 @@ class AcceptingGateway(Gateway, Protocol):
 class TellingGateway(Gateway, Protocol):
     """A provider that can be asked what became of money that left us, and what it hears from card holders' banks."""
 
-    def failed_refunds(self, *, provider_id: str) -> Mapping[str, str]:
-        """Return the refunds of a payment whose money came back, by the provider's id, each with the reason."""
+    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
+        """Return all refunds of a payment, whoever made them, also those whose money came back."""
 
     def fraud_warning(self, *, provider_id: str) -> str:
         """Return the kind of fraud that the card's bank warns of, before anybody disputes; empty if it does not."""

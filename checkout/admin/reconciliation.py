@@ -121,6 +121,13 @@ DEEDS: Mapping[str, Deed] = {
             " written down, and no money moves."
         ),
     ),
+    Step.ADOPT: Deed(
+        _("Write the refund down"),
+        _(
+            "The provider is asked which refunds it made. Those that nobody here asked for are written down at the payment"
+            " and its order, as money that went back for no goods in particular. No money moves."
+        ),
+    ),
     Step.LINK: Deed(
         _("Link to the order"),
         _(

@@ -12,16 +12,17 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from checkout import books, stuck
 from checkout.books import Difference, Kind
 from checkout.gateway import ProviderRefused, ProviderUnavailable, Remote, State, gateway_of
-from checkout.models import Payment, PaymentStatusChange, ReconciliationFinding
+from checkout.models import Payment, PaymentStatusChange, ReconciliationFinding, Refund
 from checkout.services.comparing import work_off
 from checkout.services.reconciling import AGREES, check_unmoved, close_fixed, find, note_finding
 from checkout.services.recording import record
-from checkout.services.refunding import execute_refund
-from checkout.services.settling import close_for_cancel, settle
+from checkout.services.refunding import adopt_refund, execute_refund
+from checkout.services.settling import close_for_cancel, refunds_made, settle
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import Conflict, DependencyUnavailable
@@ -34,6 +35,7 @@ class Step(StrEnum):
     LOOK = "look"  # compare this one again
     SETTLE = "settle"  # do what the webhook would have done
     REFUND_DUE = "refund_due"  # carry out the refund that is due
+    ADOPT = "adopt"  # write down a refund that was made at the provider
     LINK = "link"  # take it for a payment of the order it names
     GIVE_BACK = "give_back"  # refund money that belongs to no order
     WORK_OFF = "work_off"  # work off the provider's message again
@@ -45,7 +47,8 @@ def steps_for(finding: ReconciliationFinding) -> list[Step]:
         case Kind.NOT_RECORDED | Kind.AMOUNT_DIFFERS | Kind.REFUND_MISSING, _:
             steps = [Step.SETTLE]
         case Kind.REFUND_NOT_OURS, _:
-            steps = [Step.REFUND_DUE]
+            is_due = finding.order_id is not None and _due(finding.order_id).exists()
+            steps = [Step.REFUND_DUE if is_due else Step.ADOPT]
         case Kind.PAID_NO_ORDER, _:
             steps = [Step.LINK, Step.GIVE_BACK] if finding.order_id else [Step.GIVE_BACK]
         case Kind.STUCK, stuck.Reason.REFUND:
@@ -116,6 +119,8 @@ def _take(finding: ReconciliationFinding, step: Step, *, actor: Actor, now: date
             return "Settled, as its message would have done."
         case Step.REFUND_DUE if finding.order_id is not None:
             return _refund_due(finding.order_id, now=now)
+        case Step.ADOPT if finding.payment_id is not None:
+            return _adopt(finding.payment_id, actor=actor, now=now)
         case Step.LINK if finding.order_id is not None:
             return _link(finding, finding.order_id, actor=actor, now=now)
         case Step.GIVE_BACK:
@@ -126,18 +131,35 @@ def _take(finding: ReconciliationFinding, step: Step, *, actor: Actor, now: date
     raise Conflict("This cannot be done about it any more.")
 
 
+def _due(order_id: UUID) -> QuerySet[RefundRequest]:
+    due = RefundRequest.objects.filter(order_id=order_id, status=RefundRequest.Status.DUE)
+    return due.order_by("created_at", "pk")
+
+
 def _refund_due(order_id: UUID, *, now: datetime) -> str:
-    due = RefundRequest.objects.filter(order_id=order_id, status=RefundRequest.Status.DUE).order_by(
-        "created_at", "pk"
-    )
-    request_ids = list(due.values_list("pk", flat=True))
+    request_ids = list(_due(order_id).values_list("pk", flat=True))
     if not request_ids:
-        raise Conflict(
-            "No refund of this order is due here: it was made at the provider by hand. Explain it."
-        )
+        raise Conflict("No refund of this order is due any more. Look at it again.")
     for request_id in request_ids:
         execute_refund(request_id=request_id, now=now)
     return "The refund that was due was carried out."
+
+
+def _adopt(payment_id: UUID, *, actor: Actor, now: datetime) -> str:
+    """Write down the refunds that the provider lists and we do not know. Those with a key of ours are ours already."""
+    payment = Payment.objects.get(pk=payment_id)
+    known = Refund.objects.filter(payment=payment).values_list("provider_id", "idempotency_key")
+    ids, keys = {theirs for theirs, _ in known}, {key for _, key in known}
+    made = [
+        each
+        for each in refunds_made(payment)
+        if not each.failure and each.provider_id not in ids and each.key not in keys
+    ]
+    if not made:
+        raise Conflict("The provider does not say which refund it was. Explain the difference.")
+    for each in made:
+        adopt_refund(actor=actor, payment_id=payment_id, made=each, now=now)
+    return "The refund that was made at the provider is written down."
 
 
 def _link(finding: ReconciliationFinding, order_id: UUID, *, actor: Actor, now: datetime) -> str:

@@ -21,6 +21,7 @@ from checkout.errors import RefundExceedsPayment
 from checkout.events import PaymentRefunded
 from checkout.gateway import ProviderRefused, ProviderUnavailable, RemoteRefund, gateway_of
 from checkout.models import Payment, PaymentStatusChange, Refund
+from checkout.providers import MadeRefund
 from checkout.services.recording import note_status
 from config.platform import outbox
 from config.platform.actor import Actor
@@ -257,6 +258,44 @@ def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
         now=now,
     )
     return refund
+
+
+@transaction.atomic
+def adopt_refund(*, actor: Actor, payment_id: UUID, made: MadeRefund, now: datetime) -> Refund:
+    """
+    Write down a refund that somebody made at the provider itself; once, whoever asks.
+
+    It counts as money that went back for no goods in particular. Locks order, then payment.
+
+    :raises RefundExceedsPayment: if payment and order do not have this much left
+    """
+    known = Payment.objects.get(pk=payment_id)
+    order = orders.lock(actor=actor, order_id=known.order_id)
+    payment: Payment = Payment.objects.filter(pk=payment_id).for_update().get()
+    earlier = Refund.objects.filter(provider_id=made.provider_id).first()
+    if earlier is not None:
+        return earlier
+    left = min(_left(payment), orders.refundable(order))
+    if made.amount > left:
+        raise RefundExceedsPayment(extra={"refundable": format_amount(left, payment.currency)})
+    request = orders.request_refund(
+        actor=actor, order_id=order.id, amount=made.amount, reason="made at the provider", now=now
+    )
+    refund = Refund.objects.create(
+        payment=payment,
+        request_id=request.id,
+        amount=made.amount,
+        currency=payment.currency,
+        reason=request.reason,
+        idempotency_key=f"adopted-{made.provider_id}"[:255],
+        created_at=now,
+    )
+    # In the same transaction, so that no job finds it due.
+    return _record(
+        refund_id=refund.id,
+        remote=RemoteRefund(provider_id=made.provider_id, succeeded=True),
+        now=now,
+    )
 
 
 @transaction.atomic

@@ -30,7 +30,7 @@ from checkout.gateway import (
     gateway_of,
 )
 from checkout.models import Payment, Refund
-from checkout.providers import AcceptingGateway, TellingGateway
+from checkout.providers import AcceptingGateway, MadeRefund, TellingGateway
 from checkout.services.placing import payment_life
 from checkout.services.recording import hold_to_take, record
 from checkout.services.refunding import take_back
@@ -90,11 +90,7 @@ def settle_known(payment: Payment, *, now: datetime) -> Payment:
 
 def _take_back(payment: Payment, *, now: datetime) -> Payment:
     """Write down which refunds came back from the customer's bank, where the provider can tell."""
-    gateway = gateway_of(payment.provider)
-    provider_id = payment.provider_id
-    if not isinstance(gateway, TellingGateway) or provider_id is None:
-        return payment
-    failed = consult(payment, lambda _: gateway.failed_refunds(provider_id=provider_id))
+    failed = {each.provider_id: each.failure for each in refunds_made(payment) if each.failure}
     back = Refund.objects.filter(
         payment=payment, status=Refund.Status.SUCCEEDED, provider_id__in=list(failed)
     )
@@ -102,6 +98,19 @@ def _take_back(payment: Payment, *, now: datetime) -> Payment:
         take_back(refund_id=refund_id, failure=failed[theirs or ""], now=now)
     payment.refresh_from_db()
     return payment
+
+
+def refunds_made(payment: Payment) -> list[MadeRefund]:
+    """
+    Return the refunds of a payment as its provider lists them; none where it cannot tell.
+
+    :raises DependencyUnavailable: if the provider does not answer
+    """
+    gateway = gateway_of(payment.provider)
+    provider_id = payment.provider_id
+    if not isinstance(gateway, TellingGateway) or provider_id is None:
+        return []
+    return consult(payment, lambda _: gateway.refunds_of(provider_id=provider_id))
 
 
 def heed_warning(payment: Payment, *, now: datetime) -> bool:

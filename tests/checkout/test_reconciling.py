@@ -393,14 +393,41 @@ def test_a_provider_that_does_not_answer_changes_nothing(
     assert sum(line["amount"] for line in stripe.books.movements) == 0
 
 
-def test_a_refund_made_by_hand_at_the_provider_is_explained_not_invented(
-    ready: Buyer, stripe: StripeServer, staff: Any, now: datetime, broken_on_purpose: None
+def test_a_refund_made_by_hand_at_the_provider_is_written_down_once(
+    ready: Buyer, stripe: StripeServer, staff: Any, now: datetime
 ) -> None:
     payment = _paid(ready, stripe)
     stripe.books.refund({"payment_intent": intent_of(payment), "amount": "100"})
     compare(staff, now)
     finding = only()
-    with pytest.raises(Conflict, match="by hand"):
+    assert checkout.steps_for(finding)[0] == Step.ADOPT
+    stripe.fail("GET /v1/refunds", "500")
+    with pytest.raises(DependencyUnavailable):
+        fix(staff, finding, Step.ADOPT, now)
+    assert not Refund.objects.exists()
+
+    for _ in range(2):
+        assert fix(staff, finding, Step.ADOPT, now) == "FIXED"
+    checkout.execute_refunds(now=now)
+
+    refund = Refund.objects.get()
+    order = Order.objects.get()
+    assert (refund.status, refund.amount, refund.reason) == (
+        "SUCCEEDED", Decimal("1.00"), "made at the provider",
+    )  # fmt: skip
+    assert (order.refunded_total, order.payment_status) == (Decimal("1.00"), "partially_refunded")
+    assert len(stripe.books.movements) == 2  # no money moved here
+    assert compare(staff, now + timedelta(minutes=5)).counts == {}
+
+
+def test_a_difference_that_was_explained_comes_back_when_it_changes(
+    ready: Buyer, stripe: StripeServer, staff: Any, now: datetime
+) -> None:
+    payment = _paid(ready, stripe)
+    stripe.books.refund({"payment_intent": intent_of(payment), "amount": "100"})
+    compare(staff, now)
+    finding = only()
+    with pytest.raises(Conflict):
         fix(staff, finding, Step.REFUND_DUE, now)
 
     explain: Any = lambda reason: checkout.explain(
@@ -418,6 +445,8 @@ def test_a_refund_made_by_hand_at_the_provider_is_explained_not_invented(
     stripe.books.refund({"payment_intent": intent_of(payment), "amount": "100"})
     compare(staff, now + timedelta(minutes=10))
     assert only().theirs == Decimal("2.00")
+    assert fix(staff, only(), Step.ADOPT, now) == "FIXED"
+    assert Refund.objects.count() == 2
 
 
 def test_the_database_keeps_one_live_row_of_a_difference(company: Any, now: datetime) -> None:
