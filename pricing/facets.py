@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -55,6 +56,21 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """What a thousandth of `base` is worth: offers without a price in the other currency are converted by it."""
+
+    base: str
+    rate: Fraction
+    places: int  # of amounts in the other currency
+
+    def __call__(self, amount: int) -> int:
+        """Return thousandths of `base` as thousandths of the other currency, rounded half-up to its places."""
+        unit: int = (1_000, 100, 10, 1)[self.places]
+        whole = self.rate.denominator * unit
+        return (2 * amount * self.rate.numerator + whole) // (2 * whole) * unit
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """
     What to find. `options` are values by name, folded; `hits` are products with their rank, best first.
@@ -64,6 +80,7 @@ class Wanted:
     """
 
     currency: str
+    rate: Rate | None = None
     status: str = "active"
     categories: frozenset[str] | None = None
     options: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -143,6 +160,19 @@ class _Prices:
         return self.below[block] | _bits(self.slots[block * self.step : number], self.length)
 
 
+class _Priced:
+    """What the offers of a segment cost in one currency, and its products by the cheapest of theirs."""
+
+    def __init__(self, segment: Segment, prices: Mapping[int, int]) -> None:
+        self.offers = _Prices(segment.slots, prices)
+        self.cheapest: dict[int, int] = {}
+        for slot, amount in prices.items():
+            number = segment.product_of[slot]
+            self.cheapest[number] = min(amount, self.cheapest.get(number, amount))
+        ids = segment.ids
+        self.order = [n for _, _, n in sorted((a, ids[n], n) for n, a in self.cheapest.items())]
+
+
 class Segment:
     """
     Some products, each a run of bits: one for every active variant, at least one, and the last stands for the product.
@@ -159,19 +189,16 @@ class Segment:
         self.last = array("L")
         self.spelling: dict[str, tuple[str, dict[str, str]]] = {}
         prices: dict[str, dict[int, int]] = {}
-        cheapest: dict[str, dict[int, int]] = {}
         values: dict[tuple[str, str], list[int]] = {}
         home: list[int] = []
         anywhere: list[int] = []
         grouped: dict[str, dict[str, list[int]]] = {"status": {}, "category": {}}
         folded: dict[tuple[str, str], tuple[str, str]] = {}
         slot = 0
-        for number, row in enumerate(rows):
+        for row in rows:
             for offer in row.offers:
                 for currency, amount in offer.prices.items():
                     prices.setdefault(currency, {})[slot] = amount
-                    least = cheapest.setdefault(currency, {})
-                    least[number] = min(amount, least.get(number, amount))
                 for pair in offer.options.items():
                     key = folded.get(pair)
                     if key is None:
@@ -198,13 +225,9 @@ class Segment:
         for (name, value), slots in values.items():
             kept = array("L", slots) if len(slots) < _SPARSE else _bits(slots, self.slots)
             self.values.setdefault(name, {})[value] = kept
-        self.prices = {currency: _Prices(slot, found) for currency, found in prices.items()}
-        self.cheapest = cheapest
         ids = self.ids
-        self.by_price = {
-            currency: [n for _, _, n in sorted((least, ids[n], n) for n, least in found.items())]
-            for currency, found in cheapest.items()
-        }
+        self._priced = {currency: _Priced(self, found) for currency, found in prices.items()}
+        self._converted: dict[str, tuple[Rate, _Priced]] = {}
         self.by_name = sorted(range(len(rows)), key=lambda n: (self.names[n], ids[n]))
         self.by_age = sorted(range(len(rows)), key=lambda n: (self.created[n], ids[n]))[::-1]
 
@@ -217,6 +240,25 @@ class Segment:
         """Return the products of these ids that are in this segment."""
         numbers = map(self.number.get, ids)
         return _bits((self.last[n] for n in numbers if n is not None), self.slots)
+
+    # --- prices -------------------------------------------------------------------------------
+
+    def priced(self, currency: str, rate: Rate | None) -> _Priced | None:
+        """
+        Return what the offers cost in a currency: their own price, else that in `rate.base` converted.
+
+        The last rate of each currency is kept. Two threads that find none may both work it out: the result is the same.
+        """
+        own = self._priced.get(currency)
+        home = None if rate is None else self._priced.get(rate.base)
+        if rate is None or home is None:
+            return own
+        at, kept = self._converted.get(currency, (None, None))
+        if kept is None or at != rate:
+            amounts = {slot: rate(amount) for slot, amount in home.offers.amount.items()}
+            kept = _Priced(self, amounts | (dict(own.offers.amount) if own else {}))
+            self._converted[currency] = (rate, kept)
+        return kept
 
     # --- sets ---------------------------------------------------------------------------------
 
@@ -242,8 +284,8 @@ class _Part:
 
     def __init__(self, segment: Segment, alive: int, wanted: Wanted) -> None:
         self.segment, self.wanted = segment, wanted
-        prices = segment.prices.get(wanted.currency)
-        self.offers = prices.all if prices else 0
+        self.priced = segment.priced(wanted.currency, wanted.rate)
+        self.offers = self.priced.offers.all if self.priced else 0
         self.stocked = self.offers & segment.stock[wanted.stock]
         products = alive & segment.status.get(wanted.status, 0)
         if wanted.hits is not None:
@@ -267,8 +309,8 @@ class _Part:
         if not (chosen or priced or stocked or wanted.needs_price):
             return None
         bits = self.stocked if stocked else self.offers
-        if priced and bits:
-            bits &= segment.prices[wanted.currency].between(wanted.lowest, wanted.highest)
+        if priced and bits and self.priced is not None:
+            bits &= self.priced.offers.between(wanted.lowest, wanted.highest)
         for name, values in chosen.items():
             any_of = 0
             for value in values:
@@ -328,9 +370,9 @@ class _Part:
 
     def _extremes(self, offers: int, products: int) -> tuple[int | None, int | None]:
         """Return the lowest and the highest price among these offers of these products."""
-        prices = self.segment.prices.get(self.wanted.currency)
-        if prices is None or not offers or not products:
+        if self.priced is None or not offers or not products:
             return None, None
+        prices = self.priced.offers
         is_found = self._tester(offers, products)
         if products.bit_count() * _FEW < len(prices.slots):
             # Few products: sooner gone through than the prices of the whole catalogue.
@@ -408,8 +450,8 @@ class _Part:
             return segment.by_name, lambda n: (segment.names[n], ids[n])
         if sort == NEWEST:
             return segment.by_age, lambda n: (-segment.created[n], _turned(ids[n]))
-        cheapest = segment.cheapest.get(self.wanted.currency, {})
-        order = segment.by_price.get(self.wanted.currency, [])
+        cheapest = self.priced.cheapest if self.priced else {}
+        order = self.priced.order if self.priced else []
         if sort == PRICE:
             return order, lambda n: (cheapest[n], ids[n])
         return order[::-1], lambda n: (-cheapest[n], _turned(ids[n]))

@@ -36,12 +36,15 @@ CHECKS = [
     Check(
         "R04",
         "S",
-        "a use names a coupon of its promotion, in the currency of a fixed amount",
+        "a use names a coupon of its promotion, in the currency of a fixed amount or one it was converted into",
         """
         select u.id, u.code, u.currency from promotion_usages u join promotions p on p.id = u.promotion_id
         where (u.code <> '' and not exists (
                  select 1 from coupons c where c.promotion_id = p.id and c.code = u.code))
-           or (p.kind = 'FIXED_AMOUNT' and u.currency <> p.currency)
+           or (p.kind = 'FIXED_AMOUNT' and u.currency <> p.currency and not exists (
+                 select 1 from exchange_rates r
+                 where r.company_id = p.company_id and r.base = p.currency and r.quote = u.currency
+                   and r.valid_from <= u.used_at and (r.valid_until is null or r.valid_until > u.used_at)))
         """,
     ),
     Check(

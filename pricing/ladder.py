@@ -29,6 +29,7 @@ class Ladder:
 
     public: Decimal
     steps: Sequence[Step] = ()
+    is_converted: bool = False  # from the company's own currency, at the exchange rate in force
 
     def at(self, quantity: int) -> Decimal:
         """Return what one unit costs when so many are bought."""

@@ -117,8 +117,13 @@ def try_address(
     now: datetime,
 ) -> Trial:
     """Return what goods of one class, so much worth in all, would be charged there; nothing is stored."""
-    rules = selectors.rules(
-        company_id=actor.company_id, revision=selectors.revision(company_id=actor.company_id)
+    rules = selectors.rules_in(
+        company_id=actor.company_id,
+        currency=currency,
+        rules=selectors.rules(
+            company_id=actor.company_id, revision=selectors.revision(company_id=actor.company_id)
+        ),
+        now=now,
     ).without_promotions()
     goods = Line(
         id=UUID(int=1),

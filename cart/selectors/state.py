@@ -431,7 +431,7 @@ def load_lines(
             variant_id, product_id, sku, options, image, weight_grams, requires_shipping, is_taxable, is_active, policy,
             name, slug, status, tax_class, category_id, picture, price, steps, free,
         ) = row  # fmt: skip
-        ladder = None if price is None else Ladder(price, pricing.read_steps(_steps(steps)))
+        ladder = pricing.read_ladder(price, _steps(steps))
         known = Facts(
             variant_id=variant_id,
             product_id=product_id,

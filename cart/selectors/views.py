@@ -338,6 +338,8 @@ def basket_of(
                 unit_price=each.unit_price,
                 list_price=each.line.facts.ladder.public if each.line.facts.ladder else None,
                 price_kind=each.price_kind,
+                is_converted=each.line.facts.ladder is not None
+                and each.line.facts.ladder.is_converted,
                 category_ids=(each.line.facts.category_id,) if each.line.facts.category_id else (),
                 tax_class=each.line.facts.tax_class,
                 is_taxable=each.line.facts.is_taxable,

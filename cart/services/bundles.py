@@ -20,6 +20,8 @@ from config.platform.errors import FieldError
 from config.platform.models import new_id
 from inventory.errors import ProductNotFound
 from inventory.models import Bundle
+from pricing import selectors as pricing
+from pricing.errors import PriceMissing
 
 
 @transaction.atomic
@@ -37,6 +39,7 @@ def add_bundle(
 
     :raises ProductNotFound: if there is no such bundle on sale
     :raises CartLimitExceeded: if its parts would be too many lines or units
+    :raises PriceMissing: if the bundle, or a part of it, has no price in the cart's currency, nor one that converts
     :raises ProductDiscontinued: if a part is no longer sold
     :raises InsufficientStock: if there is not enough of a part, naming each
     """
@@ -62,6 +65,10 @@ def add_bundle(
             f"A cart has at most {most} lines.", extra={"limit": most, "lines": len(change.lines)}
         )
     facts = {known.variant_id: known for known in change.candidates}
+    if not pricing.bundle_is_for_sale(
+        company_id=actor.company_id, bundle_id=bundle.id, currency=change.head.currency
+    ):
+        raise PriceMissing(extra={"bundleId": str(bundle.id), "currency": change.head.currency})
     group_id = new_id()
     lines = []
     for part in sorted(parts, key=lambda part: part.pk):

@@ -207,6 +207,7 @@ def basket_of(
                 unit_price=prices[item.variant.id].at(together[item.variant.id]),
                 list_price=prices[item.variant.id].public,
                 price_kind=prices[item.variant.id].reason(together[item.variant.id]),
+                is_converted=prices[item.variant.id].is_converted,
                 category_ids=[item.variant.product.category_id]
                 if item.variant.product.category_id
                 else [],

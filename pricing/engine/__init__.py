@@ -11,9 +11,11 @@ left.
 
 from pricing.engine.basis import basis_of
 from pricing.engine.comparing import Combination, Comparison, Considered, compare
+from pricing.engine.conversion import in_currency
 from pricing.engine.hours import WeeklyHours
 from pricing.engine.pricing import price
 from pricing.engine.quote import (
+    Conversion,
     Discount,
     NotApplied,
     Quote,
@@ -66,6 +68,7 @@ from pricing.engine.terms import (
     Place,
     PointValue,
     PromotionRule,
+    Rate,
     Relief,
     Rules,
     ShippingMethod,
@@ -113,6 +116,7 @@ __all__ = [
     "Combination",
     "Comparison",
     "Considered",
+    "Conversion",
     "Discount",
     "Line",
     "NotApplied",
@@ -121,6 +125,7 @@ __all__ = [
     "PromotionRule",
     "Quote",
     "QuoteLine",
+    "Rate",
     "Relief",
     "Rules",
     "ShippingCharge",
@@ -135,5 +140,6 @@ __all__ = [
     "Zone",
     "basis_of",
     "compare",
+    "in_currency",
     "price",
 ]

@@ -10,7 +10,7 @@ from pricing.engine.terms import BundleOffer, Rules
 from pricing.money import split_minor
 
 
-def bundle_savings(goods: Goods, rules: Rules) -> list[tuple[str, dict[int, int]]]:
+def bundle_savings(goods: Goods, rules: Rules) -> list[tuple[BundleOffer, dict[int, int]]]:
     """Return what each complete bundle group takes off its lines, below the sum of its parts."""
     groups: dict[UUID, list[int]] = {}
     for index, line in enumerate(goods.lines):
@@ -28,7 +28,7 @@ def bundle_savings(goods: Goods, rules: Rules) -> list[tuple[str, dict[int, int]
         saved = whole - count * goods.minor(offer.prices[goods.currency]) if count else 0
         if saved > 0:
             parts = split_minor(saved, [goods.subtotals[index] for index in indexes])
-            taken.append((offer.name, dict(zip(indexes, parts, strict=True))))
+            taken.append((offer, dict(zip(indexes, parts, strict=True))))
     return taken
 
 

@@ -14,6 +14,7 @@ from pricing.engine.promotions import Outcome, Promotions
 from pricing.engine.quote import (
     POINTS_WORDS,
     RELIEF_NAMES,
+    Conversion,
     Discount,
     NotApplied,
     Quote,
@@ -66,13 +67,18 @@ class _Pricing:
         left = list(self.goods.subtotals)
         shares: list[list[tuple[int, int]]] = [[] for _ in self.goods.lines]
         discounts: list[Discount] = []
-        for name, parts in bundle_savings(self.goods, self.rules):
+        converted: set[int] = set()
+        for offer, parts in bundle_savings(self.goods, self.rules):
+            if offer.converted_from:
+                converted.add(len(discounts))
             for index, part in parts.items():
                 left[index] -= part
                 if part:
                     shares[index].append((len(discounts), part))
             discounts.append(
-                Discount(None, None, name, BUNDLE, "bundle", self.goods.amount(sum(parts.values())))
+                Discount(
+                    None, None, offer.name, BUNDLE, "bundle", self.goods.amount(sum(parts.values()))
+                )
             )
 
         outcome, code_of, refused = Promotions(self.goods, self.rules).choose(left)
@@ -86,6 +92,8 @@ class _Pricing:
                 shares[index].append((len(discounts), part))
             if applied.shipping:
                 shipping_shares.append((len(discounts), applied.shipping))
+            if rule.converted_from:
+                converted.add(len(discounts))
             discounts.append(
                 Discount(rule.id, code, rule.name, rule.kind, rule.lane, self.goods.amount(taken))
             )
@@ -221,6 +229,7 @@ class _Pricing:
                             (moment for moment in self.rules.moments if moment > self.goods.now),
                             None,
                         ),
+                        *([self.rules.rate_until] if self.rules.rate_until else []),
                         *self._ends_of_reliefs(),
                         *self._changes_of_promotions(),
                     ),
@@ -228,6 +237,22 @@ class _Pricing:
                 default=None,
             ),
             relief=TaxRelief(relief.reason, relief.reference) if relief else None,
+            conversion=self._conversion(outcome, converted),
+        )
+
+    def _conversion(self, outcome: Outcome, discounts: set[int]) -> Conversion | None:
+        """Return what was converted from the company's own currency; None where nothing was."""
+        rate = self.rules.rate
+        lines = frozenset(line.id for line in self.goods.lines if line.is_converted)
+        shipping = outcome.chosen is not None and bool(outcome.chosen[1].converted_from)
+        if rate is None or not (lines or discounts or shipping):
+            return None
+        return Conversion(
+            base=rate.base,
+            rate=rate.rate,
+            lines=lines,
+            discounts=frozenset(discounts),
+            shipping=shipping,
         )
 
     def _ends_of_reliefs(self) -> list[datetime]:

@@ -68,6 +68,21 @@ class TaxRelief:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """
+    What of a quote was converted from the company's own currency, `base`, of which one unit was worth `rate`.
+
+    `lines` by their ids, `discounts` by their places in the quote.
+    """
+
+    base: str
+    rate: Decimal
+    lines: frozenset[UUID] = frozenset()
+    discounts: frozenset[int] = frozenset()
+    shipping: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Discount:
     """
@@ -203,11 +218,13 @@ class Quote:
     relief: TaxRelief | None = None
     tax_rounding: str = PER_LINE
     points: int = 0
+    conversion: Conversion | None = None
 
     @cached_property
     def id(self) -> str:
         content = self.to_json()
-        for passing in ("id", "not_applied", "options", "revision", "valid_until"):
+        # A rate that moves without moving an amount leaves what is charged as it was.
+        for passing in ("id", "not_applied", "options", "revision", "valid_until", "conversion"):
             content.pop(passing, None)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
@@ -363,6 +380,14 @@ class Quote:
             content["tax_rounding"] = self.tax_rounding
         if self.points:
             content["points"] = self.points
+        if (made := self.conversion) is not None:
+            content["conversion"] = [
+                made.base,
+                str(made.rate),
+                sorted(str(line_id) for line_id in made.lines),
+                sorted(made.discounts),
+                made.shipping,
+            ]
         if (charge := self.shipping) is not None:
             content["shipping"] = [
                 charge.option,
@@ -472,10 +497,24 @@ class Quote:
             relief=TaxRelief(*content["relief"]) if content.get("relief") else None,
             tax_rounding=content.get("tax_rounding", PER_LINE),
             points=content.get("points", 0),
+            conversion=_conversion(content.get("conversion")),
         )
         if "id" in content:
             quote.__dict__["id"] = content["id"]
         return quote
+
+
+def _conversion(row: Sequence[Any] | None) -> Conversion | None:
+    if row is None:
+        return None
+    base, rate, lines, discounts, shipping = row
+    return Conversion(
+        base=base,
+        rate=Decimal(rate),
+        lines=frozenset(map(UUID, lines)),
+        discounts=frozenset(discounts),
+        shipping=shipping,
+    )
 
 
 _LINE_AMOUNTS = ("list_price", "unit_price", "subtotal", "discount", "tax", "included_tax", "total")
@@ -502,8 +541,16 @@ def _steps(quote: Quote) -> list[Step]:
         running += amount
         steps.append(Step(kind, label, item_id, amount, running))
 
+    made = quote.conversion
+    at = "" if made is None else f" at 1 {made.base} = {made.rate.normalize():f} {quote.currency}"
+    at_lines, at_discounts = (made.lines, made.discounts) if made else ((), ())
+    names = [
+        discount.name + (at if index in at_discounts else "")
+        for index, discount in enumerate(quote.discounts)
+    ]
     for line in quote.lines:
-        add("list_price", f"{line.quantity} × {line.sku}", line.list_price * line.quantity, line.id)
+        label = f"{line.quantity} × {line.sku}" + (at if line.id in at_lines else "")
+        add("list_price", label, line.list_price * line.quantity, line.id)
         if line.unit_price != line.list_price:
             kind, label = _OWN_PRICES.get(line.price_kind, ("list_price", "Promised price of {}"))
             add(
@@ -519,14 +566,15 @@ def _steps(quote: Quote) -> list[Step]:
     for index, discount in enumerate(quote.discounts):
         if discount.lane in {"bundle", "line"}:
             for item_id, amount in by_discount.get(index, ()):
-                add(_kind(discount), discount.name, -amount, item_id)
+                add(_kind(discount), names[index], -amount, item_id)
         elif discount.lane in {"order", "loyalty"}:
-            add(_kind(discount), discount.name, -discount.amount)
+            add(_kind(discount), names[index], -discount.amount)
     if quote.shipping is not None:
-        add("shipping", quote.shipping.name, quote.shipping.price)
-        for discount in quote.discounts:
+        label = quote.shipping.name + (at if made and made.shipping else "")
+        add("shipping", label, quote.shipping.price)
+        for discount, name in zip(quote.discounts, names, strict=True):
             if discount.lane == "shipping":
-                add(_kind(discount), discount.name, -discount.amount)
+                add(_kind(discount), name, -discount.amount)
     for discount in quote.discounts:
         if discount.lane == "tax":
             add("tax", discount.name, -discount.amount)

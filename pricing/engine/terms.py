@@ -104,7 +104,8 @@ class Line:
 
     `unit_price` is what one unit costs this customer (a promised price may be below `list_price`, the current one).
     `price_kind` says why it is: `quantity_break`, `customer_group`, `exchange`, or empty (the current price, or a
-    promised one).
+    promised one). `is_converted` says that it has no price in the currency of the basket, and has that of the company's
+    own converted.
     Lines that share `bundle_group` were added as one bundle.
     """
 
@@ -116,6 +117,7 @@ class Line:
     unit_price: Decimal
     list_price: Decimal | None = None
     price_kind: str = ""
+    is_converted: bool = False
     category_ids: Sequence[UUID] = ()
     tax_class: str = STANDARD_CLASS
     is_taxable: bool = True
@@ -213,6 +215,7 @@ class PromotionRule:
     is_limited: bool = False
     priority: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
+    converted_from: str = ""  # the currency in which staff set the amounts, where it is another one
 
     @property
     def lane(self) -> str:
@@ -262,6 +265,7 @@ class ShippingMethod:
     min_days: int = 2
     max_days: int = 5
     priority: int = 0
+    converted_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +289,19 @@ class BundleOffer:
     name: str
     prices: Mapping[str, Decimal]
     parts: Mapping[UUID, int]
+    converted_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """An exchange rate in force: one unit of `base`, the company's own currency, is worth `rate` of `quote`."""
+
+    id: UUID
+    base: str
+    quote: str
+    rate: Decimal
+    valid_from: datetime
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +327,8 @@ class Rules:
     bundles: Mapping[UUID, BundleOffer] = field(default_factory=dict)
     tax_rounding: str = PER_LINE
     point_value: PointValue | None = None
+    rate: Rate | None = None  # at which `in_currency` has converted amounts
+    rate_until: datetime | None = None  # when another one begins, or this one is over
 
     @cached_property
     def promotions_by_id(self) -> Mapping[UUID, PromotionRule]:
@@ -365,6 +384,12 @@ class Rules:
         # A plain copy keeps what has been worked out once per revision; `replace` would work it out again.
         twin = copy(self)
         twin.__dict__.update(coupons=coupons, refused_codes=refused or {}, coupons_until=until)
+        return twin
+
+    def with_rate_until(self, until: datetime) -> Rules:
+        """Return the same rules knowing when another exchange rate begins, or the one in force is over."""
+        twin = copy(self)
+        twin.__dict__.update(rate_until=until)
         return twin
 
     def without_promotions(self) -> Rules:

@@ -14,13 +14,11 @@ from pricing.selectors.beside import (
     related_products,
     upsell_products,
 )
+from pricing.selectors.bundles import BundleItemView, BundleView, bundle_is_for_sale, bundles
 from pricing.selectors.catalogue import (
-    BundleItemView,
-    BundleView,
     CategoryView,
     ProductView,
     VariantView,
-    bundles,
     current_prices,
     home_currency,
     priced_products,
@@ -43,7 +41,6 @@ from pricing.selectors.exchange import (
     convert_amount,
     exchange_rates,
     rate_in_force,
-    rate_used,
 )
 from pricing.selectors.exemptions import find_vat_number, reliefs_of, takes_vat_numbers
 from pricing.selectors.inforce import (
@@ -53,7 +50,7 @@ from pricing.selectors.inforce import (
     lowest_prices,
     next_moment,
     public_price,
-    read_steps,
+    read_ladder,
     scheduled_ends,
     special_prices,
     steps_expression,
@@ -85,7 +82,14 @@ from pricing.selectors.promotions import (
     shipping_zones,
     tax_rates,
 )
-from pricing.selectors.rules import forget, promotions_in_play, revision, revision_expression, rules
+from pricing.selectors.rules import (
+    forget,
+    promotions_in_play,
+    revision,
+    revision_expression,
+    rules,
+    rules_in,
+)
 from pricing.selectors.search import (
     CategoryCount,
     Facets,
@@ -133,6 +137,7 @@ __all__ = [
     "alternatives_to",
     "basket_of",
     "bought_together",
+    "bundle_is_for_sale",
     "bundles",
     "compare_prices",
     "convert_amount",
@@ -184,14 +189,14 @@ __all__ = [
     "promotions_on",
     "public_price",
     "rate_in_force",
-    "rate_used",
-    "read_steps",
+    "read_ladder",
     "recommended_products",
     "related_products",
     "reliefs_of",
     "revision",
     "revision_expression",
     "rules",
+    "rules_in",
     "scheduled_ends",
     "search_catalogue",
     "shipping_rules",

@@ -49,6 +49,7 @@ def line_of(
     unit_price: Decimal,
     list_price: Decimal | None = None,
     price_kind: str = "",
+    is_converted: bool = False,
 ) -> engine.Line:
     """Return the engine's line for a variant that was read with its product."""
     product = variant.product
@@ -62,6 +63,7 @@ def line_of(
         unit_price=unit_price,
         list_price=list_price,
         price_kind=price_kind,
+        is_converted=is_converted,
         tax_class=product.tax_class,
         is_taxable=variant.is_taxable,
         weight_grams=variant.weight_grams,
@@ -111,6 +113,7 @@ def basket_of(
                     unit_price=prices[variant.id].at(together[variant.id]),
                     list_price=prices[variant.id].public,
                     price_kind=prices[variant.id].reason(together[variant.id]),
+                    is_converted=prices[variant.id].is_converted,
                 )
             )
     if errors:

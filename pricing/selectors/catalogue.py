@@ -33,9 +33,14 @@ from inventory.errors import ProductNotFound
 from inventory.models import Company, Product, ProductImage, Variant
 from inventory.pictures import Picture
 from pricing.errors import CurrencyUnknown
-from pricing.models import BundlePrice
 from pricing.money import EXPONENTS
-from pricing.selectors.inforce import converted_price, in_force, public, public_price
+from pricing.selectors.inforce import (
+    converted_price,
+    converted_was,
+    in_force,
+    public,
+    public_price,
+)
 
 # --- prices ---------------------------------------------------------------------------------------
 
@@ -182,6 +187,11 @@ def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
         ),
         # A scheduled price that says nothing else is a reduction of the base price.
         compare_at=Case(
+            When(
+                scheduled__isnull=True,
+                current__isnull=True,
+                then=converted_was("pk", currency),
+            ),
             When(scheduled__isnull=True, then=F("current__compare_at")),
             default=Coalesce(
                 F("scheduled__compare_at"), F("current__compare_at"), F("current__amount")
@@ -337,88 +347,3 @@ def _fill(product: Product, name: str, model: type[Model], rows: list[Any]) -> N
     queryset: QuerySet[Any] = QuerySet(model)
     queryset._result_cache = rows
     product.__dict__.setdefault("_prefetched_objects_cache", {})[name] = queryset
-
-
-# --- bundles ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleItemView:
-    variant_id: UUID
-    product_id: UUID
-    sku: str
-    name: str
-    slug: str
-    options: Mapping[str, str]
-    quantity: int
-    price: Decimal | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleView:
-    """A bundle on offer: its price as a whole beside what its parts cost singly."""
-
-    id: UUID
-    slug: str
-    name: str
-    description: str
-    image: str
-    currency: str
-    price: Decimal
-    parts_price: Decimal
-    items: Sequence[BundleItemView]
-
-    @property
-    def saving(self) -> Decimal:
-        return max(self.parts_price - self.price, Decimal(0))
-
-
-def bundles(*, actor: Actor, currency: str) -> list[BundleView]:
-    """Return the bundles on sale in this currency, complete ones only: a part without a price is no offer."""
-    rows = list(inventory.bundles(actor=actor))
-    prices = dict(
-        BundlePrice.objects.filter(bundle__in=rows, currency=currency).values_list(
-            "bundle_id", "amount"
-        )
-    )
-    singly = current_prices(
-        variant_ids=[item.variant_id for row in rows for item in row.items.all()], currency=currency
-    )
-    offers = []
-    for row in rows:
-        items = list(row.items.all())
-        sold = all(
-            item.variant_id in singly
-            and item.variant.is_active
-            and item.variant.product.status == Product.Status.ACTIVE
-            for item in items
-        )
-        if not items or not sold:
-            continue
-        whole = sum((singly[item.variant_id] * item.quantity for item in items), Decimal(0))
-        offers.append(
-            BundleView(
-                id=row.id,
-                slug=row.slug,
-                name=row.name,
-                description=row.description,
-                image=row.image,
-                currency=currency,
-                price=prices.get(row.id, whole),
-                parts_price=whole,
-                items=[
-                    BundleItemView(
-                        variant_id=item.variant_id,
-                        product_id=item.variant.product_id,
-                        sku=item.variant.sku,
-                        name=item.variant.product.name,
-                        slug=item.variant.product.slug,
-                        options=item.variant.options,
-                        quantity=item.quantity,
-                        price=singly[item.variant_id],
-                    )
-                    for item in items
-                ],
-            )
-        )
-    return offers

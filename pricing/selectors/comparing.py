@@ -20,7 +20,8 @@ from pricing.history import periods
 from pricing.ladder import Ladder, Step
 from pricing.models import PriceChange, Promotion
 from pricing.selectors.baskets import Wanted
-from pricing.selectors.catalogue import BundleView, ProductView, bundles
+from pricing.selectors.bundles import BundleView, bundles
+from pricing.selectors.catalogue import ProductView
 from pricing.selectors.inforce import ladders, price_movements
 from pricing.selectors.promotions import promotions_on
 

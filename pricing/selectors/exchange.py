@@ -1,22 +1,21 @@
-"""Exchange rates: which is in force, what an amount comes to, and which one a priced basket was made with."""
+"""Exchange rates: which is in force, and what an amount comes to."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Subquery
+from django.db.models.functions import Now
 
 from config.platform.actor import Actor
+from pricing.engine import Rate
 from pricing.errors import CurrencyUnknown, ExchangeRateMissing
-from pricing.models import ExchangeRate, Price, SpecialPrice
+from pricing.models import ExchangeRate
 from pricing.money import EXPONENTS, convert
 from pricing.selectors.catalogue import home_currency
-from pricing.selectors.inforce import in_force, public
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +37,59 @@ def exchange_rates(*, actor: Actor) -> QuerySet[ExchangeRate]:
     return ExchangeRate.objects.filter(company_id=actor.company_id)
 
 
-def rate_in_force(*, company_id: UUID, base: str, quote: str, now: datetime) -> ExchangeRate | None:
-    """Return the latest rate that has begun, unless it is too old: an older one does not take its place."""
-    latest = (
+def rate_in_force(
+    *, company_id: UUID, base: str, quote: str, now: datetime | None = None
+) -> ExchangeRate | None:
+    """
+    Return the latest rate that has begun, unless it is too old: an older one does not take its place.
+
+    `now` is the database's clock where it is not given.
+    """
+    moment = Now() if now is None else now
+    return (
         ExchangeRate.objects.filter(
-            company_id=company_id, base=base, quote=quote, valid_from__lte=now
+            Q(valid_until__isnull=True) | Q(valid_until__gt=moment),
+            id=Subquery(
+                ExchangeRate.objects.filter(
+                    company_id=company_id, base=base, quote=quote, valid_from__lte=moment
+                )
+                .order_by("-valid_from")
+                .values("id")[:1]
+            ),
         )
-        .order_by("-valid_from")
+        .order_by()
         .first()
     )
-    if latest is None or (latest.valid_until is not None and latest.valid_until <= now):
-        return None
-    return latest
+
+
+def rate_until(
+    *, company_id: UUID, base: str, quote: str, now: datetime
+) -> tuple[Rate | None, datetime | None]:
+    """Return the rate in force for the engine, and until when that answer holds: one statement."""
+    rates = ExchangeRate.objects.filter(company_id=company_id, base=base, quote=quote)
+    begun = rates.filter(valid_from__lte=now).order_by("-valid_from")[:1]
+    coming = rates.filter(valid_from__gt=now).order_by("valid_from")[:1]
+    latest, until = None, None
+    for row in begun.union(coming, all=True):
+        if row.valid_from > now:
+            until = row.valid_from
+        elif row.valid_until is None or row.valid_until > now:
+            latest = row
+    if latest is None:
+        return None, until
+    moments = [moment for moment in (latest.valid_until, until) if moment is not None]
+    return engine_rate(latest), min(moments, default=None)
+
+
+def engine_rate(row: ExchangeRate) -> Rate:
+    return Rate(
+        id=row.id,
+        base=row.base,
+        quote=row.quote,
+        rate=row.rate,
+        valid_from=row.valid_from,
+        source=row.source,
+    )
 
 
 def convert_amount(
@@ -89,38 +129,3 @@ def convert_amount(
         quote=other,
         valid_from=found.valid_from,
     )
-
-
-def rate_used(
-    *, company_id: UUID, currency: str, variant_ids: Collection[UUID], now: datetime
-) -> dict[str, Any] | None:
-    """
-    Return the exchange rate that some of these variants are priced by, as plain JSON; None if all have their own price.
-
-    Nothing is asked in the company's own currency, else three statements at most.
-    """
-    home = home_currency(company_id=company_id)
-    if currency == home:
-        return None
-    own = set(
-        Price.objects.filter(variant__in=variant_ids, currency=currency).values_list(
-            "variant_id", flat=True
-        )
-    ) | set(
-        SpecialPrice.objects.filter(
-            public(), in_force(now), variant__in=variant_ids, currency=currency
-        ).values_list("variant_id", flat=True)
-    )
-    if own >= set(variant_ids):
-        return None
-    found = rate_in_force(company_id=company_id, base=home, quote=currency, now=now)
-    if found is None:
-        return None
-    return {
-        "id": str(found.id),
-        "base": found.base,
-        "quote": found.quote,
-        "rate": f"{found.rate.normalize():f}",
-        "validFrom": found.valid_from.isoformat(),
-        "source": found.source,
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,17 +10,22 @@ from uuid import UUID
 
 from django.contrib.postgres.aggregates import JSONBAgg
 from django.db.models import (
+    Case,
     Count,
     DecimalField,
+    Exists,
     F,
     Func,
+    JSONField,
     Min,
     OuterRef,
     Q,
     QuerySet,
     Subquery,
     TextField,
+    UUIDField,
     Value,
+    When,
 )
 from django.db.models.functions import Cast, Coalesce, JSONObject, Now
 
@@ -36,6 +41,7 @@ from pricing.models import (
     PriceChange,
     SpecialPrice,
 )
+from pricing.money import convert
 
 
 def in_force(now: Any = None, *, prefix: str = "") -> Q:
@@ -70,6 +76,27 @@ def converted_price(variant: str, currency: Any, now: Any = None) -> ConvertedPr
     return ConvertedPrice(F(variant), Cast(wanted, TextField()), moment)
 
 
+class ConvertedWas(Func):
+    """What the price of `ConvertedPrice` is a reduction of, converted; null where it is none."""
+
+    function = "converted_was"
+    output_field = DecimalField(max_digits=15, decimal_places=3)
+
+
+def converted_was(variant: str, currency: str, now: Any = None) -> ConvertedWas:
+    """Return what the converted price of the variant named by a column is a reduction of, as an expression."""
+    return ConvertedWas(
+        F(variant), Cast(Value(currency), TextField()), Now() if now is None else Value(now)
+    )
+
+
+class ConvertedSteps(Func):
+    """The steps beside the price of `ConvertedPrice` that are open to a customer, for `read_steps`; null without a rate."""
+
+    function = "converted_steps"
+    output_field = JSONField()
+
+
 def public_price(variant: str, currency: Any, now: Any = None) -> Coalesce:
     """
     Return what one unit of the variant named by a column costs everybody; null where it has no price.
@@ -99,9 +126,13 @@ def _for_customer(user_id: Any, group_id: UUID | None = None) -> Q:
 
 def steps_expression(
     variant: Any, currency: Any, *, user_id: Any, group_id: UUID | None = None, now: Any = None
-) -> Subquery:
-    """Return the steps open to a customer, or to a group, as JSON for `read_steps`; null where there are none."""
-    return Subquery(
+) -> Case:
+    """
+    Return the steps open to a customer, or to a group, as JSON, for `read_ladder`; null where there are none.
+
+    What has no price in the currency has the steps of the company's own, converted as the price itself is.
+    """
+    own = (
         SpecialPrice.objects.filter(
             ~public(),
             _for_customer(user_id, group_id),
@@ -118,16 +149,33 @@ def steps_expression(
         )
         .values("steps")
     )
-
-
-def read_steps(found: Iterable[Any] | None) -> tuple[Step, ...]:
-    """Return the steps that `steps_expression` found."""
-    return tuple(
-        sorted(
-            Step(row["quantity"], Decimal(str(row["amount"])), row["group"] is not None)
-            for row in found or ()
-        )
+    base = Price.objects.filter(variant=OuterRef(variant), currency=currency)
+    scheduled = SpecialPrice.objects.filter(
+        public(), in_force(now), variant=OuterRef(variant), currency=currency
     )
+    moment = Now() if now is None else Value(now)
+    return Case(
+        When(Exists(base) | Exists(scheduled), then=Subquery(own)),
+        default=ConvertedSteps(
+            F(variant),
+            Cast(Value(currency), TextField()),
+            Cast(Value(user_id), UUIDField()),
+            Cast(Value(group_id), UUIDField()),
+            moment,
+        ),
+    )
+
+
+def read_ladder(price: Decimal | None, found: Any) -> Ladder | None:
+    """Return what `public_price` and `steps_expression` found as a ladder; None where there is no price."""
+    if price is None:
+        return None
+    is_converted = isinstance(found, dict)
+    rows = found["converted"] if is_converted else found or ()
+    steps = sorted(
+        Step(row["quantity"], Decimal(str(row["amount"])), row["group"] is not None) for row in rows
+    )
+    return Ladder(price, tuple(steps), is_converted)
 
 
 def ladders(
@@ -148,28 +196,60 @@ def ladders(
         public_price("pk", currency, now),
         steps_expression("pk", currency, user_id=user_id, group_id=group_id, now=now),
     )
-    return {
-        variant_id: Ladder(amount, read_steps(steps))
-        for variant_id, amount, steps in rows
-        if amount is not None
-    }
+    found = {variant_id: read_ladder(amount, steps) for variant_id, amount, steps in rows}
+    return {variant_id: ladder for variant_id, ladder in found.items() if ladder is not None}
 
 
 def lowest_prices(
     *, variant_ids: Collection[UUID], currency: str, now: datetime
 ) -> dict[UUID, Decimal]:
     """
-    Return the lowest prices of the 30 days before the present ones began: three statements.
+    Return the lowest prices of the 30 days before the present ones began: three statements, four more for what has
+    no price in the currency.
 
+    That is judged in the company's own currency and converted at the rate of now: a rate that moves is no reduction.
     A variant whose price never was another is missing. Prices of groups and from a quantity on do not count.
     """
-    found = {
+    found = _lowest(variant_ids, currency, now)
+    at_home = _converted_rates([id for id in variant_ids if id not in found], currency, now)
+    for home, rate, ids in at_home:
+        for variant_id, amount in _lowest(ids, home, now).items():
+            found[variant_id] = None if amount is None else convert(amount, rate, currency)
+    return {variant_id: amount for variant_id, amount in found.items() if amount is not None}
+
+
+def _lowest(
+    variant_ids: Collection[UUID], currency: str, now: datetime
+) -> dict[UUID, Decimal | None]:
+    return {
         variant_id: lowest_before(changes, scheduled, now=now)
         for variant_id, (changes, scheduled) in price_movements(
             variant_ids=variant_ids, currency=currency, now=now
         ).items()
     }
-    return {variant_id: amount for variant_id, amount in found.items() if amount is not None}
+
+
+def _converted_rates(
+    variant_ids: Collection[UUID], currency: str, now: datetime
+) -> list[tuple[str, Decimal, list[UUID]]]:
+    """Return by which rate from which currency these variants are converted: one statement, none for no variants."""
+    if not variant_ids:
+        return []
+    rates = ExchangeRate.objects.filter(
+        company=OuterRef("company"),
+        base=OuterRef("company__currency"),
+        quote=currency,
+        valid_from__lte=now,
+    ).order_by("-valid_from")
+    grouped: dict[tuple[str, Decimal], list[UUID]] = {}
+    rows = Variant.objects.filter(id__in=variant_ids).values_list(
+        "id", "company__currency", Subquery(rates.values("rate")[:1]),
+        Subquery(rates.values("valid_until")[:1]),
+    )  # fmt: skip
+    for variant_id, home, rate, until in rows:
+        if rate is not None and (until is None or until > now):
+            grouped.setdefault((home, rate), []).append(variant_id)
+    return [(home, rate, ids) for (home, rate), ids in grouped.items()]
 
 
 def price_movements(
@@ -209,8 +289,12 @@ def scheduled_ends(
     *, variant_ids: Collection[UUID], currency: str, now: datetime
 ) -> dict[UUID, datetime]:
     """Return when the scheduled prices that are in force end; one without an end is missing: one statement."""
+    own = Price.objects.filter(variant=OuterRef("variant"), currency=currency)
     found = SpecialPrice.objects.filter(
-        public(), in_force(now), variant__in=variant_ids, currency=currency
+        Q(currency=currency) | (Q(currency=F("variant__company__currency")) & ~Exists(own)),
+        public(),
+        in_force(now),
+        variant__in=variant_ids,
     ).values_list("variant_id", "ends_at")
     return {variant_id: ends_at for variant_id, ends_at in found if ends_at is not None}
 

@@ -20,6 +20,8 @@ from pricing.errors import (
     TaxRateNotFound,
 )
 from pricing.models import Coupon, Promotion, PromotionUse, ShippingRule, ShippingZone, TaxRate
+from pricing.selectors.catalogue import home_currency
+from pricing.selectors.exchange import rate_in_force
 from pricing.terms import PromotionTerms
 
 PROMOTIONS_FLAG = "ORDER_ENABLE_PROMOTIONS"  # CFG-27
@@ -79,6 +81,12 @@ def promotions_on(
     category_id = (
         Product.objects.values_list("category_id", flat=True).filter(id=product_id).first()
     )
+    home = home_currency(company_id=actor.company_id)
+    converts = (
+        currency != home
+        and rate_in_force(company_id=actor.company_id, base=home, quote=currency, now=now)
+        is not None
+    )
     parents = inventory.category_paths(company_id=actor.company_id)
     above = set(parents.get(category_id, ())) if category_id else set()
     fitting = []
@@ -86,10 +94,16 @@ def promotions_on(
         products = {product.id for product in promotion.products.all()}
         categories = {category.id for category in promotion.categories.all()}
         about_all = not products and not categories
-        if (about_all or product_id in products or categories & above) and promotion.currency in {
-            "",
-            currency,
-        }:
+        amounts = (promotion.minimum_order, promotion.maximum_discount)
+        in_currency = promotion.currency in {"", currency} or (
+            # A percentage that names a currency and no amount is limited to it.
+            converts
+            and promotion.currency == home
+            and (
+                promotion.kind == Promotion.Kind.FIXED_AMOUNT or any(a is not None for a in amounts)
+            )
+        )
+        if in_currency and (about_all or product_id in products or categories & above):
             fitting.append(promotion)
     return fitting
 

@@ -39,12 +39,16 @@ from pricing.models import (
     TaxExemption,
     TaxRate,
 )
+from pricing.selectors.catalogue import home_currency
 from pricing.selectors.customers import keys_expression
+from pricing.selectors.exchange import rate_until
 
 # One entry per company, with the time it was read; replaced as a whole, so threads need no lock: at worst two read the
 # same rules. Categories and the parts of bundles are inventory's and raise no revision, so nothing is kept for long.
 _KEPT: dict[UUID, tuple[float, engine.Rules]] = {}
 _KEPT_SECONDS = 60.0
+# The same rules in other currencies, with those they were made from and the rate.
+_CONVERTED: dict[tuple[UUID, str], tuple[engine.Rules, engine.Rate, engine.Rules]] = {}
 
 
 def revision_expression(company_id: OuterRef | UUID) -> Coalesce:
@@ -74,9 +78,31 @@ def rules(*, company_id: UUID, revision: int) -> engine.Rules:
     return kept
 
 
+def rules_in(
+    *, company_id: UUID, currency: str, rules: engine.Rules, now: datetime
+) -> engine.Rules:
+    """
+    Return the company's rules for baskets in a currency: amounts in its own are converted at the rate in force.
+
+    Nothing is asked in the company's own currency, else one statement. Without a rate nothing is converted.
+    """
+    home = home_currency(company_id=company_id)
+    if currency == home:
+        return rules
+    rate, until = rate_until(company_id=company_id, base=home, quote=currency, now=now)
+    if rate is not None:
+        of, at, kept = _CONVERTED.get((company_id, currency), (None, None, None))
+        if kept is None or of is not rules or at != rate:
+            kept = engine.in_currency(rules, rate)
+            _CONVERTED[company_id, currency] = (rules, rate, kept)
+        rules = kept
+    return rules if until is None else rules.with_rate_until(until)
+
+
 def forget() -> None:
     """Read all rules anew at the next question."""
     _KEPT.clear()
+    _CONVERTED.clear()
 
 
 @dataclass(frozen=True, slots=True)

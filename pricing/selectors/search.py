@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ from pricing.facets import (
     Index,
     Key,
     Offer,
+    Rate,
     Row,
     Wanted,
     fold,
@@ -153,10 +155,16 @@ def search_catalogue(
     key = None if after is None else _key_of(after, sort)
     status = search.status if actor.sees_everything and search.status else Product.Status.ACTIVE
     picture, matched = _read(
-        company_id=actor.company_id, words=words, text=text, status=status, now=now
+        company_id=actor.company_id,
+        currency=currency,
+        words=words,
+        text=text,
+        status=status,
+        now=now,
     )
     tree = picture.categories
-    wanted = _wanted(search, tree, currency, status, matched.hits if text else None, sort)
+    hits = matched.hits if text else None
+    wanted = _wanted(search, picture, currency, status, hits, sort)
     finding = picture.index.find(wanted)
     page = finding.page(sort, size=size + 1, after=key, backwards=backwards, skip=skip)
     has_more, page = len(page) > size, page[:size]
@@ -200,7 +208,12 @@ def nearest_in_price(
     if not wanted:
         return []
     picture, _matches = _read(
-        company_id=actor.company_id, words=[], text="", status=Product.Status.ACTIVE, now=now
+        company_id=actor.company_id,
+        currency=currency,
+        words=[],
+        text="",
+        status=Product.Status.ACTIVE,
+        now=now,
     )
     found = []
     for category, price in wanted:
@@ -208,7 +221,7 @@ def nearest_in_price(
         dearer = Search(category=category, in_stock=True, min_price=price)
         cheaper = Search(category=category, in_stock=True, max_price=price)
         for sort, search in ((PRICE, dearer), (PRICE_DOWN, cheaper)):
-            terms = _wanted(search, picture.categories, currency, Product.Status.ACTIVE, None, sort)
+            terms = _wanted(search, picture, currency, Product.Status.ACTIVE, None, sort)
             page = picture.index.find(terms).page(sort, size=size)
             ids += [UUID(bytes=row_id) for _key, row_id in page]
         found.append(list(dict.fromkeys(ids)))
@@ -217,7 +230,7 @@ def nearest_in_price(
 
 def _wanted(
     search: Search,
-    tree: _Tree,
+    picture: _Picture,
     currency: str,
     status: str,
     hits: Any,
@@ -225,8 +238,9 @@ def _wanted(
 ) -> Wanted:
     return Wanted(
         currency=currency,
+        rate=picture.rate,
         status=status,
-        categories=tree.branch(search.category) if search.category else None,
+        categories=picture.categories.branch(search.category) if search.category else None,
         options={
             fold(name): frozenset(map(fold, values))
             for name, values in search.options.items()
@@ -513,7 +527,14 @@ _STATEMENT = """
            ({overdue}),
            (SELECT json_agg(json_build_array(c.id, coalesce(c.parent_id::text, ''), c.slug, c.name, c.is_active)
                             ORDER BY c.position, c.name, c.id) FROM categories c WHERE c.company_id = %(company)s),
-           (SELECT {packed} FROM hits), (SELECT {packed} FROM alike), (SELECT words FROM guess)
+           (SELECT {packed} FROM hits), (SELECT {packed} FROM alike), (SELECT words FROM guess),
+           (SELECT json_build_array(e.base, e.rate::text, e.places)
+              FROM companies c
+              JOIN LATERAL (SELECT r.base, r.rate, r.places, r.valid_until FROM exchange_rates r
+                             WHERE r.company_id = c.id AND r.base = c.currency AND r.quote = %(currency)s
+                               AND r.valid_from <= %(now)s
+                             ORDER BY r.valid_from DESC LIMIT 1) e ON e.valid_until IS NULL OR e.valid_until > %(now)s
+             WHERE c.id = %(company)s)
 """
 _IDS = (
     "SELECT product_id FROM catalogue_changes WHERE company_id = %(company)s AND xact >= %(since)s"
@@ -548,8 +569,11 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
+    """`rate` converts prices into the currency that was asked for; None at home, and where there is none in force."""
+
     index: Index
     categories: _Tree
+    rate: Rate | None
 
 
 _known: dict[UUID, _Known] = {}
@@ -563,11 +587,18 @@ def forget_catalogue() -> None:
 
 
 def _read(
-    *, company_id: UUID, words: Sequence[str], text: str, status: str, now: datetime
+    *,
+    company_id: UUID,
+    currency: str,
+    words: Sequence[str],
+    text: str,
+    status: str,
+    now: datetime,
 ) -> tuple[_Picture, _Matched]:
     part = "" if len(text) < _LEAST_PART else f"%{_escaped(text[:100])}%"
     parameters = {
         "company": company_id,
+        "currency": currency,
         "now": now,
         "status": status,
         "words": list(words),
@@ -596,7 +627,7 @@ def _answered(
     sql = _SQL[is_text, known is None]
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters | {"since": known.since if known else 0})
-        since, changed, ids, overdue, categories, found, alike, guess = cursor.fetchone()
+        since, changed, ids, overdue, categories, found, alike, guess, rate = cursor.fetchone()
     if known is None:
         index = Index.of(_rows(changed))
     elif ids:
@@ -611,7 +642,12 @@ def _answered(
     if overdue:
         rows = _rows(overdue, is_overdue=True)
         index = index.updated(rows, {row.id for row in rows})
-    return _Picture(index, _Tree(categories or ())), _matched(found, alike, guess)
+    picture = _Picture(index, _Tree(categories or ()), _rate(rate))
+    return picture, _matched(found, alike, guess)
+
+
+def _rate(sent: Sequence[Any] | None) -> Rate | None:
+    return None if sent is None else Rate(sent[0], Fraction(sent[1]), sent[2])
 
 
 def _rows(sent: Iterable[Sequence[Any]] | None, *, is_overdue: bool = False) -> list[Row]:

@@ -33,6 +33,7 @@ def quote(
 
     One query for the revision (none when the caller passes the one it has read), one more only when the basket has
     codes or an automatic promotion has a limit, one more only when a promotion asks who the customer is, one more only
+    in another currency than the company's own, one more only
     for a customer of a company that knows exemptions, and one or two more only where points shall be spent: never more
     than the customer has.
 
@@ -53,13 +54,21 @@ def quote_with_basis(
     asked, rules, served = _question(actor, basket, revision, now)
     quote = engine.price(asked, rules, now)
     basis = engine.basis_of(asked, rules, quote, now)
-    rate = selectors.rate_used(
-        company_id=actor.company_id,
-        currency=basket.currency,
-        variant_ids={line.variant_id for line in basket.lines},
-        now=now,
-    )
-    return quote, basis | {"servedBy": served, "exchangeRate": rate}
+    return quote, basis | {"servedBy": served, "exchangeRate": _rate(quote, rules)}
+
+
+def _rate(quote: engine.Quote, rules: engine.Rules) -> dict[str, str] | None:
+    """Return the exchange rate that some amount of a quote was converted at, as plain JSON."""
+    if quote.conversion is None or rules.rate is None:
+        return None
+    return {
+        "id": str(rules.rate.id),
+        "base": rules.rate.base,
+        "quote": rules.rate.quote,
+        "rate": f"{rules.rate.rate.normalize():f}",
+        "validFrom": rules.rate.valid_from.isoformat(),
+        "source": rules.rate.source,
+    }
 
 
 def compare(*, actor: Actor, basket: engine.Basket, now: datetime) -> engine.Comparison:
@@ -84,7 +93,12 @@ def _question(
         raise CurrencyUnknown()
     if revision is None:
         revision = selectors.revision(company_id=actor.company_id)
-    rules = selectors.rules(company_id=actor.company_id, revision=revision)
+    rules = selectors.rules_in(
+        company_id=actor.company_id,
+        currency=basket.currency,
+        rules=selectors.rules(company_id=actor.company_id, revision=revision),
+        now=now,
+    )
     rules, served = outside.applied(basket, rules)
     if basket.shipping_prices is not None:
         rules = _at_prices(rules, basket.shipping_prices)

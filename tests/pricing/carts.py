@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from pricing.engine import (
     Place,
     PointValue,
     PromotionRule,
+    Rate,
     Relief,
     Rules,
     ShippingMethod,
@@ -127,6 +129,41 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         tax_rounding=draw(st.sampled_from(["line", "order", "keep_gross"])),
         point_value=draw(st.none() | _point_values(currency, places)),
     )
+
+
+@st.composite
+def cases_abroad(draw: st.DrawFn) -> tuple[Basket, Rules, Rate]:
+    """Return a case whose rules may say their amounts in EUR, and what a euro is worth in its currency."""
+    asked, rules = draw(cases())
+    currency = asked.currency
+    home = st.sampled_from(["EUR", "EUR", currency])
+    rate = Rate(
+        id=UUID(int=80_000),
+        base="EUR",
+        quote=currency,
+        rate=Decimal(draw(st.sampled_from(["0.9137", "149.55", "0.30745", "1.005", "0.0001"]))),
+        valid_from=NOW,
+    )
+    asked = replace(
+        asked,
+        lines=[replace(line, is_converted=draw(st.booleans())) for line in asked.lines],
+    )
+    rules = replace(
+        rules,
+        promotions=[
+            replace(rule, currency=draw(st.sampled_from(["EUR", "EUR", "GBP", currency])))
+            for rule in rules.promotions
+        ],
+        zones=[
+            replace(zone, methods=[replace(m, currency=draw(home)) for m in zone.methods])
+            for zone in rules.zones
+        ],
+        bundles={
+            id: replace(offer, prices={draw(home): amount for amount in offer.prices.values()})
+            for id, offer in rules.bundles.items()
+        },
+    )
+    return asked, rules, rate
 
 
 def _point_values(currency: str, places: int) -> st.SearchStrategy[PointValue]:

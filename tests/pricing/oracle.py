@@ -78,8 +78,17 @@ class Answer:
 
 
 class Oracle:
-    def __init__(self, basket: Basket, rules: Rules, now: datetime, places: int) -> None:
+    def __init__(
+        self,
+        basket: Basket,
+        rules: Rules,
+        now: datetime,
+        places: int,
+        rate: tuple[str, Decimal] | None = None,
+    ) -> None:
+        """`rate` is a currency, and what one unit of it is worth in the basket's."""
         self.basket, self.rules, self.now = basket, rules, now
+        self.home, self.rate = ("", Fraction(1)) if rate is None else (rate[0], Fraction(rate[1]))
         self.unit = Fraction(1, 10**places)
         self.lines = sorted(basket.lines, key=lambda line: line.id)
         self.subtotals = [
@@ -91,6 +100,23 @@ class Oracle:
     def rounded(self, amount: Fraction) -> Fraction:
         """Half-up."""
         return floor(amount / self.unit + Fraction(1, 2)) * self.unit
+
+    def here(self, amount: Decimal | Fraction, currency: str) -> Fraction:
+        """An amount of a rule in the basket's currency, exactly."""
+        return Fraction(amount) * (self.rate if currency == self.home else 1)
+
+    def worth(self, amount: Decimal | Fraction, currency: str) -> Fraction:
+        return self.rounded(self.here(amount, currency))
+
+    def is_limited_to_another(self, rule: PromotionRule) -> bool:
+        if rule.currency in {"", self.basket.currency}:
+            return False
+        says_an_amount = (
+            rule.kind == "FIXED_AMOUNT"
+            or rule.minimum_order is not None
+            or rule.maximum_discount is not None
+        )
+        return not (rule.currency == self.home and says_an_amount)
 
     def divided(self, whole: Fraction, weights: Sequence[Fraction]) -> list[Fraction]:
         """By largest remainder, ties to the first; all nothing counts as all the same."""
@@ -186,17 +212,18 @@ class Oracle:
             ]
             named = {self.lines[i].bundle_id for i in members}
             offer = self.rules.bundles.get(next(iter(named))) if len(named) == 1 else None  # type: ignore[arg-type]
-            if offer is None or self.basket.currency not in offer.prices:
+            if offer is None or not {self.basket.currency, self.home} & offer.prices.keys():
                 continue
+            mine = self.basket.currency in offer.prices
+            currency = self.basket.currency if mine else self.home
+            cost = self.worth(offer.prices[currency], currency)
             there: dict[UUID, int] = defaultdict(int)
             for i in members:
                 there[self.lines[i].variant_id] += self.lines[i].quantity
             for times in range(1, 100):
                 if there == {variant: needed * times for variant, needed in offer.parts.items()}:
                     whole = sum((self.subtotals[i] for i in members), ZERO)
-                    saved = whole - times * self.rounded(
-                        Fraction(offer.prices[self.basket.currency])
-                    )
+                    saved = whole - times * cost
                     if saved > 0:
                         self.hand_out(offer.name, saved, costs, members)
 
@@ -222,7 +249,7 @@ class Oracle:
             "not_started": rule.starts_at is not None and self.now < rule.starts_at,
             "outside_hours": rule.weekly is not None and not self.is_open(rule.weekly),
             "used_up": rule.id in self.basket.used_up,
-            "wrong_currency": rule.currency not in {"", self.basket.currency},
+            "wrong_currency": self.is_limited_to_another(rule),
             "not_eligible": (bool(rule.user_ids) and self.basket.user_id not in rule.user_ids)
             or (rule.scope == "USER" and self.basket.user_id is None)
             or (
@@ -234,7 +261,7 @@ class Oracle:
             "no_matching_items": not sum(self.lines[i].quantity for i in mine),
             "no_shipping": self.about_shipping(rule) and not self.goes_out(),
             "minimum_not_met": rule.minimum_order is not None
-            and sum(self.subtotals) < self.rounded(Fraction(rule.minimum_order)),
+            and sum(self.subtotals) < self.worth(rule.minimum_order, rule.currency),
             "quantity_not_met": rule.minimum_quantity is not None
             and sum(self.lines[i].quantity for i in mine) < rule.minimum_quantity,
         }
@@ -293,7 +320,7 @@ class Oracle:
             ceiling = (
                 None
                 if rule.maximum_discount is None
-                else self.rounded(Fraction(rule.maximum_discount))
+                else self.worth(rule.maximum_discount, rule.currency)
             )
             if mine and self.about_lines(rule):
                 self.off_lines(rule, costs, mine, ceiling)
@@ -320,7 +347,7 @@ class Oracle:
                     ceiling = (
                         None
                         if rule.maximum_discount is None
-                        else self.rounded(Fraction(rule.maximum_discount))
+                        else self.worth(rule.maximum_discount, rule.currency)
                     )
                     part = self.of_amount(rule, charge.left, ceiling)
                     self.take(rule.name, part, part, charge)
@@ -335,7 +362,7 @@ class Oracle:
         elif rule.kind == "FREE_SHIPPING":
             taken = whole
         else:
-            taken = min(whole, self.rounded(Fraction(rule.value)))
+            taken = min(whole, self.worth(rule.value, rule.currency))
         return taken if ceiling is None else min(taken, ceiling)
 
     def off_lines(
@@ -345,11 +372,11 @@ class Oracle:
         pieces = [self.lines[i].quantity for i in mine]
         exact: list[Fraction]
         if rule.kind == "FIXED_AMOUNT" and rule.details.get("per_unit"):
-            value = self.rounded(Fraction(rule.value))
+            value = self.worth(rule.value, rule.currency)
             exact = [min(amount, value * count) for amount, count in zip(left, pieces, strict=True)]
             parts = exact
         elif rule.kind == "FIXED_AMOUNT":
-            whole = min(sum(left), self.rounded(Fraction(rule.value)))
+            whole = min(sum(left), self.worth(rule.value, rule.currency))
             exact = [whole * amount / sum(left) for amount in left]
             parts = self.divided(whole, left)
         elif rule.kind == "BUY_X_GET_Y":
@@ -397,17 +424,19 @@ class Oracle:
             return []
         zone = max(ranks, key=lambda pair: (pair[0], -pair[1].id.int))[1]
         found = []
+        priced_here = {m.code for m in zone.methods if m.currency == self.basket.currency}
         for method in zone.methods:
+            if method.currency == self.home:
+                if method.code in priced_here:
+                    continue
+            elif method.currency != self.basket.currency:
+                continue
             if (
-                method.currency == self.basket.currency
-                and (
-                    method.minimum_order is None
-                    or worth >= self.rounded(Fraction(method.minimum_order))
-                )
-                and (
-                    method.maximum_order is None
-                    or worth < self.rounded(Fraction(method.maximum_order))
-                )
+                method.minimum_order is None
+                or worth >= self.worth(method.minimum_order, method.currency)
+            ) and (
+                method.maximum_order is None
+                or worth < self.worth(method.maximum_order, method.currency)
             ):
                 cost = Fraction(method.base_price)
                 if method.type == "WEIGHT_BASED":
@@ -418,12 +447,11 @@ class Oracle:
                     )
                 if method.type == "ITEM_COUNT":
                     cost += Fraction(method.per_unit) * sum(line.quantity for line in going)
-                free = method.free_over is not None and worth >= self.rounded(
-                    Fraction(method.free_over)
+                free = method.free_over is not None and worth >= self.worth(
+                    method.free_over, method.currency
                 )
-                found.append(
-                    (ZERO if free or method.type == "FREE" else self.rounded(cost), method)
-                )
+                charged = self.worth(cost, method.currency)
+                found.append((ZERO if free or method.type == "FREE" else charged, method))
         return sorted(
             found, key=lambda pair: (pair[0], -pair[1].priority, pair[1].max_days, pair[1].code)
         )

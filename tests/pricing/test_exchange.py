@@ -224,14 +224,23 @@ def test_an_order_keeps_the_rate_and_a_later_one_changes_nothing(
 
 
 def test_an_order_at_prices_of_its_own_names_no_rate(
-    variant: Variant, system: Actor, company: Company, now: datetime
+    variant: Variant, actor_user: Actor, system: Actor, now: datetime
 ) -> None:
     factories.make_price(variant, "8.00", "EUR")
+    factories.make_shipping_rule("4.90", countries=["US"], currency="EUR")
     rate(system, now, "0.9")
-    ask: dict[str, Any] = {"company_id": company.id, "variant_ids": {variant.id}, "now": now}
 
-    assert selectors.rate_used(currency="EUR", **ask) is None
-    assert selectors.rate_used(currency="USD", **ask) is None
+    order = orders.place_direct(
+        actor=actor_user,
+        items=[DirectItem(variant.sku, 2)],
+        email="ann@example.com",
+        shipping_address=ADDRESS,
+        now=now,
+        currency="EUR",
+    )
+
+    assert order.grand_total == Decimal("20.90")
+    assert render_explanation(order)["rules"]["exchangeRate"] is None
 
 
 def test_what_has_no_price_anywhere_has_none_by_any_rate(

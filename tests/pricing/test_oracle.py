@@ -19,8 +19,19 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricing.engine import PER_LINE, Basket, Line, Quote, QuoteLine, Rules, ShippingCharge, price
-from tests.pricing.carts import CATEGORIES, NOW, PLACES, cases
+from pricing.engine import (
+    PER_LINE,
+    Basket,
+    Line,
+    Quote,
+    QuoteLine,
+    Rate,
+    Rules,
+    ShippingCharge,
+    in_currency,
+    price,
+)
+from tests.pricing.carts import CATEGORIES, NOW, PLACES, cases, cases_abroad
 from tests.pricing.oracle import Answer, Costs, Oracle
 from tests.pricing.words import promotion
 
@@ -60,8 +71,25 @@ def second_opinion(asked: Basket, rules: Rules) -> Answer:
 def test_a_second_engine_comes_to_the_same_cent(case: tuple[Basket, Rules]) -> None:
     asked, rules = case
 
-    quote, answer = price(asked, rules, NOW), second_opinion(asked, rules)
+    assert_the_same(price(asked, rules, NOW), second_opinion(asked, rules))
 
+
+@carts(150)
+@given(cases_abroad())
+def test_a_second_engine_comes_to_the_same_cent_with_amounts_of_another_currency(
+    case: tuple[Basket, Rules, Rate],
+) -> None:
+    asked, rules, rate = case
+
+    quote = price(asked, in_currency(rules, rate), NOW)
+    answer = Oracle(asked, rules, NOW, PLACES[asked.currency], rate=(rate.base, rate.rate)).answer()
+
+    assert_the_same(quote, answer)
+    assert Quote.from_json(json.loads(json.dumps(quote.to_json()))) == quote
+    assert (quote.conversion is not None) == any(" at 1 EUR = " in s.label for s in quote.steps)
+
+
+def assert_the_same(quote: Quote, answer: Answer) -> None:
     for item in quote.lines:
         assert_equal_costs(quote, item, answer.lines[item.id])
     assert (quote.shipping is None) == (answer.shipping is None)
@@ -142,7 +170,7 @@ def test_order_changes_nothing_and_json_keeps_everything(
 
 def content(quote: Quote) -> list[object]:
     """All that a customer agrees to: everything but what the id leaves out on purpose."""
-    passing = {"not_applied", "shipping_options", "revision", "valid_until"}
+    passing = {"not_applied", "shipping_options", "revision", "valid_until", "conversion"}
     return [getattr(quote, item.name) for item in fields(quote) if item.name not in passing]
 
 
