@@ -11,7 +11,7 @@ from config.platform.actor import Actor
 from config.platform.auth import on_sign_in
 from config.platform.outbox import Envelope, durable
 from inventory.events import StockChanged
-from pricing.events import PriceUpdated
+from pricing.events import ExchangeRateChanged, PriceUpdated
 
 
 @on_sign_in
@@ -48,6 +48,15 @@ def look_for_cheaper_wishes(event: PriceUpdated, envelope: Envelope, now: dateti
         amount=Decimal(event.new_amount),
         now=now,
     )
+    services.note_converted_prices(actor=_system(envelope), variant_id=event.aggregate_id, now=now)
+
+
+@durable(ExchangeRateChanged, consumer="cart.wishes_rate")
+def look_for_wishes_at_a_rate(
+    event: ExchangeRateChanged, envelope: Envelope, now: datetime
+) -> None:
+    """What is wished for may cost less because its currency does."""
+    services.note_converted_prices(actor=_system(envelope), currency=event.currency, now=now)
 
 
 def _system(envelope: Envelope) -> Actor:

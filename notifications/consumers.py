@@ -57,6 +57,8 @@ class CartConsumer(AsyncWebsocketConsumer):
         self.cart_id: str | None = None
         self.joined: set[str] = set()
         self.variants: set[str] = set()
+        self.currency = ""
+        self.prices: dict[str, str | None] = {}
         self.received: list[float] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.hold_timer: asyncio.Task[None] | None = None
@@ -129,8 +131,14 @@ class CartConsumer(AsyncWebsocketConsumer):
         await self._reply(message["body"])
 
     async def price_changed(self, message: dict[str, Any]) -> None:
-        await self._reply(message["body"])
-        await self._send_cart("cart.changed", event="pricing.price.updated")
+        """Pass a price on; one in another currency is news where ours is converted from it."""
+        is_ours = message["body"]["currency"] == self.currency
+        if is_ours:
+            await self._reply(message["body"])
+        await self._send_cart("cart.changed", event="pricing.price.updated", tells=not is_ours)
+
+    async def rate_changed(self, message: dict[str, Any]) -> None:
+        await self._send_cart("cart.changed", event=message["event"], tells=True)
 
     async def product_changed(self, message: dict[str, Any]) -> None:
         await self._send_cart("cart.changed", event=message["event"])
@@ -147,8 +155,12 @@ class CartConsumer(AsyncWebsocketConsumer):
 
     # --- inside ---------------------------------------------------------------------------------
 
-    async def _send_cart(self, kind: str, *, event: str | None = None) -> None:
-        """Read the cart once and send it; several changes waiting behind the lock are then one."""
+    async def _send_cart(self, kind: str, *, event: str | None = None, tells: bool = False) -> None:
+        """
+        Read the cart once and send it; several changes waiting behind the lock are then one.
+
+        With `tells`, say first which prices are others than those that were sent before.
+        """
         async with self.reading:
             body = await database_sync_to_async(self._read)()
             if body is None:
@@ -159,8 +171,24 @@ class CartConsumer(AsyncWebsocketConsumer):
             message: dict[str, Any] = {"type": kind, "version": body["version"], "cart": body}
             if event is not None:
                 message["event"] = event
+            if tells:
+                await self._tell_prices(body)
             await self._reply(message)
             await self._follow(body)
+
+    async def _tell_prices(self, body: dict[str, Any]) -> None:
+        for variant_id, price in _prices_of(body).items():
+            before = self.prices.get(variant_id)
+            if before is not None and price is not None and price != before:
+                await self._reply(
+                    {
+                        "type": "price.changed",
+                        "variantId": variant_id,
+                        "currency": body["currency"],
+                        "from": before,
+                        "to": price,
+                    }
+                )
 
     def _read(self) -> dict[str, Any] | None:
         assert self.actor is not None
@@ -172,13 +200,16 @@ class CartConsumer(AsyncWebsocketConsumer):
     async def _follow(self, body: dict[str, Any]) -> None:
         """Be in the groups of this cart and of the goods in it, and in no others."""
         lines = [*body["items"], *body["nextPurchaseItems"], *body["savedItems"]]
+        assert self.actor is not None
+        self.currency, self.prices = body["currency"], _prices_of(body)
         wanted = {push.cart_group(body["id"])}
+        wanted.add(push.currency_group(self.actor.company_id, self.currency))
         wanted |= {push.variant_group(line["variantId"]) for line in lines}
         wanted |= {push.product_group(line["productId"]) for line in lines}
         for group in [
             g
             for g in self.joined
-            if g.startswith(("cart.", "variant.", "product.")) and g not in wanted
+            if g.startswith(("cart.", "variant.", "product.", "currency.")) and g not in wanted
         ]:
             await self.channel_layer.group_discard(group, self.channel_name)
             self.joined.discard(group)
@@ -221,6 +252,12 @@ class CartConsumer(AsyncWebsocketConsumer):
         task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+
+def _prices_of(body: dict[str, Any]) -> dict[str, str | None]:
+    """Return what a unit of each variant in a cart costs now."""
+    lines = [*body["items"], *body["nextPurchaseItems"], *body["savedItems"]]
+    return {str(line["variantId"]): line["unitPrice"] for line in lines}
 
 
 def origin_is_ours(scope: dict[str, Any], *, needed: bool) -> bool:

@@ -56,7 +56,12 @@ from orders.events import (
 from pricing import selectors as pricing
 from pricing import services as prices
 from pricing.errors import PriceAlertNotFound
-from pricing.events import PriceAlertAsked, PriceAlertReached, PriceUpdated
+from pricing.events import (
+    ExchangeRateChanged,
+    PriceAlertAsked,
+    PriceAlertReached,
+    PriceUpdated,
+)
 
 SHOWN_AT_MOST = 10  # customers never learn an exact stock figure above this
 
@@ -109,6 +114,13 @@ def push_price(event: PriceUpdated, envelope: Envelope) -> None:
         "to": event.new_amount,
     }
     push.send(push.variant_group(event.aggregate_id), {"type": "price.changed", "body": body})
+
+
+@live(ExchangeRateChanged)
+def push_rate(event: ExchangeRateChanged, envelope: Envelope) -> None:
+    """One message for all open carts in a currency: each reads itself anew and says what moved in it."""
+    group = push.currency_group(event.aggregate_id, event.currency)
+    push.send(group, {"type": "rate.changed", "event": event.name})
 
 
 @live(ProductDiscontinuedEvent, ProductUpdated)

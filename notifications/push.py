@@ -46,6 +46,10 @@ def product_group(product_id: UUID | str) -> str:
     return f"product.{product_id}"
 
 
+def currency_group(company_id: UUID | str, currency: str) -> str:
+    return f"currency.{company_id}.{currency}"
+
+
 def send(group: str, message: dict[str, Any]) -> None:
     """Publish `message` (with its `type`) to every socket in `group`; never raises."""
     gathered = _gathered.get()

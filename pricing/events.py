@@ -33,6 +33,20 @@ class RulesChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExchangeRateChanged(Event):
+    """
+    aggregate: the company. One unit of its own currency is worth `rate` of `currency` now; null: there is no rate.
+
+    So what has no price of its own in that currency costs something else, or nothing is asked for it any more.
+    """
+
+    name: ClassVar[str] = "pricing.exchange_rate.changed"
+    aggregate_type: ClassVar[str] = "company"
+    currency: str
+    rate: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriceAlertAsked(Event):
     """aggregate: the variant. A guest would be told at `target`; the address has not been asked yet."""
 

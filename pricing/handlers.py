@@ -9,7 +9,7 @@ from config.platform.actor import Actor
 from config.platform.outbox import Envelope, durable, live
 from inventory.events import ProductDiscontinuedEvent, ProductUpdated, StockChanged
 from pricing import services
-from pricing.events import PriceUpdated, RulesChanged
+from pricing.events import ExchangeRateChanged, PriceUpdated, RulesChanged
 
 
 @live(ProductUpdated, ProductDiscontinuedEvent, StockChanged, PriceUpdated, RulesChanged)
@@ -25,6 +25,16 @@ def tell_of_price(event: PriceUpdated, envelope: Envelope, now: datetime) -> Non
     services.tell_price_alerts(
         actor=Actor.system(envelope.company_id, source="outbox", request_id=envelope.request_id),
         variant_id=event.aggregate_id,
+        currency=event.currency,
+        now=now,
+    )
+
+
+@durable(ExchangeRateChanged, consumer="pricing.rate_alerts")
+def tell_of_rate(event: ExchangeRateChanged, envelope: Envelope, now: datetime) -> None:
+    """A rate moves every price that is converted by it: who waits for one of them is told."""
+    services.tell_price_alerts(
+        actor=Actor.system(event.aggregate_id, source="outbox", request_id=envelope.request_id),
         currency=event.currency,
         now=now,
     )

@@ -215,7 +215,8 @@ class ExchangeRate(models.Model):
     What one unit of `base`, the company's own currency, is worth in `quote`, from a moment on.
 
     The latest one that has begun is in force until the next one begins, or until `valid_until`: after that there is
-    none, and an older one does not come back. What has begun is never changed.
+    none, and an older one does not come back. What has begun is never changed. `begun_at` and `over_at` say when that was
+    announced, not when it was so.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -229,6 +230,10 @@ class ExchangeRate(models.Model):
     source = models.CharField(_("source"), max_length=40)
     created_by = models.CharField(max_length=80)
     created_at = models.DateTimeField()
+    begun_at = models.DateTimeField(null=True, editable=False)
+    over_at = models.DateTimeField(null=True, editable=False)
+
+    objects: ClassVar[LockingQuerySet] = LockingQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         db_table = "exchange_rates"
@@ -243,6 +248,19 @@ class ExchangeRate(models.Model):
             models.CheckConstraint(
                 condition=Q(valid_until__isnull=True) | Q(valid_until__gt=F("valid_from")),
                 name="exchange_rate_period",
+            ),
+        ]
+        indexes = [
+            # What the job announces.
+            models.Index(
+                fields=["valid_from"],
+                name="exchange_rate_to_begin",
+                condition=Q(begun_at__isnull=True),
+            ),
+            models.Index(
+                fields=["valid_until"],
+                name="exchange_rate_to_end",
+                condition=Q(over_at__isnull=True, valid_until__isnull=False),
             ),
         ]
 
@@ -295,6 +313,15 @@ class PriceChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.variant}, {self.currency}"
+
+    @property
+    def kind(self) -> str:
+        """Which price it is about: `base`, `scheduled`, `break`, `group` or `group_break`."""
+        if self.special_id is None:
+            return "base"
+        if self.group_id is None:
+            return "scheduled" if self.from_quantity == 1 else "break"
+        return "group" if self.from_quantity == 1 else "group_break"
 
 
 class PriceAlert(models.Model):

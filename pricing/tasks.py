@@ -45,10 +45,10 @@ def settle_tiers() -> None:
 
 @shared_task
 def announce_prices() -> None:
-    """Say of scheduled prices that they have begun or ended; they did so by themselves."""
+    """Say of scheduled prices and exchange rates that they have begun or ended; they did so by themselves."""
     jobs.run_job(
         "pricing.announce_prices",
-        lambda now: services.announce_prices(now=now),
+        lambda now: services.announce_prices(now=now) + services.announce_rates(now=now),
         now=timezone.now(),
     )
 

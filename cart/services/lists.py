@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from cart.errors import (
     CartMerged,
@@ -177,6 +177,40 @@ def note_price(
         price_when_added__gt=amount,
     )
     return _tell(wishes, actor=actor, now=now, changes={"told_price": amount})
+
+
+@transaction.atomic
+def note_converted_prices(
+    *, actor: Actor, variant_id: UUID | None = None, currency: str | None = None, now: datetime
+) -> int:
+    """
+    Announce to those who wish for something priced by an exchange rate that it costs less; return to how many.
+
+    For one variant in every currency but the company's own, or for all that is wished for in one currency.
+    """
+    wishes = Wish.objects.filter(wishlist__company_id=actor.company_id).exclude(
+        currency=pricing.home_currency(company_id=actor.company_id)
+    )
+    if variant_id is not None:
+        wishes = wishes.filter(variant_id=variant_id)
+    if currency is not None:
+        wishes = wishes.filter(currency=currency)
+    cheaper = (
+        wishes.annotate(price=pricing.public_price("variant", F("currency")))
+        .filter(price__lt=F("price_when_added"))
+        .filter(Q(told_price=None) | Q(told_price__gt=F("price")))
+    )
+    told = 0
+    by_price: dict[Decimal, list[UUID]] = {}
+    for wish_id, price in cheaper.values_list("id", "price"):
+        by_price.setdefault(price, []).append(wish_id)
+    for price, ids in sorted(by_price.items()):
+        # Asked again under the lock: another change may have told them meanwhile.
+        same = Wish.objects.filter(
+            Q(told_price=None) | Q(told_price__gt=price), id__in=ids, price_when_added__gt=price
+        )
+        told += _tell(same, actor=actor, now=now, changes={"told_price": price})
+    return told
 
 
 def _tell(wishes: QuerySet[Wish], *, actor: Actor, now: datetime, changes: dict[str, Any]) -> int:

@@ -317,6 +317,7 @@ class Rules:
     """Everything a company has decided about prices, as of one revision."""
 
     revision: int = 0
+    currency: str = ""  # the company's own
     promotions: Sequence[PromotionRule] = ()
     coupons: Mapping[str, UUID] = field(default_factory=dict)
     refused_codes: Mapping[str, str] = field(default_factory=dict)  # of `coupons`, with the reason

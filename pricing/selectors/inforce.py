@@ -91,7 +91,7 @@ def converted_was(variant: str, currency: str, now: Any = None) -> ConvertedWas:
 
 
 class ConvertedSteps(Func):
-    """The steps beside the price of `ConvertedPrice` that are open to a customer, for `read_steps`; null without a rate."""
+    """The steps beside the price of `ConvertedPrice` that are open to a customer, for `read_ladder`; null without a rate."""
 
     function = "converted_steps"
     output_field = JSONField()

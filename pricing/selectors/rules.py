@@ -39,7 +39,6 @@ from pricing.models import (
     TaxExemption,
     TaxRate,
 )
-from pricing.selectors.catalogue import home_currency
 from pricing.selectors.customers import keys_expression
 from pricing.selectors.exchange import rate_until
 
@@ -86,10 +85,9 @@ def rules_in(
 
     Nothing is asked in the company's own currency, else one statement. Without a rate nothing is converted.
     """
-    home = home_currency(company_id=company_id)
-    if currency == home:
+    if currency == rules.currency:
         return rules
-    rate, until = rate_until(company_id=company_id, base=home, quote=currency, now=now)
+    rate, until = rate_until(company_id=company_id, base=rules.currency, quote=currency, now=now)
     if rate is not None:
         of, at, kept = _CONVERTED.get((company_id, currency), (None, None, None))
         if kept is None or of is not rules or at != rate:
@@ -200,6 +198,7 @@ def _read(company_id: UUID, revision: int) -> engine.Rules:
     below = _descendants(company_id)
     return engine.Rules(
         revision=revision,
+        currency=company.currency,
         promotions=tuple(
             _promotion(row, company.currency, below, time_zone)
             for row in promotions_with_targets(company_id)

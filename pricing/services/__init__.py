@@ -24,6 +24,7 @@ from pricing.services.disputes import (
 )
 from pricing.services.exchange import (
     RateTerms,
+    announce_rates,
     set_exchange_rate,
     set_exchange_rates,
     withdraw_exchange_rate,
@@ -110,6 +111,7 @@ __all__ = [
     "alert_confirmation",
     "alert_link",
     "announce_prices",
+    "announce_rates",
     "ask_for_price_alerts",
     "batch_lines",
     "bump",

@@ -12,13 +12,14 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import connection, transaction
+from django.db.models import F
 
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
 from config.platform.models import new_id
 from config.platform.outbox import publish
 from inventory import selectors as inventory
-from inventory.models import Variant
+from inventory.models import Product, Variant
 from pricing.errors import (
     CurrencyUnknown,
     PriceAlertLinkInvalid,
@@ -28,11 +29,13 @@ from pricing.errors import (
 from pricing.events import PriceAlertAsked, PriceAlertReached
 from pricing.models import PriceAlert
 from pricing.money import EXPONENTS, format_amount, quantize
-from pricing.selectors.catalogue import current_prices
+from pricing.selectors.catalogue import current_prices, home_currency
+from pricing.selectors.inforce import public_price
 from pricing.services.prices import HIGHEST
 
 MOST_ALERTS = 50  # open ones of one person
 CONFIRM_WITHIN = timedelta(days=3)
+_AT_ONCE = 500  # alerts told together
 _CONFIRM, _LINK = "pricing.price_alert.confirm", "pricing.price_alert.link"
 
 
@@ -182,51 +185,57 @@ def end_price_alert_by_link(*, actor: Actor, token: str, now: datetime) -> None:
 
 
 @transaction.atomic
-def tell_price_alerts(*, actor: Actor, variant_id: UUID, currency: str, now: datetime) -> int:
+def tell_price_alerts(
+    *, actor: Actor, currency: str, variant_id: UUID | None = None, now: datetime
+) -> int:
     """
     Announce the alerts that the price of now has fallen to, arm those it has risen above; return how many were told.
 
-    It looks at the price as it is now, so the order in which changes are heard of does not matter, and hearing of one
-    twice tells nobody twice: whom it concerns and that they were told is one statement.
+    For one variant, or for a currency whose exchange rate has changed. A price in the company's own currency may be
+    what others are converted from, so alerts on that variant in any currency are looked at.
+
+    It looks at prices as they are now, so the order in which changes are heard of does not matter, and hearing of one
+    twice tells nobody twice: whom it concerns is found and marked under the lock of the alert.
     """
-    amount = current_prices(variant_ids=[variant_id], currency=currency).get(variant_id)
-    if amount is None:
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE price_alerts SET is_armed = true
-             WHERE variant_id = %s AND currency = %s AND closed_at IS NULL AND NOT is_armed AND target < %s
-            """,
-            [variant_id, currency, amount],
+    alerts = PriceAlert.objects.filter(company_id=actor.company_id, closed_at=None)
+    if variant_id is not None:
+        alerts = alerts.filter(variant_id=variant_id)
+    if variant_id is None or currency != home_currency(company_id=actor.company_id):
+        alerts = alerts.filter(currency=currency)
+    alerts = alerts.annotate(price=public_price("variant", F("currency")))
+    risen = alerts.filter(is_armed=False, target__lt=F("price"))
+    PriceAlert.objects.filter(id__in=risen.values("id"), is_armed=False).update(is_armed=True)
+    reached = (
+        alerts.filter(
+            is_armed=True,
+            target__gte=F("price"),
+            variant__is_active=True,
+            variant__product__status=Product.Status.ACTIVE,
         )
-        cursor.execute(
-            """
-            UPDATE price_alerts alert SET is_armed = false, told_at = %s
-              FROM variants v JOIN products p ON p.id = v.product_id
-             WHERE v.id = alert.variant_id AND v.is_active AND p.status = 'active'
-               AND alert.variant_id = %s AND alert.currency = %s AND alert.closed_at IS NULL
-               AND alert.is_armed AND alert.target >= %s
-            RETURNING alert.id, alert.target, v.sku
-            """,
-            [now, variant_id, currency, amount],
-        )
-        told = cursor.fetchall()
-    publish(
-        *(
-            PriceAlertReached(
-                aggregate_id=alert_id,
-                sku=sku,
-                currency=currency,
-                target=format_amount(target, currency),
-                amount=format_amount(amount, currency),
-            )
-            for alert_id, target, sku in told
-        ),
-        actor=actor,
-        now=now,
+        .select_related("variant")
+        .order_by("pk")
+        .select_for_update(of=("self",), no_key=True)
     )
-    return len(told)
+    told = 0
+    while due := list(reached[:_AT_ONCE]):
+        ids = [alert.pk for alert in due]
+        PriceAlert.objects.filter(pk__in=ids).update(is_armed=False, told_at=now)
+        publish(
+            *(
+                PriceAlertReached(
+                    aggregate_id=alert.id,
+                    sku=alert.variant.sku,
+                    currency=alert.currency,
+                    target=format_amount(alert.target, alert.currency),
+                    amount=format_amount(alert.price, alert.currency),  # type: ignore[attr-defined]  # annotated
+                )
+                for alert in due
+            ),
+            actor=actor,
+            now=now,
+        )
+        told += len(due)
+    return told
 
 
 # --- parts ----------------------------------------------------------------------------------

@@ -9,19 +9,24 @@ from decimal import ROUND_HALF_UP, Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
+from config.platform.outbox import publish
 from inventory.models import Company
 from pricing.errors import ExchangeRateNotFound
+from pricing.events import ExchangeRateChanged
 from pricing.models import ExchangeRate
 from pricing.money import EXPONENTS
+from pricing.selectors.exchange import rate_in_force
 from pricing.services.revision import bump
 
 _TEN_PLACES = Decimal("0.0000000001")
 _HIGHEST = Decimal(10) ** 9
 MANUAL = "manual"
+_AT_ONCE = 500  # rates announced in one transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,7 @@ def set_exchange_rates(
             source=term.source[:40],
             created_by=actor.label[:80],
             created_at=now,
+            begun_at=now if term.valid_from is None or term.valid_from <= now else None,
         )
         for term in terms
     ]
@@ -96,9 +102,81 @@ def set_exchange_rates(
             after=_facts(row),
             now=now,
         )
+    begun = [row.quote for row in rows if row.begun_at is not None]
+    _announce(actor, base, begun, now)
     if rows:
         bump(actor=actor, what="exchange_rates", now=now)
     return rows
+
+
+def announce_rates(*, now: datetime) -> int:
+    """
+    Announce the rates that have begun or ended since it was last done, and return how many.
+
+    They are in force without it: it tells open carts and those who wait for a price. Of several that became due of one
+    currency, what holds now is told once. Rows are locked in id order; what somebody else announces is left to them.
+    """
+    announced = 0
+    while True:
+        number = _announce_some(now)
+        announced += number
+        if number < _AT_ONCE:
+            return announced
+
+
+@transaction.atomic
+def _announce_some(now: datetime) -> int:
+    begins = Q(begun_at__isnull=True, valid_from__lte=now)
+    ends = Q(over_at__isnull=True, valid_until__lte=now)
+    ids = ExchangeRate.objects.filter(begins | ends).order_by("pk").values_list("pk", flat=True)
+    due = list(
+        ExchangeRate.objects.filter(begins | ends, pk__in=list(ids[:_AT_ONCE]))
+        .order_by("pk")
+        .for_update(skip_locked=True)
+    )
+    moved: dict[tuple[UUID, str], set[str]] = {}
+    for row in due:
+        if row.begun_at is None:
+            row.begun_at = now
+            moved.setdefault((row.company_id, row.base), set()).add(row.quote)
+        if row.valid_until is not None and row.valid_until <= now:
+            row.over_at = now
+            later = ExchangeRate.objects.filter(
+                company_id=row.company_id,
+                base=row.base,
+                quote=row.quote,
+                valid_from__gt=row.valid_from,
+                valid_from__lte=now,
+            )
+            # One that another has taken the place of ends unnoticed.
+            if not later.exists():
+                moved.setdefault((row.company_id, row.base), set()).add(row.quote)
+    ExchangeRate.objects.bulk_update(due, ["begun_at", "over_at"])
+    for (company_id, base), quotes in sorted(moved.items()):
+        actor = Actor.system(company_id, source="exchange rates")
+        _announce(actor, base, sorted(quotes), now)
+        bump(actor=actor, what="exchange_rates", now=now)
+    return len(due)
+
+
+def _announce(actor: Actor, base: str, quotes: Sequence[str], now: datetime) -> None:
+    publish(
+        *(
+            ExchangeRateChanged(
+                aggregate_id=actor.company_id,
+                currency=quote,
+                rate=_rate_now(actor.company_id, base, quote, now),
+            )
+            for quote in quotes
+        ),
+        actor=actor,
+        now=now,
+    )
+
+
+def _rate_now(company_id: UUID, base: str, quote: str, now: datetime) -> str | None:
+    found = rate_in_force(company_id=company_id, base=base, quote=quote, now=now)
+    return None if found is None else f"{found.rate.normalize():f}"
 
 
 @transaction.atomic

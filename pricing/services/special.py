@@ -344,6 +344,8 @@ def _announce_some(now: datetime) -> int:
             before = _amount_now(special, now, without=True)
             _announce(actor, special, old=before, new=shown, now=now)
     SpecialPrice.objects.bulk_update(due, ["begun_at", "over_at"])
+    for company_id in sorted({special.variant.company_id for special in due}):
+        bump(actor=Actor.system(company_id, source="price schedule"), what="prices", now=now)
     return len(due)
 
 

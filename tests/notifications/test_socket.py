@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from inventory import services as inventory
 from inventory.models import Company
 from notifications import consumers
 from notifications.routing import websocket_urlpatterns
+from pricing import services as pricing
+from pricing.models import ExchangeRate
 from tests import factories
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
@@ -281,6 +284,104 @@ async def test_the_last_unit_being_taken_is_told_to_who_wants_it(
 
     told = await heard(socket, "stock.changed")
     assert (told["sku"], told["available"], told["inStock"]) == (variant.sku, 0, False)
+
+
+# --- prices of another currency ---------------------------------------------------------------------
+
+
+async def cart_in_euros(company: Company, connect: Open, *skus: str) -> WebsocketCommunicator:
+    anonymous = Actor(kind=ActorKind.ANONYMOUS, company_id=company.pk)
+    now = timezone.now()
+    opened = await sync_to_async(carts.create)(actor=anonymous, currency="EUR", now=now)
+    actor = Actor(
+        kind=ActorKind.GUEST, company_id=company.pk, session_hash=hash_token(str(opened.token))
+    )
+    for sku in skus:
+        await sync_to_async(carts.add_line)(actor=actor, sku=sku, now=now)
+    return await connect("cart.v1", f"session.{opened.token}")
+
+
+async def enter_rate(company: Company, rate: str, **fields: Any) -> None:
+    terms = pricing.RateTerms(quote="EUR", rate=Decimal(rate), **fields)
+    await sync_to_async(pricing.set_exchange_rate)(
+        actor=Actor.system(company.pk), terms=terms, now=timezone.now()
+    )
+
+
+async def test_a_rate_that_changes_reaches_open_carts_in_its_currency(
+    company: Company, connect: Open
+) -> None:
+    await enter_rate(company, "0.9")
+    converted = await sync_to_async(factories.make_priced_variant)("10.00")
+    own = await sync_to_async(factories.make_priced_variant)("10.00")
+    await sync_to_async(factories.make_price)(own, "7.00", "EUR")
+    socket = await cart_in_euros(company, connect, converted.sku, own.sku)
+    first = (await heard(socket, "cart.snapshot"))["cart"]
+    _, token = await sync_to_async(open_guest_cart)(company)
+    in_dollars = await connect("cart.v1", f"session.{token}")
+    await heard(in_dollars, "cart.snapshot")
+
+    await enter_rate(company, "0.8")
+
+    assert await socket.receive_json_from(timeout=5) == {
+        "type": "price.changed",
+        "variantId": str(converted.id),
+        "currency": "EUR",
+        "from": "9.00",
+        "to": "8.00",
+    }
+    message = await socket.receive_json_from(timeout=5)
+    assert (message["type"], message["event"]) == ("cart.changed", "pricing.exchange_rate.changed")
+    cart = message["cart"]
+    assert [line["unitPrice"] for line in cart["items"]] == ["8.00", "7.00"]
+    assert cart["quoteId"] != first["quoteId"]
+    assert [(w["code"], w["extra"]) for w in cart["warnings"] if w["code"] == "PRICE_CHANGED"] == [
+        ("PRICE_CHANGED", {"from": "9.00", "to": "8.00"})
+    ]
+    assert await in_dollars.receive_nothing(timeout=0.2)
+
+
+async def test_a_dearer_rate_waits_for_the_hold_and_one_that_begins_by_itself_is_told(
+    company: Company, connect: Open
+) -> None:
+    await enter_rate(company, "0.9")
+    variant = await sync_to_async(factories.make_priced_variant)("10.00")
+    socket = await cart_in_euros(company, connect, variant.sku)
+    await heard(socket, "cart.snapshot")
+
+    await enter_rate(company, "0.95")
+    held = await socket.receive_json_from(timeout=5)
+    begun = timezone.now()  # unheard, as one that was entered earlier for now is
+    await ExchangeRate.objects.acreate(
+        company=company, base="USD", quote="EUR", rate=Decimal("0.5"), places=2,
+        valid_from=begun, source="manual", created_by="staff", created_at=begun,
+    )  # fmt: skip
+    announced = await sync_to_async(pricing.announce_rates)(now=timezone.now())
+    told = await heard(socket, "price.changed")
+
+    assert (held["type"], held["cart"]["items"][0]["unitPrice"]) == ("cart.changed", "9.00")
+    assert announced == 1
+    assert (told["from"], told["to"]) == ("9.00", "5.00")
+
+
+async def test_a_price_at_home_moves_the_carts_that_convert_it(
+    company: Company, connect: Open
+) -> None:
+    await enter_rate(company, "0.9")
+    variant = await sync_to_async(factories.make_priced_variant)("10.00")
+    socket = await cart_in_euros(company, connect, variant.sku)
+    await heard(socket, "cart.snapshot")
+
+    await sync_to_async(pricing.set_price)(
+        actor=Actor.system(company.pk),
+        variant_id=variant.id,
+        currency="USD",
+        amount=Decimal("5.00"),
+        now=timezone.now(),
+    )
+
+    told = await heard(socket, "price.changed")
+    assert (told["currency"], told["from"], told["to"]) == ("EUR", "9.00", "4.50")
 
 
 async def test_sync_switched_off_keeps_quiet(

@@ -447,7 +447,10 @@ def test_the_same_certificate_is_entered_once_and_another_company_does_not_see_i
 def test_only_customers_of_a_company_with_exemptions_cost_a_query_more(
     customer: Actor, now: datetime, django_assert_num_queries: Any
 ) -> None:
-    asked = replace(basket("120.00"), destination=Place("FR"), user_id=customer.user_id)
+    home = selectors.home_currency(company_id=customer.company_id)
+    asked = replace(
+        basket("120.00"), currency=home, destination=Place("FR"), user_id=customer.user_id
+    )
     services.quote(actor=customer, basket=asked, now=now)
     with django_assert_num_queries(1):
         services.quote(actor=customer, basket=asked, now=now)
