@@ -47,6 +47,16 @@ class CartLocked(ApplicationError):
     advice = "Finish or cancel the checkout first."
 
 
+class PricesMoved(ApplicationError):
+    """Carries the quote of now; what was shown is another one."""
+
+    code = "PRICE_CHANGED"
+    http_status = 409
+    title = "Prices have changed"
+    message = "Prices have changed since they were shown."
+    advice = "Look at the cart, and accept what it costs now."
+
+
 class CartEmpty(ApplicationError):
     code = "VALIDATION_ERROR"
     title = "The cart is empty"

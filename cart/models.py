@@ -310,6 +310,9 @@ class CartLine(models.Model):
     quantity = models.PositiveIntegerField()
     price_when_added = money_field()
     promised_price = money_field(null=True)  # the ceiling while the hold lives
+    accepted_price = money_field(
+        null=True
+    )  # another than when it was added, and the customer knows
     note = models.CharField(max_length=500, blank=True)
     customization = models.JSONField(default=dict)
     customization_hash = models.CharField(max_length=32, blank=True)

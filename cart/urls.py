@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("cart/undo/", basket.undo, name="page_cart_undo"),
     path("cart/clear/", basket.clear, name="page_cart_clear"),
     path("cart/code/", basket.code, name="page_cart_code"),
+    path("cart/accept-prices/", basket.accept, name="page_cart_accept"),
     path("cart/points/", basket.points, name="page_cart_points"),
     path("cart/estimate/", basket.estimate, name="page_cart_estimate"),
     path("cart/recover/<str:token>/", basket.recover, name="page_cart_recover"),

@@ -14,6 +14,7 @@ djstripe_urls = (
 urlpatterns: list[URLPattern | URLResolver] = [
     path("checkout/", views.checkout, name="page_checkout"),
     path("checkout/part/<slug:name>/", views.part, name="page_checkout_part"),
+    path("checkout/accept-prices/", views.accept, name="page_checkout_accept"),
     path("account/addresses/", views.addresses, name="page_addresses"),
     path("account/addresses/<uuid:address_id>/", views.address, name="page_address"),
     path("orders/<str:number>/reorder/", views.reorder, name="page_reorder"),

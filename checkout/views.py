@@ -284,8 +284,24 @@ def _context(
         "payment_methods": _methods(view.methods),
         "quote_id": quote.id,
         "form_key": form_key(),
-        "ready": opened == "payment" and not view.requirements,
+        "price_changes": _price_changes(cart),
+        "cart_quote": cart.quote_id,
+        "ready": opened == "payment" and not view.requirements and not cart.prices_to_accept,
     }
+
+
+def _price_changes(cart: carts.CartView) -> list[dict[str, str]]:
+    """Return what a unit cost when the customer last saw it, and costs now, of what moved since."""
+    names = {line.id: line.name for line in cart.items}
+    return [
+        {
+            "name": names[change.item_id],
+            "old": money_text(change.extra["from"], cart.currency),
+            "new": money_text(change.extra["to"], cart.currency),
+        }
+        for change in cart.prices_to_accept
+        if change.item_id is not None
+    ]
 
 
 def _vat(request: HttpRequest) -> dict[str, Any] | None:
@@ -380,6 +396,26 @@ def _methods(offered: Sequence[Method]) -> list[dict[str, str]]:
     ]
 
 
+@cache_control(no_store=True)
+@require_POST
+def accept(request: HttpRequest) -> HttpResponse:
+    """Agree to prices that moved since things were put into the cart, as they were shown."""
+    actor, now = actor_of(request), timezone.now()
+    try:
+        count(request, "checkout")
+        found = _open(actor, now)
+        baskets.accept_prices(
+            actor=actor, cart_id=found.cart_id, quote_id=request.POST.get("cart_quote", ""), now=now
+        )
+    except (CheckoutNotFound, CheckoutExpired) as gone:
+        return _leave(request, gone)
+    except ApplicationError as refusal:
+        return _show(request, selectors.view_of(found, now=now), refusal=refusal)
+    if request.htmx:  # type: ignore[attr-defined]
+        return _show(request, selectors.view_of(found, now=now))
+    return redirect("/checkout/")
+
+
 # --- paying ----------------------------------------------------------------------------------------
 
 
@@ -391,6 +427,8 @@ def pay(request: HttpRequest) -> HttpResponse:
     try:
         count(request, "payment")
         found = _open(actor, now)
+        if found.order_id is None and _is_to_accept(found, actor, now):
+            return _show(request, selectors.view_of(found, now=now))
         method = request.POST.get("method", "")
         if method:
             order, payment = checkouts.pay(
@@ -478,6 +516,11 @@ def _pay_order(request: HttpRequest, *, actor: Actor, order: Order) -> HttpRespo
         messages.error(request, f"{refusal.detail} {refusal.advice}")
         return redirect(f"/orders/{order.number}/")
     return redirect(f"/checkout/pay/{payment.id}/")
+
+
+def _is_to_accept(found: Checkout, actor: Actor, now: Any) -> bool:
+    """Tell whether a price moved that the customer has not accepted; the page then asks for that first."""
+    return bool(carts.view(actor=actor, cart_id=found.cart_id, now=now).prices_to_accept)
 
 
 def _change(change: PriceChanged) -> str:

@@ -173,6 +173,7 @@ EXAMPLES: Examples = {
         f"post_{base}cart_upsells_by_product_id_dismiss": [answered(listed())]
         for base in ("", "public_")
     },
+    "post_cart_accept_prices": [sent({"quoteId": "b0c9d3f1a6e24c58"}), answered(_CART)],
     "get_wishlist": [answered(listed(_WISH))],
     "post_wishlist_items": [
         sent({"sku": "LANTERN-BRASS", "currency": "USD"}),

@@ -171,6 +171,10 @@ class Points(Versioned):
     points = serializers.IntegerField(min_value=1, max_value=1_000_000_000)
 
 
+class AcceptedPrices(Versioned):
+    quote_id = serializers.CharField(max_length=64, required=False)
+
+
 class GuestToken(Versioned):
     session_token = serializers.RegexField(r"\A[0-9a-fA-F]{64}\Z", required=False)
 

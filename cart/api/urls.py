@@ -23,6 +23,7 @@ def _lines(base: str) -> list[URLPattern]:
         path(f"{base}/bundles/<str:group_id>", views.BundleView.as_view()),
         path(f"{base}/discount", views.DiscountsView.as_view()),
         path(f"{base}/discount/<str:code>", views.DiscountView.as_view()),
+        path(f"{base}/accept-prices", views.AcceptPricesView.as_view()),
         path(f"{base}/loyalty", views.PointsView.as_view()),
         path(f"{base}/validate", views.ValidateView.as_view()),
         path(f"{base}/refresh", views.RefreshView.as_view()),

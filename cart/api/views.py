@@ -390,6 +390,13 @@ class DiscountView(CartApiView):
         return self.answer(services.remove_code(**self.common(given), code=code))
 
 
+class AcceptPricesView(CartApiView):
+    def post(self, request: Request, cart_id: str = "") -> Response:
+        """Accept the prices that moved since they were added, as they are now; `quoteId` is what was shown."""
+        given = serializers.AcceptedPrices.read(request)
+        return self.answer(services.accept_prices(**self.common(given), **given))
+
+
 class PointsView(CartApiView):
     limits = {"post": "apply_discount"}
 

@@ -128,6 +128,7 @@ class Line:
     quantity: int
     price_when_added: Decimal
     promised_price: Decimal | None
+    accepted_price: Decimal | None = None
     note: str = ""
     customization: dict[str, Any] = field(default_factory=dict)
     customization_hash: str = ""
@@ -335,7 +336,7 @@ def _facts(prefix: str) -> list[Any]:
 
 
 _LINE_COLUMNS = (
-    "id", "list", "quantity", "price_when_added", "promised_price", "note", "customization", "customization_hash",
+    "id", "list", "quantity", "price_when_added", "promised_price", "accepted_price", "note", "customization", "customization_hash",
     "metadata", "bundle_id", "group_id", "copy", "changed_version", "expires_at", "added_at",
 )  # fmt: skip
 
@@ -426,8 +427,8 @@ def load_lines(
     facts: list[Facts] = []
     for row in rows:
         (
-            id, list_, quantity, price_when_added, promised_price, note, customization, customization_hash, metadata,
-            bundle_id, group_id, copy, changed_version, expires_at, added_at, hold,
+            id, list_, quantity, price_when_added, promised_price, accepted_price, note, customization,
+            customization_hash, metadata, bundle_id, group_id, copy, changed_version, expires_at, added_at, hold,
             variant_id, product_id, sku, options, image, weight_grams, requires_shipping, is_taxable, is_active, policy,
             name, slug, status, tax_class, category_id, picture, price, steps, free,
         ) = row  # fmt: skip
@@ -463,6 +464,7 @@ def load_lines(
                 quantity=quantity,
                 price_when_added=price_when_added,
                 promised_price=promised_price,
+                accepted_price=accepted_price,
                 note=note,
                 customization=_json(customization),
                 customization_hash=customization_hash,

@@ -57,7 +57,11 @@ class HoldView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineView:
-    """A line as it is shown. Amounts are those of the quote; a line with problems counts for nothing."""
+    """
+    A line as it is shown. Amounts are those of the quote; a line with problems counts for nothing.
+
+    `seen_price` is what the customer knows that a unit costs: when it was added, or what they have accepted since.
+    """
 
     id: UUID
     list: str
@@ -73,6 +77,7 @@ class LineView:
     price_when_added: Decimal
     unit_price: Decimal | None
     price_changed: bool
+    seen_price: Decimal
     subtotal: Decimal
     discount: Decimal
     tax: Decimal
@@ -147,6 +152,12 @@ class CartView:
     @property
     def quote_id(self) -> str:
         return self.quote.id
+
+    @property
+    def prices_to_accept(self) -> list[Warning]:
+        """The changes of prices of what is being bought that the customer has not accepted."""
+        bought = {line.id for line in self.items if line.can_be_bought}
+        return [w for w in self.warnings if w.code == PRICE_CHANGED and w.item_id in bought]
 
     @property
     def is_empty(self) -> bool:
@@ -401,6 +412,7 @@ def _line_view(each: Judged, priced: QuoteLine | None) -> LineView:
         price_when_added=line.price_when_added,
         unit_price=each.unit_price,
         price_changed=each.single_price is not None and each.single_price != line.price_when_added,
+        seen_price=line.price_when_added if line.accepted_price is None else line.accepted_price,
         subtotal=subtotal,
         discount=discount,
         tax=tax,
@@ -428,6 +440,7 @@ def _warnings(
         if (
             view.price_changed
             and each.single_price is not None
+            and each.single_price != view.seen_price
             and head.policy.real_time_price_validation_enabled
         ):
             found.append(
@@ -437,7 +450,7 @@ def _warnings(
                     _("The price of %(name)s has changed since you added it.")
                     % {"name": view.name},
                     {
-                        "from": quote.format(view.price_when_added),
+                        "from": quote.format(view.seen_price),
                         "to": quote.format(each.single_price),
                     },
                 )

@@ -1,5 +1,6 @@
 """What may be done with carts: `from cart import services as carts`."""
 
+from cart.services.acceptance import accept_prices
 from cart.services.bulk import BulkResult, RowResult, add_lines, change_lines, remove_lines
 from cart.services.bundles import add_bundle, remove_bundle
 from cart.services.carts import (
@@ -44,6 +45,7 @@ from cart.services.lists import (
     compare,
     merge_lists_at_sign_in,
     move_wish_to_cart,
+    note_converted_prices,
     note_price,
     note_stock,
     remove_wish,
@@ -82,6 +84,7 @@ __all__ = [
     "Source",
     "Synced",
     "Wished",
+    "accept_prices",
     "add_bundle",
     "add_line",
     "add_lines",
@@ -116,6 +119,7 @@ __all__ = [
     "move_abandoned_to_next",
     "move_line",
     "move_wish_to_cart",
+    "note_converted_prices",
     "note_price",
     "note_stock",
     "open_for_checkout",

@@ -348,7 +348,7 @@ def _revalue(change: Change) -> None:
         line.facts = fresh.facts
         line.promised_price = fresh.facts.price if line.held(change.now) else None
         if fresh.facts.price is not None:
-            line.price_when_added = fresh.facts.price
+            line.price_when_added, line.accepted_price = fresh.facts.price, None
 
 
 def check_email(email: str) -> str:

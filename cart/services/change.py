@@ -498,19 +498,19 @@ def snapshot(line: Line) -> dict[str, Any]:
 _LINES = """
     lines AS (
         INSERT INTO cart_items AS line (
-            id, cart_id, list, product_id, variant_id, quantity, price_when_added, promised_price, note, customization,
+            id, cart_id, list, product_id, variant_id, quantity, price_when_added, promised_price, accepted_price, note, customization,
             customization_hash, metadata, bundle_id, group_id, copy, changed_version, expires_at, added_at, updated_at)
         SELECT new.id, %(cart)s, new.list, new.product_id, new.variant_id, new.quantity, new.price_when_added,
-               new.promised_price, new.note, new.customization, new.customization_hash, new.metadata, new.bundle_id,
+               new.promised_price, new.accepted_price, new.note, new.customization, new.customization_hash, new.metadata, new.bundle_id,
                new.group_id, new.copy, %(version)s, new.expires_at, new.added_at, %(now)s
           FROM jsonb_to_recordset(%(lines)s::jsonb) AS new (
                id uuid, list text, product_id uuid, variant_id uuid, quantity int, price_when_added numeric,
-               promised_price numeric, note text, customization jsonb, customization_hash text, metadata jsonb,
+               promised_price numeric, accepted_price numeric, note text, customization jsonb, customization_hash text, metadata jsonb,
                bundle_id uuid, group_id uuid, copy int, expires_at timestamptz, added_at timestamptz)
         ON CONFLICT (id) DO UPDATE SET
             cart_id = excluded.cart_id, list = excluded.list, quantity = excluded.quantity,
             price_when_added = excluded.price_when_added, promised_price = excluded.promised_price,
-            note = excluded.note, customization = excluded.customization,
+            accepted_price = excluded.accepted_price, note = excluded.note, customization = excluded.customization,
             customization_hash = excluded.customization_hash, metadata = excluded.metadata,
             bundle_id = excluded.bundle_id, group_id = excluded.group_id, copy = excluded.copy,
             changed_version = excluded.changed_version, expires_at = excluded.expires_at,
@@ -582,6 +582,7 @@ def _row(line: Line) -> dict[str, Any]:
         "quantity": line.quantity,
         "price_when_added": line.price_when_added,
         "promised_price": line.promised_price,
+        "accepted_price": line.accepted_price,
         "note": line.note,
         "customization": line.customization,
         "customization_hash": line.customization_hash,

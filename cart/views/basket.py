@@ -103,9 +103,9 @@ def _line(line: LineView, cart: CartView, order: Sequence[str]) -> dict[str, Any
             # What one unit costs; that several are cheaper is no change.
             single = Decimal(warning.extra["to"])
             before, now = (
-                money_text(amount, cart.currency) for amount in (line.price_when_added, single)
+                money_text(amount, cart.currency) for amount in (line.seen_price, single)
             )
-            falls = single < line.price_when_added
+            falls = single < line.seen_price
             text = (
                 _("Down from %(before)s to %(now)s since you put it in.")
                 if falls
@@ -267,6 +267,8 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
             for warning in cart.warnings
             if warning.item_id is None and warning.code != "DISCOUNT_NOT_APPLIED"
         ],
+        "to_accept": len(cart.prices_to_accept),
+        "quote_id": cart.quote_id,
         "can_check_out": cart.totals.line_count > 0 and not cart.totals.problem_count,
         "countries": countries_of(company_id=actor.company_id, first=settings.DEFAULT_COUNTRY),
         "destination": {
@@ -540,6 +542,19 @@ def code(request: HttpRequest) -> HttpResponse:
         except ApplicationError as refusal:
             view = selectors.view(actor=actor, now=now)
             return view, Said(code_error=str(refusal.detail), code_value=wanted, open_fold="code")
+
+    return _changed(request, work)
+
+
+@require_POST
+def accept(request: HttpRequest) -> HttpResponse:
+    """Agree to prices that moved since things were put in, as they were shown."""
+    actor, now = actor_of(request), timezone.now()
+
+    def work() -> tuple[CartView, Said]:
+        count(request)
+        shown = request.POST.get("quote", "")
+        return carts.accept_prices(actor=actor, quote_id=shown, now=now), Said()
 
     return _changed(request, work)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from checkout.models import Payment
+from inventory.models import Reservation
 from orders.models import Order
+from pricing.models import Price
 from tests import factories
 from tests.pages.conftest import Market, Visitor, text_of
 
@@ -263,3 +268,68 @@ def test_what_a_guest_chose_is_there_after_signing_in(visitor: Visitor) -> None:
     visitor.post("/account/login/", {"login": "kim@example.com", "password": factories.PASSWORD})
 
     assert "Manila Rope" in text_of(visitor.get("/cart/"))
+
+
+# --- a price that moved ---------------------------------------------------------------------------
+
+
+def costs_now(market: Market, amount: str) -> None:
+    """Let the price of the mug move, and whatever is held for anybody run out."""
+    Price.objects.filter(variant=market.kelp).update(amount=Decimal(amount))
+    Reservation.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+
+
+def test_the_cart_asks_to_accept_a_price_that_moved(visitor: Visitor, market: Market) -> None:
+    visitor.add("MUG-KELP")
+    assert b"/cart/accept-prices/" not in visitor.get("/cart/").content
+    costs_now(market, "21.00")
+
+    page = visitor.get("/cart/")
+    stale = visitor.post("/cart/accept-prices/", {"quote": "0" * 32})
+    accepted = visitor.post("/cart/accept-prices/", {"quote": hidden(page, "quote")})
+
+    assert "One price has changed since you put it in." in text_of(page)
+    assert "Up from $18.00 to $21.00" in text_of(page)
+    assert "Prices have changed since they were shown." in text_of(stale)
+    assert b"/cart/accept-prices/" in stale.content
+    assert b"/cart/accept-prices/" not in accepted.content
+    assert "Up from" not in text_of(accepted)
+    part = visitor.part("/cart/accept-prices/", {"quote": hidden(page, "quote")})
+    assert part.status_code == 200
+
+
+def test_who_checks_out_accepts_a_price_that_moved_before_paying(
+    visitor: Visitor, market: Market
+) -> None:
+    page = fill_in(visitor)
+    costs_now(market, "21.00")
+
+    refused = pay(visitor, page)
+    looked = visitor.get("/checkout/")
+    accepted = visitor.part(
+        "/checkout/accept-prices/", {"cart_quote": hidden(looked, "cart_quote")}
+    )
+
+    for shown in (refused, looked):
+        assert "Harbour Mug: was $18.00, is now $21.00" in text_of(shown)
+        assert b'id="pay-form"' not in shown.content
+    assert "Accept the new price" in text_of(looked)
+    assert Order.objects.count() == 0
+    assert "Pay $48.90" in text_of(accepted)
+    form = {"method": "test", "quote": hidden(accepted, "quote"), "key": "l" * 32}
+    assert "You are the bank now" in text_of(visitor.post("/checkout/pay/", form))
+    assert Order.objects.get().grand_total == Decimal("48.90")
+
+
+def test_a_price_that_moves_again_while_it_is_being_accepted_is_asked_about_again(
+    visitor: Visitor, market: Market
+) -> None:
+    fill_in(visitor)
+    costs_now(market, "21.00")
+    looked = visitor.get("/checkout/")
+    costs_now(market, "30.00")
+
+    answer = visitor.post("/checkout/accept-prices/", {"cart_quote": hidden(looked, "cart_quote")})
+
+    assert "is now $30.00" in text_of(answer)
+    assert b'id="pay-form"' not in answer.content

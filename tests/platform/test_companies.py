@@ -157,6 +157,7 @@ def _carts(base: str, named: bool = False) -> dict[str, Call]:
         f"{base}/bundles": Call(CART | PRODUCT, there, {"post": {"bundleId": "id:bundle"}}),
         f"{base}/discount": Call(CART, there, {"post": {"code": "SAVE10"}}),
         f"{base}/loyalty": Call(CART, there, {"post": {"points": 1}}),
+        f"{base}/accept-prices": Call(CART, there, {"post": {}}),
         f"{base}/discount/<str:code>": Call(CART, {"code": "SAVE10", **there}),
         f"{base}/validate": Call(CART, there),
         f"{base}/refresh": Call(CART, there),
