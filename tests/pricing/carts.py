@@ -112,7 +112,7 @@ def cases(draw: st.DrawFn, *, promotions: bool = True) -> tuple[Basket, Rules]:
         codes=draw(st.lists(st.sampled_from([*coupons, "NOPE"]), unique=True, max_size=4)),
         shipping_option=draw(st.sampled_from([None, "standard", "express"])),
         user_id=draw(st.sampled_from([None, CUSTOMER])),
-        reliefs=draw(st.lists(_reliefs(), max_size=2, unique_by=lambda relief: relief.reference)),
+        reliefs=draw(_some_reliefs | _some_reliefs | _certificate_and_number()),
         used_up=frozenset(draw(st.lists(st.sampled_from([UUID(int=40_000)]), max_size=1))),
         group_ids=frozenset(draw(st.lists(st.sampled_from(GROUPS), max_size=2))),
         has_ordered=draw(st.booleans()),
@@ -254,6 +254,27 @@ def _reliefs(draw: st.DrawFn) -> Relief:
         valid_from=draw(_few_days),
         valid_to=draw(_few_days),
     )
+
+
+_some_reliefs = st.lists(_reliefs(), max_size=2, unique_by=lambda relief: relief.reference)
+
+
+@st.composite
+def _certificate_and_number(draw: st.DrawFn) -> list[Relief]:
+    """Return two grounds that compete at the same place: one frees of everything, one of VAT; either may be over."""
+    certificate = Relief(
+        reason="exempt",
+        reference="R1",
+        countries=frozenset({draw(st.sampled_from(["DE", "*", "FR"]))}),
+        valid_to=draw(_days),
+    )
+    number = Relief(
+        reason="reverse_charge",
+        reference="R2",
+        countries=frozenset({"DE", "FR"}),
+        tax_types=frozenset({"VAT"}),
+    )
+    return draw(st.permutations([certificate, number]))
 
 
 @st.composite

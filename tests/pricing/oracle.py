@@ -67,6 +67,7 @@ class Answer:
     refused: dict[str, str]
     applied: set[str]
     points: int = 0
+    relief: Relief | None = None
 
     @property
     def all(self) -> list[Costs]:
@@ -548,7 +549,8 @@ class Oracle:
                 "standard", shipping=True
             )
             everybody.append((answer.shipping, of_shipping))
-        taxed = self.take_out(everybody, self.relief())
+        answer.relief = self.relief()
+        taxed = self.take_out(everybody, answer.relief)
         for costs, rates in taxed:
             self.by_line(costs, rates)
         if self.rules.tax_rounding != "line":

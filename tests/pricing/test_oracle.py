@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,14 +24,17 @@ from pricing.engine import (
     PER_LINE,
     Basket,
     Line,
+    Place,
     Quote,
     QuoteLine,
     Rate,
+    Relief,
     Rules,
     ShippingCharge,
     in_currency,
     price,
 )
+from tests.pricing import words
 from tests.pricing.carts import CATEGORIES, NOW, PLACES, cases, cases_abroad
 from tests.pricing.oracle import Answer, Costs, Oracle
 from tests.pricing.words import promotion
@@ -98,8 +102,71 @@ def assert_the_same(quote: Quote, answer: Answer) -> None:
     assert [(o.id, Fraction(o.price)) for o in quote.shipping_options] == answer.options
     assert {item.code: item.reason for item in quote.not_applied} == answer.refused
     assert Fraction(quote.totals.grand_total) == answer.grand_total
+    if quote.relief is not None:
+        assert answer.relief is not None
+        assert (quote.relief.reason, quote.relief.reference) == (
+            answer.relief.reason, answer.relief.reference,
+        )  # fmt: skip
     assert quote.points == answer.points
     assert sum(quote.points_by_line.values()) == quote.points
+
+
+CERTIFICATE = Relief(reason="exempt", reference="R1", countries=frozenset({"*"}))
+NUMBER = Relief(
+    reason="reverse_charge",
+    reference="R2",
+    countries=frozenset({"DE"}),
+    tax_types=frozenset({"VAT"}),
+)
+
+
+@pytest.mark.parametrize("included", [True, False], ids=["included", "added"])
+@pytest.mark.parametrize("rounding", ["line", "order", "keep_gross"])
+@pytest.mark.parametrize(
+    ("certificate", "counts"),
+    [
+        (CERTIFICATE, "exempt"),
+        (replace(CERTIFICATE, valid_to=NOW.date()), "reverse_charge"),
+        (replace(CERTIFICATE, countries=frozenset({"FR"})), "reverse_charge"),
+    ],
+    ids=["both", "certificate over", "certificate elsewhere"],
+)
+def test_two_grounds_compete_beside_goods_that_bear_no_tax_anyway(
+    certificate: Relief, counts: str, rounding: str, included: bool
+) -> None:
+    asked = Basket(
+        lines=[
+            words.line("9.99", 3),
+            words.line("5.55", 1, is_taxable=False),
+            words.line("7.77", 2, tax_class="exempt"),
+            words.line("3.33", 7, tax_class="reduced"),
+        ],
+        currency="USD",
+        destination=Place("DE"),
+        reliefs=[NUMBER, certificate],
+    )
+    taxes = [
+        words.tax(rate, name=name, type=name.split()[0], tax_class=of, is_included=included, is_compound=compound)
+        for name, rate, of, compound in (
+            ("VAT 1", "0.19", "standard", False),
+            ("VAT 1", "0.07", "reduced", False),
+            ("SALES_TAX 1", "0.05", "", True),
+        )
+    ]  # fmt: skip
+    rules = Rules(tax_rules=taxes, tax_rounding=rounding)
+
+    quote = price(asked, rules, NOW)
+
+    assert_the_same(quote, second_opinion(asked, rules))
+    assert_the_same(
+        price(replace(asked, reliefs=asked.reliefs[::-1]), rules, NOW), second_opinion(asked, rules)
+    )
+    assert quote.relief is not None
+    assert quote.relief.reason == counts
+    charged = {item.type for item in quote.taxes if not item.relief}
+    assert charged == (set() if counts == "exempt" else {"SALES_TAX"})
+    for free in (quote.lines_by_id[asked.lines[1].id], quote.lines_by_id[asked.lines[2].id]):
+        assert (free.tax, free.discount) == (0, 0)
 
 
 @carts(60)
