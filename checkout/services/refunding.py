@@ -143,7 +143,7 @@ def refund_units(
     now: datetime,
 ) -> Refund | None:
     """
-    Refund units of an order and a part of what shipping cost, at once (ORD-26).
+    Refund units of an order and a part of what shipping cost, at once (ORD-26); None where they cost points alone.
 
     :raises: what `orders.refund_units` raises
     :raises DependencyUnavailable: if the provider does not answer; the refund stays due
@@ -151,7 +151,7 @@ def refund_units(
     request = orders.refund_units(
         actor=actor, order_id=order_id, units=units, shipping=shipping, reason=reason, now=now
     )
-    return execute_refund(request_id=request.id, now=now)
+    return None if request is None else execute_refund(request_id=request.id, now=now)
 
 
 @transaction.atomic

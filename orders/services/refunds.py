@@ -288,9 +288,11 @@ def refund_units(
     shipping: Decimal = Decimal(0),
     reason: str,
     now: datetime,
-) -> RefundRequest:
+) -> RefundRequest | None:
     """
     Refund units of an order, and a part of the shipping price, without taking goods back.
+
+    Points that paid for them come back at once; None where they had cost nothing else.
 
     :raises OrderNotFound: if there is none for this caller
     :raises ValidationFailed: if a line is not of this order, or has fewer units left to refund
@@ -321,10 +323,11 @@ def refund_units(
         raise RefundExceedsPayment(
             errors=[FieldError("shipping", "max_value", "Less is left of what shipping cost.")]
         )
+    points = sum(_points(lines[wanted.line_id], wanted.quantity) for wanted in units)
     request = claim(
         order, lines, units, shipping=shipping, actor=actor, now=now, reason=reason, exact=True
     )
-    if request is None:
+    if request is None and not points:
         raise RefundExceedsPayment(extra={"refundable": format_amount(Decimal(0), order.currency)})
     return request
 

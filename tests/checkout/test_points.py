@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from cart import services as carts
 from cart.models import Cart
@@ -15,6 +20,7 @@ from checkout import services as checkout
 from checkout.errors import PriceChanged
 from config.platform import flags
 from config.platform.actor import Actor
+from config.platform.errors import ApplicationError
 from config.platform.models import User
 from inventory.models import Company, Variant
 from orders import services as orders
@@ -23,9 +29,11 @@ from orders.services import Units, WantedReturn
 from pricing import services as pricing
 from pricing.errors import PointsInsufficient
 from pricing.models import LoyaltyAccount, LoyaltyEntry
+from pricing.money import from_minor
 from tests import factories
 from tests.checkout.conftest import Buyer
 from tests.conftest import Api
+from tests.orders.test_ledger import Rollback, attempt
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +245,135 @@ def test_an_order_paid_in_points_alone_gives_them_back_unit_by_unit(
     assert balance(rich) == 500
     orders.cancel(actor=staff, order_id=order.id, now=now)
     assert balance(rich) == 1_000
+
+
+def test_units_paid_in_points_alone_are_refunded_by_staff_once(
+    rich: User, actor_user: Actor, shop: Company, now: datetime
+) -> None:
+    staff_api = Api().as_user(factories.make_staff())
+    card = factories.make_priced_variant("5.00", available=5, requires_shipping=False)
+    carts.create(actor=actor_user, currency="USD", now=now)
+    buyer = spending(Buyer(actor_user, "", now).add(card, 2), 1_000)
+    buyer.place()
+    order = checkout.complete(actor=actor_user, checkout_id=buyer.checkout_id, now=now)
+    line = order.lines.get()
+    path = f"/orders/{order.number}/refund-items"
+
+    def refund(quantity: int) -> Any:
+        sent = {"items": [{"itemId": str(line.id), "quantity": quantity}], "reason": "broken"}
+        return staff_api.post(path, sent, key=f"key-{quantity}-{balance(rich)}")
+
+    first = refund(1)
+    assert (first.status_code, first.json()["refundedTotal"], balance(rich)) == (200, "0.00", 500)
+    assert refund(2).json()["code"] == "VALIDATION_ERROR"
+    assert balance(rich) == 500
+    assert refund(1).status_code == 200
+    assert refund(1).json()["code"] == "VALIDATION_ERROR"
+    assert balance(rich) == 1_000
+    orders.cancel(actor=actor_user, order_id=order.id, now=now)
+    assert balance(rich) == 1_000
+    assert not order.refund_requests.exists()
+
+
+def test_what_points_alone_paid_for_is_sent_back_for_its_points(
+    rich: User, actor_user: Actor, staff: Actor, shop: Company, now: datetime
+) -> None:
+    factories.make_promotion(kind="FREE_SHIPPING", scope="SHIPPING")
+    mug = factories.make_priced_variant("5.00", available=5)
+    carts.create(actor=actor_user, currency="USD", now=now)
+    buyer = spending(Buyer(actor_user, "", now).add(mug, 2), 1_000)
+    buyer.place()
+    order = checkout.complete(actor=actor_user, checkout_id=buyer.checkout_id, now=now)
+    assert (order.status, order.grand_total, balance(rich)) == ("confirmed", Decimal(0), 0)
+    orders.ship(actor=staff, order_id=order.id, now=now)
+    orders.deliver(actor=staff, order_id=order.id, now=now)
+    line = order.lines.get()
+
+    for back in (500, 1_000):
+        request = orders.request_return(
+            actor=actor_user, order_id=order.id, wanted=[WantedReturn(line.id, 1, "wrong")], now=now
+        )
+        orders.approve_return(actor=staff, return_id=request.id, now=now)
+        orders.receive_return(actor=staff, return_id=request.id, now=now)
+        assert balance(rich) == back
+
+    assert [kind for kind, _ in book(rich)] == ["ADJUST", "SPEND", "RETURN", "RETURN"]
+
+
+UNDOING = st.lists(
+    st.tuples(
+        st.sampled_from(["cancel", "refund", "return", "goodwill", "deliver", "cancel_all"]),
+        st.integers(0, 2),
+        st.integers(1, 4),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(points=st.sampled_from([1, 137, 999, 1_000]), prices=st.lists(st.integers(1, 400), min_size=1, max_size=3), steps=UNDOING)  # fmt: skip
+def test_whatever_comes_back_in_whatever_order_its_points_come_back_once(
+    rich: User,
+    actor_user: Actor,
+    staff: Actor,
+    system: Actor,
+    shop: Company,
+    now: datetime,
+    points: int,
+    prices: list[int],
+    steps: list[tuple[str, int, int]],
+) -> None:
+    with suppress(Rollback), transaction.atomic():
+        carts.create(actor=actor_user, currency="USD", now=now)
+        buyer = Buyer(actor_user, "", now)
+        for price in prices:
+            item = factories.make_priced_variant(
+                str(from_minor(price, "USD")), available=9, requires_shipping=False
+            )
+            buyer.add(item, 3)
+        spending(buyer, points)
+        if buyer.view is not None and buyer.view.quote.totals.grand_total:
+            order, payment = buyer.pay()
+            buyer.simulate(payment)
+        else:
+            order = buyer.place()
+            order = buyer.complete()
+        [spent] = [-count for kind, count in book(rich) if kind == "SPEND"]
+        for verb, index, count in steps:
+            attempt(
+                verb, index, count, order,
+                staff=staff, customer=actor_user, system=system, now=now,
+            )  # fmt: skip
+            order.refresh_from_db()
+            due = sum(
+                line.points * line.claimed_quantity // line.quantity for line in order.lines.all()
+            )
+            assert returned(rich) == (spent if order.status == "cancelled" else due)
+        attempt("cancel_all", 0, 1, order, staff=staff, customer=actor_user, system=system, now=now)
+        for line in order.lines.all():
+            rest = line.quantity - line.claimed_quantity
+            with suppress(ApplicationError):
+                orders.refund_units(
+                    actor=staff,
+                    order_id=order.id,
+                    units=[Units(line.id, rest)],
+                    reason="all",
+                    now=now,
+                )
+        assert returned(rich) == spent
+        assert balance(rich) == 1_000
+        raise Rollback
+
+
+def returned(user: User) -> int:
+    return sum(count for kind, count in book(user) if kind == "RETURN")
 
 
 # --- earned ---------------------------------------------------------------------------------------

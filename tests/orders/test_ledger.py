@@ -162,7 +162,7 @@ def _play(
 ) -> None:
     paid = order.grand_total
     for verb, index, count in steps:
-        _attempt(verb, index, count, order, staff=staff, customer=customer, system=system, now=now)
+        attempt(verb, index, count, order, staff=staff, customer=customer, system=system, now=now)
         current = reload(order)
         _unit_sum(current)
         _in_all(current, paid if current.payment_status != "refunded" else current.refunded_total)
@@ -207,7 +207,7 @@ def _edit(edit: Edit, *, actor: Actor, order_id: UUID, now: datetime) -> None:
     assert before - orders.refundable(Order.objects.get(pk=order_id)) == shown.to_refund
 
 
-def _attempt(
+def attempt(
     verb: str,
     index: int,
     count: int,
