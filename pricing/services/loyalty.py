@@ -8,7 +8,7 @@ comes after promotions and before stock.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -337,7 +337,7 @@ def set_tier(
         raise ValidationFailed(
             "Another tier has this name, begins with these points, or has this group."
         ) from None
-    _settle_anew(tier, touched)
+    _settle_anew(tier, touched, actor=actor, now=now)
     audit.record(
         actor=actor,
         action="loyalty_tier.changed" if before else "loyalty_tier.created",
@@ -358,7 +358,7 @@ def delete_tier(*, actor: Actor, tier_id: UUID, now: datetime) -> None:
     :raises LoyaltyTierNotFound: if the company has no such tier
     """
     tier = _tier(actor, tier_id)
-    _settle_anew(tier, {tier.group_id} - {None})
+    _settle_anew(tier, {tier.group_id} - {None}, actor=actor, now=now)
     audit.record(
         actor=actor,
         action="loyalty_tier.deleted",
@@ -381,11 +381,14 @@ def _tier(actor: Actor, tier_id: UUID) -> LoyaltyTier:
     return tier
 
 
-def _settle_anew(tier: LoyaltyTier, groups: Iterable[UUID | None]) -> None:
+def _settle_anew(
+    tier: LoyaltyTier, groups: Collection[UUID | None], *, actor: Actor, now: datetime
+) -> None:
     """Empty groups whose members follow from another tier from now on; `settle_tiers` finds who belongs where."""
     CustomerGroupMember.objects.filter(group__in=list(groups)).delete()
     if groups:
         LoyaltyAccount.objects.filter(tier=tier).update(tier=None)
+        bump(actor=actor, what="loyalty tiers", now=now)
 
 
 def run_out_points(*, now: datetime, limit: int = 500) -> int:
@@ -500,20 +503,28 @@ def _let_run_out(account: LoyaltyAccount, *, now: datetime) -> int:
 
 
 def _settle_tier(account: LoyaltyAccount, *, now: datetime) -> bool:
-    """Put the customer of a locked account into the tier of their points of a year, and into its group."""
+    """
+    Put the customer of a locked account into the tier of their points of a year, and into its group.
+
+    Who joins or leaves a group has other promotions, so the revision rises and no kept quote outlives that.
+    """
     tier = tier_of(account, now=now)
     if account.tier_id == (tier.id if tier else None):
         return False
     left = LoyaltyTier.objects.filter(company_id=account.company_id).exclude(group=None)
     groups = [each.group_id for each in left if tier is None or each.id != tier.id]
-    CustomerGroupMember.objects.filter(group__in=groups, user_id=account.user_id).delete()
-    if tier is not None and tier.group_id is not None:
+    lost, _ = CustomerGroupMember.objects.filter(group__in=groups, user_id=account.user_id).delete()
+    joined = None if tier is None else tier.group_id
+    if joined is not None:
         CustomerGroupMember.objects.bulk_create(
-            [CustomerGroupMember(group_id=tier.group_id, user_id=account.user_id)],
-            ignore_conflicts=True,
+            [CustomerGroupMember(group_id=joined, user_id=account.user_id)], ignore_conflicts=True
         )
     account.tier = tier
     account.save(update_fields=["tier"])
+    if lost or joined:
+        bump(
+            actor=Actor.system(account.company_id, source="loyalty"), what="loyalty tiers", now=now
+        )
     return True
 
 

@@ -237,6 +237,34 @@ def test_a_tier_brings_its_group_and_more_points_for_a_year(
     assert LoyaltyAccount.objects.get(user_id=user.pk).tier.name == "Silver"
 
 
+def test_an_open_cart_follows_its_customer_into_a_tier_and_out_of_it(
+    system: Actor, staff: Actor, company: Company, user: User, user_api: Api, now: datetime
+) -> None:
+    group = CustomerGroup.objects.create(company=company, name="Gold customers")
+    tier = LoyaltyTier.objects.create(
+        company=company, name="Gold", from_points=100, bonus_percent=0, group=group
+    )
+    LoyaltyTier.objects.create(company=company, name="Silver", from_points=50)
+    factories.make_promotion().groups.add(group)  # 10 % off for them
+    variant = factories.make_priced_variant("20.00", available=5)
+    user_api.post("/cart")
+
+    def discount() -> str:
+        found: str = user_api.get("/cart").json()["totals"]["discountTotal"]
+        return found
+
+    user_api.post("/cart/items", {"sku": variant.sku})
+    before = selectors.revision(company_id=company.id)
+    services.settle_purchase(actor=system, purchase=purchase(user, "60.00"), now=now)
+    assert selectors.revision(company_id=company.id) == before  # this tier has no group
+    assert discount() == "0.00"
+    services.settle_purchase(actor=system, purchase=purchase(user, "40.00"), now=now)
+    assert selectors.revision(company_id=company.id) > before
+    assert discount() == "2.00"
+    services.delete_tier(actor=staff, tier_id=tier.id, now=now)
+    assert discount() == "0.00"
+
+
 def test_who_is_in_the_group_of_a_tier_is_not_decided_by_hand(
     staff: Actor, company: Company, user: User, now: datetime
 ) -> None:
