@@ -12,7 +12,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.http import ApiView, Input, Known, Staff, actor_of, page, timestamp
+from config.platform.actor import Actor
+from config.platform.errors import AuthRequired
+from config.platform.http import ApiView, Input, Staff, actor_of, page, timestamp
+from config.platform.http.authentication import Anyone
 from orders import selectors, services
 from orders.selectors.disputes import dispute_of, disputes_of
 from pricing.errors import DisputeNotFound
@@ -44,7 +47,11 @@ class DecisionInput(Input):
     )
 
 
-class DisputesQuery(Input):
+class TokenQuery(Input):
+    token = serializers.CharField(required=False, max_length=200)
+
+
+class DisputesQuery(TokenQuery):
     status = serializers.ChoiceField(choices=PriceDispute.Status.choices, required=False)
     order = serializers.CharField(required=False, max_length=50)
 
@@ -109,9 +116,21 @@ def _id(text: str) -> UUID:
         raise DisputeNotFound() from None
 
 
+def _who(request: Request) -> tuple[Actor, str]:
+    """
+    Return the caller, and the secret of an order's own link where the address has one.
+
+    :raises AuthRequired: if there is neither
+    """
+    actor, token = actor_of(request), request.query_params.get("token", "")
+    if not actor.is_known and not token:
+        raise AuthRequired
+    return actor, token
+
+
 @extend_schema(tags=["products"])
 class DisputesView(ApiView):
-    permission_classes = [Known]
+    permission_classes = [Anyone]
 
     @extend_schema(
         operation_id="price_disputes_list",
@@ -119,21 +138,31 @@ class DisputesView(ApiView):
         responses=DisputeListOutput,
     )
     def get(self, request: Request) -> Response:
-        """List the price disputes about the caller's orders, newest first; those of the company for staff."""
+        """
+        List the price disputes about the caller's orders, newest first; those of the company for staff.
+
+        With `order` and the `token` of its mail, those about that order.
+        """
+        actor, token = _who(request)
         asked = DisputesQuery.read_query(request)
-        rows = disputes_of(actor=actor_of(request), **asked)
+        rows = disputes_of(actor=actor, **{**asked, "token": token})
         return Response(page(rows, request, order=("-opened_at", "-id"), render=dispute_json))
 
-    @extend_schema(request=DisputeInput, responses={201: DisputeOutput})
+    @extend_schema(parameters=[TokenQuery], request=DisputeInput, responses={201: DisputeOutput})
     def post(self, request: Request) -> Response:
-        """Say that a line of a paid order cost too much; a line has one open dispute at a time."""
+        """
+        Say that a line of a paid order cost too much; a line has one open dispute at a time.
+
+        `?token=` from the order's mail opens it too.
+        """
+        actor, token = _who(request)
         given = DisputeInput.read(request)
-        actor = actor_of(request)
-        order_id = selectors.find_id(actor=actor, reference=given.pop("order"))
+        order = selectors.find(actor=actor, reference=given.pop("order"), token=token)
         dispute = services.dispute_price(
             actor=actor,
-            order_id=order_id,
+            order_id=order.id,
             line_id=given.pop("item_id"),
+            token=token,
             now=timezone.now(),
             **given,
         )
@@ -142,12 +171,13 @@ class DisputesView(ApiView):
 
 @extend_schema(tags=["products"])
 class DisputeView(ApiView):
-    permission_classes = [Known]
+    permission_classes = [Anyone]
 
-    @extend_schema(responses=DisputeOutput)
+    @extend_schema(parameters=[TokenQuery], responses=DisputeOutput)
     def get(self, request: Request, dispute_id: str) -> Response:
-        """Read one price dispute and its answer."""
-        found = dispute_of(actor=actor_of(request), dispute_id=_id(dispute_id))
+        """Read one price dispute and its answer; `?token=` from the order's mail opens it too."""
+        actor, token = _who(request)
+        found = dispute_of(actor=actor, dispute_id=_id(dispute_id), token=token)
         return Response(dispute_json(found))
 
 

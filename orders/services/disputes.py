@@ -11,6 +11,7 @@ from django.db import transaction
 from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
+from orders import selectors
 from orders.errors import RefundExceedsPayment
 from orders.events import PriceDisputeDecided, PriceDisputeOpened
 from orders.models import Order
@@ -33,17 +34,21 @@ def dispute_price(
     reason: str,
     evidence: str = "",
     claimed_price: Decimal | None = None,
+    token: str = "",
     now: datetime,
 ) -> PriceDispute:
     """
     Open a dispute about what a line of a paid order cost. Locks the order.
+
+    `token` is the secret of the order's own link: who has its mail may ask about its prices, which moves no money.
 
     :raises OrderNotFound: if there is none for this caller
     :raises DisputeNotPossible: if the order was not paid, or its money has gone back
     :raises DisputeOpen: if the line has one that is not decided
     :raises ValidationFailed: if the line is not of this order, or the claim makes no sense
     """
-    order = lock(actor=actor, order_id=order_id)
+    readable = selectors.find(actor=actor, reference=str(order_id), token=token)
+    order = lock(actor=selectors.clerk(readable), order_id=order_id)
     line = order.lines.filter(pk=line_id).first()
     if line is None:
         raise ValidationFailed(

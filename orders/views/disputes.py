@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -32,18 +33,24 @@ def dispute(request: HttpRequest, number: str) -> HttpResponse:
     """
     Ask which line it is, why, and what it should have cost; then open the dispute.
 
-    :raises OrderNotFound: if the order is not the visitor's
+    The link of the order's mail opens it too.
+
+    :raises OrderNotFound: if the order is not the visitor's, and the link's token does not open it
     """
-    actor = actor_of(request)
-    order_id = selectors.find_id(actor=actor, reference=number)
-    order = selectors.find(actor=actor, reference=str(order_id))
+    actor, token = actor_of(request), request.GET.get("token", "")
+    order = selectors.find(actor=actor, reference=number, token=token)
+    back = f"/orders/{order.number}/" + (f"?{urlencode({'token': token})}" if token else "")
     given = {name: request.POST.get(name, "").strip() for name in FIELDS}
     problem = ""
     if request.method == "POST":
         try:
             count(request)
             orders.dispute_price(
-                actor=actor, order_id=order.id, now=timezone.now(), **_read(given, order)
+                actor=actor,
+                order_id=order.id,
+                token=token,
+                now=timezone.now(),
+                **_read(given, order),
             )
         except ApplicationError as refusal:
             said = [str(error.message) for error in refusal.errors] or [str(refusal.detail)]
@@ -52,9 +59,10 @@ def dispute(request: HttpRequest, number: str) -> HttpResponse:
             messages.success(
                 request, _("We look at it, and write to you as soon as we have decided.")
             )
-            return redirect(f"/orders/{order.number}/")
+            return redirect(back)
     context = {
         "number": order.number,
+        "back": back,
         "currency": order.currency,
         "lines": [
             {
@@ -95,8 +103,8 @@ def _read(given: dict[str, str], order: Order) -> dict[str, Any]:
     }
 
 
-def shown_disputes(request: HttpRequest, order: Order) -> list[dict[str, Any]]:
-    """Return the disputes about an order as its page tells them, newest first."""
+def shown_disputes(order: Order) -> list[dict[str, Any]]:
+    """Return the disputes about an order as its page tells them, newest first, to whoever may see the page."""
     return [
         {
             "name": found.name,
@@ -105,5 +113,5 @@ def shown_disputes(request: HttpRequest, order: Order) -> list[dict[str, Any]]:
             "answer": found.answer,
             "amount": found.amount,
         }
-        for found in disputes_of(actor=actor_of(request), order=str(order.id))
+        for found in disputes_of(actor=selectors.clerk(order), order=str(order.id))
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -187,8 +187,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_return else [],
         "return_url": _return_url(found, token) if may_return and _can_return(found) else "",
-        "disputes": shown_disputes(request, found) if is_own else [],
-        "can_dispute": is_own and found.payment_status in orders.PAID,
+        "disputes": shown_disputes(found),
+        "dispute_url": _dispute_url(found, token),
         "form_key": form_key(),
     }
     return render(request, "orders/detail.html", context)
@@ -241,6 +241,12 @@ def _invoice_url(order: Order, token: str) -> str:
     if order.confirmed_at is None:
         return ""
     return f"/orders/{order.number}/invoice/" + (f"?token={token}" if token else "")
+
+
+def _dispute_url(order: Order, token: str) -> str:
+    if order.payment_status not in orders.PAID:
+        return ""
+    return f"/orders/{order.number}/dispute/" + (f"?{urlencode({'token': token})}" if token else "")
 
 
 def _is_partly_sent(order: Order) -> bool:

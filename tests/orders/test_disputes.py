@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, transaction
 from django.test import Client
 
 from config.platform import invariants
-from config.platform.actor import Actor
+from config.platform.actor import Actor, hash_token
 from config.platform.errors import InvalidTransition, ValidationFailed
 from config.platform.models import OutboxEvent, User
 from inventory.models import Company
@@ -454,3 +455,82 @@ def test_staff_decide_in_the_admin(
         "ADJUSTED", "Sorry.", [Decimal("3.00")],
     )  # fmt: skip
     assert f"{row}/reject" not in office.get(f"{row}/change/").content.decode()
+
+
+# --- by the link of the order's mail --------------------------------------------------------------
+
+
+@pytest.fixture
+def token(paid: Order) -> str:
+    """Return the secret of the order's own link, as its mail has it."""
+    secret = orders.access_token(paid)
+    Order.objects.filter(pk=paid.pk).update(access_token_hash=hash_token(secret))
+    return secret
+
+
+def test_who_has_the_mail_of_an_order_asks_about_its_prices(
+    line: OrderLine, paid: Order, token: str, staff: Actor, now: datetime
+) -> None:
+    nobody = Api()
+    path = f"/products/pricing/disputes?token={token}"
+    body = {"order": paid.number, "itemId": str(line.id), "reason": "SHOWN_LOWER"}
+
+    opened = nobody.post(path, {**body, "claimedPrice": "8.99"})
+    found = PriceDispute.objects.get()
+    decide(found, staff, now)
+    listed = nobody.get(f"{path}&order={paid.number}").json()["results"]
+    read = nobody.get(f"/products/pricing/disputes/{found.id}?token={token}").json()
+
+    assert (opened.status_code, opened.json()["status"]) == (201, "OPEN")
+    assert [row["id"] for row in listed] == [str(found.id)]
+    assert (read["status"], read["answer"]) == ("REJECTED", "The price was 9.99 all week.")
+    assert asked(paid) == []
+
+
+def test_a_token_of_another_order_or_none_opens_nothing(
+    line: OrderLine, paid: Order, draft: Order, token: str, guest_api: Api, now: datetime
+) -> None:
+    other = factories.make_company()
+    body = {"order": paid.number, "itemId": str(line.id), "reason": "SHOWN_LOWER"}
+    mine = dispute(line, actor_for(User.objects.get(pk=paid.user_id), paid.company), now)
+    wrong = [token[:-1], token + "x", "0" * 64, "é"]
+
+    for sent in wrong:
+        for client in (Api(), guest_api):
+            found = client.post("/products/pricing/disputes?" + urlencode({"token": sent}), body)
+            assert (found.status_code, found.json()["code"]) == (404, "ORDER_NOT_FOUND")
+            query = urlencode({"token": sent, "order": paid.number})
+            assert client.get(f"/products/pricing/disputes?{query}").status_code == 404
+            query = urlencode({"token": sent})
+            read = client.get(f"/products/pricing/disputes/{mine.id}?{query}")
+            assert (read.status_code, read.json()["code"]) == (404, "PRICE_DISPUTE_NOT_FOUND")
+    nameless = Api().get(f"/products/pricing/disputes?token={token}")
+    elsewhere = Api().post(
+        f"/products/pricing/disputes?token={token}", body, **{"X-Company-Id": str(other.id)}
+    )
+    assert Api().post("/products/pricing/disputes", body).status_code == 401
+    assert Api().get("/products/pricing/disputes").status_code == 401
+    assert nameless.status_code == 404
+    assert elsewhere.status_code == 404
+    assert PriceDispute.objects.get() == mine
+
+
+def test_the_page_opens_by_the_link_too(line: OrderLine, paid: Order, token: str) -> None:
+    visitor = Client()
+    here = f"/orders/{paid.number}/dispute/"
+    form = {"line": str(line.id), "reason": "SHOWN_LOWER", "claimed_price": "8.99", "key": "k" * 32}
+
+    shown = visitor.get(f"/orders/{paid.number}/?token={token}").content.decode()
+    asked_for = visitor.get(f"{here}?token={token}")
+    sent = visitor.post(f"{here}?token={token}", form)
+    after = visitor.get(f"/orders/{paid.number}/?token={token}").content.decode()
+
+    assert f'href="{here}?token={token}"' in shown
+    assert asked_for.status_code == 200
+    assert (sent.status_code, sent["Location"]) == (302, f"/orders/{paid.number}/?token={token}")
+    assert "Prices you asked about" in after
+    assert paid.email not in after
+    assert visitor.get(here).status_code == 404
+    assert visitor.get(f"{here}?token={token[:-1]}").status_code == 404
+    assert visitor.post(here, {**form, "key": "l" * 32}).status_code == 404
+    assert PriceDispute.objects.count() == 1
