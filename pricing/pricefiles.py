@@ -18,6 +18,9 @@ def moved_json(row: Moved, currency: str) -> dict[str, Any]:
         "sku": row.sku or None,
         "name": row.name,
         "category": row.category,
+        "kind": row.kind,
+        "fromQuantity": row.from_quantity,
+        "group": row.group or None,
         "changes": row.changes,
         "firstPrice": format_amount(row.first, currency),
         "lastPrice": None if row.last is None else format_amount(row.last, currency),
@@ -31,7 +34,7 @@ def moved_json(row: Moved, currency: str) -> dict[str, Any]:
 def report_lines(rows: Iterable[Moved], currency: str) -> Iterator[str]:
     """Yield the report as CSV, amounts as plain decimals, texts so that no spreadsheet takes them for a formula."""
     yield write_line(
-        ("SKU", "Name", "Category", "Currency", "Changes", "First", "Last", "Lowest", "Highest", "Average", "Weighted"),
+        ("SKU", "Name", "Category", "Currency", "Changes", "First", "Last", "Lowest", "Highest", "Average", "Weighted", "Kind", "From quantity", "Group"),
         end="\r\n",
     )  # fmt: skip
     for row in rows:
@@ -39,7 +42,15 @@ def report_lines(rows: Iterable[Moved], currency: str) -> Iterator[str]:
         texts = (row.sku, row.name, row.category)
         figures = [shown[f"{name}Price"] or "" for name in ("first", "last", "lowest", "highest", "average", "weighted")]  # fmt: skip
         yield write_line(
-            (*map(guard, texts), currency, str(row.changes), *figures),
+            (
+                *map(guard, texts),
+                currency,
+                str(row.changes),
+                *figures,
+                row.kind,
+                str(row.from_quantity),
+                guard(row.group),
+            ),
             end="\r\n",
         )
 

@@ -36,7 +36,7 @@ from pricing.admin.bulk import bulk_page, chosen_page
 from pricing.admin.desk import desk_page, find_page
 from pricing.admin.money import MoneyAdmin, MoneyForm
 from pricing.admin.products import product_file
-from pricing.admin.reports import report_page
+from pricing.admin.reports import KIND_WORDS, report_page
 from pricing.backoffice import amount
 from pricing.models import (
     BundlePrice,
@@ -352,7 +352,16 @@ class CustomerGroupAdmin(ServedAdmin):
 class PriceChangeAdmin(ReadOnlyAdmin):
     company_path = "variant__company_id"
     people = ["actor"]
-    list_display = ["changed_at", "sku", "currency", "old_money", "new_money", "by", "reason"]
+    list_display = [
+        "changed_at",
+        "sku",
+        "kind_text",
+        "currency",
+        "old_money",
+        "new_money",
+        "by",
+        "reason",
+    ]
     list_filter = ["currency", "changed_at"]
     list_select_related = ["variant"]
     search_fields = ["variant__sku", "reason"]
@@ -363,6 +372,7 @@ class PriceChangeAdmin(ReadOnlyAdmin):
     fields = [
         "changed_at",
         "sku",
+        "kind_text",
         "currency",
         "old_money",
         "new_money",
@@ -379,6 +389,10 @@ class PriceChangeAdmin(ReadOnlyAdmin):
     @display(description=_("SKU"), ordering="variant__sku")
     def sku(self, change: PriceChange) -> str:
         return change.variant.sku
+
+    @display(description=_("price"))
+    def kind_text(self, change: PriceChange) -> str:
+        return str(KIND_WORDS[change.kind])
 
     def get_urls(self) -> list[Any]:
         page = path(

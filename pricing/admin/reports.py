@@ -14,8 +14,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from config.platform.charts import Bar, widths
 from config.platform.errors import ValidationFailed
@@ -25,10 +26,26 @@ from pricing import selectors
 from pricing.models import Price
 from pricing.money import EXPONENTS
 from pricing.pricefiles import csv_file, report_lines
-from pricing.selectors.reports import BY_CATEGORY, BY_VARIANT, Moved, days_of, price_report
+from pricing.selectors.reports import (
+    ALL,
+    BASE,
+    BY_CATEGORY,
+    BY_VARIANT,
+    SPECIAL,
+    Moved,
+    days_of,
+    price_report,
+)
 from pricing.templatetags.money import money_text
 
 SHOWN_ROWS = 500
+KIND_WORDS: dict[str, Promise] = {
+    "base": gettext_lazy("base price"),
+    "scheduled": gettext_lazy("for a time"),
+    "break": gettext_lazy("by quantity"),
+    "group": gettext_lazy("of a group"),
+    "group_break": gettext_lazy("of a group, by quantity"),
+}
 SHOWN_MOVERS = 10
 
 
@@ -50,6 +67,8 @@ def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:
         problem = _("These days make no period of at most three years. Here is the month so far.")
         first, last = days_of(first=None, last=None, today=today)
     by = BY_CATEGORY if asked.get("by") == BY_CATEGORY else BY_VARIANT
+    prices = asked.get("prices", "")
+    prices = prices if prices in {BASE, SPECIAL} else ALL
     category = asked.get("category", "")[:120]
     home = selectors.home_currency(company_id=actor.company_id)
     currency = asked.get("currency", "").upper()
@@ -62,6 +81,7 @@ def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:
         now=now,
         by=by,
         category=category,
+        prices=prices,
     )
     if asked.get("file"):
         return csv_file(report_lines(found, currency), first, last)
@@ -73,6 +93,7 @@ def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:
         "by": by,
         "category": category,
         "currency": currency,
+        "prices": prices,
     }
     categories = Category.objects.filter(company_id=actor.company_id).order_by("name")
     context = {
@@ -83,6 +104,7 @@ def report_page(admin: Any, request: HttpRequest) -> HttpResponseBase:
         "first": first,
         "last": last,
         "by": by,
+        "prices": prices,
         "category": category,
         "currency": currency,
         "currencies": sorted({home, currency, *priced_currencies(actor.company_id)}),
@@ -120,7 +142,8 @@ def _change(row: Moved) -> float:
 
 def _movers(rows: list[Moved], by: str) -> list[Bar]:
     """Return what moved most, up or down."""
-    moved = sorted((row for row in rows if _change(row)), key=lambda row: -abs(_change(row)))
+    base = [row for row in rows if row.kind == BASE]
+    moved = sorted((row for row in base if _change(row)), key=lambda row: -abs(_change(row)))
     moved = moved[:SHOWN_MOVERS] if by == BY_VARIANT else []
     history = reverse("admin:pricing_pricechange_changelist")
     return [
@@ -136,11 +159,24 @@ def _movers(rows: list[Moved], by: str) -> list[Bar]:
     ]
 
 
+def _kind(row: Moved) -> str:
+    """Say which price it is; nothing of the base price, which is what one expects."""
+    if row.kind == BASE:
+        return ""
+    words = [str(KIND_WORDS[row.kind])]
+    if row.group:
+        words.append(row.group)
+    if row.from_quantity > 1:
+        words.append(_("from %(n)d on") % {"n": row.from_quantity})
+    return ", ".join(words)
+
+
 def _row(row: Moved, currency: str) -> dict[str, Any]:
     return {
         "name": row.name,
         "sku": row.sku,
         "category": row.category or "",
+        "kind": _kind(row),
         "changes": ngettext("%(count)d change", "%(count)d changes", row.changes)
         % {"count": row.changes},
         **{

@@ -205,6 +205,7 @@ class PriceChangeOutput(serializers.Serializer):
     currency = serializers.CharField()
     oldPrice = serializers.CharField(allow_null=True)
     newPrice = serializers.CharField(allow_null=True)
+    kind = serializers.ChoiceField(choices=["base", "scheduled", "break", "group", "group_break"])
     specialPriceId = serializers.UUIDField(allow_null=True)
     groupId = serializers.UUIDField(allow_null=True)
     fromQuantity = serializers.IntegerField()
@@ -308,6 +309,7 @@ def price_change_json(change: PriceChange) -> dict[str, Any]:
         "currency": change.currency,
         "oldPrice": _amount(change.old_amount, change.currency),
         "newPrice": _amount(change.new_amount, change.currency),
+        "kind": change.kind,
         "specialPriceId": change.special_id,
         "groupId": change.group_id,
         "fromQuantity": change.from_quantity,

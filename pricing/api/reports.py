@@ -17,9 +17,18 @@ from config.platform.http import ApiView, Input, Staff, actor_of
 from pricing import selectors
 from pricing.api.serializers import CurrencyField
 from pricing.pricefiles import csv_file, moved_json, report_lines
-from pricing.selectors.reports import BY_CATEGORY, BY_VARIANT, days_of, price_report
+from pricing.selectors.reports import (
+    ALL,
+    BASE,
+    BY_CATEGORY,
+    BY_VARIANT,
+    SPECIAL,
+    days_of,
+    price_report,
+)
 
 MOST_ROWS = 1_000
+KINDS = [BASE, "scheduled", "break", "group", "group_break"]
 
 
 class ReportQuery(Input):
@@ -29,6 +38,7 @@ class ReportQuery(Input):
     date_to = serializers.DateField(required=False)
     currency = CurrencyField(required=False)
     by = serializers.ChoiceField(choices=[BY_VARIANT, BY_CATEGORY], required=False)
+    prices = serializers.ChoiceField(choices=[ALL, BASE, SPECIAL], required=False)
     category = serializers.CharField(required=False, max_length=120)
     product = serializers.CharField(required=False, max_length=255)
 
@@ -37,6 +47,9 @@ class MovedOutput(serializers.Serializer):
     sku = serializers.CharField(allow_null=True)
     name = serializers.CharField()
     category = serializers.CharField()
+    kind = serializers.ChoiceField(choices=KINDS)
+    fromQuantity = serializers.IntegerField()
+    group = serializers.CharField(allow_null=True)
     changes = serializers.IntegerField()
     firstPrice = serializers.CharField()
     lastPrice = serializers.CharField(allow_null=True)
@@ -74,7 +87,11 @@ class ReportView(ApiView):
 class PriceReportView(ReportView):
     @extend_schema(parameters=[ReportQuery], responses=PriceReportOutput)
     def get(self, request: Request) -> Response:
-        """Tell how base prices moved in a period, by variant or category: changes, extremes, means. Staff only."""
+        """
+        Tell how prices moved in a period, by variant or category: changes, extremes, means. Staff only.
+
+        Scheduled prices, breaks and prices of groups have rows of their own, told apart by `kind`.
+        """
         asked = self.asked(request)
         rows = list(islice(price_report(**asked), MOST_ROWS + 1))
         return Response(

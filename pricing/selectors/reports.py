@@ -1,4 +1,4 @@
-"""How prices moved in a period: a report by variant or by category, out of the history of base prices."""
+"""How prices moved in a period: a report by variant or by category, of base prices and of those beside them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from config.platform.errors import FieldError, ValidationFailed
 
 LONGEST = timedelta(days=3 * 366)
 BY_VARIANT, BY_CATEGORY = "variant", "category"
+ALL, BASE, SPECIAL = "all", "base", "special"  # which prices
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
     """
     One row of the report: a variant, or all of a category; `sku` is empty for a category.
+
+    `kind` says which price of it: `base`, `scheduled` (in its place for a time), `break` (from `from_quantity` units on),
+    `group` (of a customer group) or `group_break`. What is no base price is told for the time in which it was in
+    force; a change of it is its beginning or its end, and `last` is null where it was over.
 
     `lowest` and `highest` were in force at some time of the period, `average` is the mean of the prices in force,
     `weighted` the mean over time: a price that held for two days counts twice one that held for a day.
@@ -35,6 +40,9 @@ class Moved:
     highest: Decimal
     average: Decimal
     weighted: Decimal
+    kind: str = BASE
+    from_quantity: int = 1
+    group: str = ""
 
 
 def days_of(*, first: date | None, last: date | None, today: date) -> tuple[date, date]:
@@ -96,19 +104,48 @@ _REPORT = """
         SELECT points.*, extract(epoch FROM coalesce(
                lead(at) OVER (PARTITION BY id ORDER BY at, change_id NULLS FIRST), %(end)s) - at) AS seconds
           FROM points
-    )
-    SELECT CASE WHEN %(by)s = 'variant' THEN min(asked.sku) ELSE '' END,
-           CASE WHEN %(by)s = 'variant' THEN min(asked.name) ELSE min(asked.category) END,
-           min(asked.category),
-           count(*) FILTER (WHERE is_change),
-           (array_agg(amount ORDER BY at, change_id NULLS FIRST))[1],
-           (array_agg(amount ORDER BY at DESC, change_id DESC NULLS LAST))[1],
+    ),
+    beside AS (
+        SELECT s.id, asked.key, s.amount, s.from_quantity, coalesce(g.name, '') AS named, s.starts_at, s.ends_at,
+               CASE WHEN s.group_id IS NULL THEN CASE WHEN s.from_quantity = 1 THEN 'scheduled' ELSE 'break' END
+                    WHEN s.from_quantity = 1 THEN 'group' ELSE 'group_break' END AS kind,
+               greatest(extract(epoch FROM least(coalesce(s.ends_at, %(end)s), %(end)s)
+                                           - greatest(s.starts_at, %(start)s)), 0) AS seconds
+          FROM special_prices s JOIN asked ON asked.id = s.variant_id
+          LEFT JOIN customer_groups g ON g.id = s.group_id
+         WHERE s.currency = %(currency)s AND s.starts_at < %(end)s AND (s.ends_at IS NULL OR s.ends_at > %(start)s)
+    ),
+    told AS (
+    SELECT asked.key, 'base' AS kind, 1 AS from_quantity, '' AS named,
+           count(*) FILTER (WHERE is_change) AS changes,
+           (array_agg(amount ORDER BY at, change_id NULLS FIRST))[1] AS first,
+           (array_agg(amount ORDER BY at DESC, change_id DESC NULLS LAST))[1] AS last,
+           min(amount) AS lowest, max(amount) AS highest, avg(amount) AS mean,
+           coalesce(sum(amount * seconds) / nullif(sum(seconds), 0), avg(amount)) AS weighted
+      FROM spans JOIN asked USING (id)
+     WHERE amount IS NOT NULL AND %(prices)s <> 'special'
+     GROUP BY asked.key
+    UNION ALL
+    SELECT key, kind, from_quantity, named,
+           count(*) FILTER (WHERE starts_at > %(start)s) + count(*) FILTER (WHERE ends_at < %(end)s),
+           (array_agg(amount ORDER BY starts_at, id))[1],
+           (array_agg(amount ORDER BY starts_at DESC, id DESC) FILTER (WHERE ends_at IS NULL OR ends_at >= %(end)s))[1],
            min(amount), max(amount), avg(amount),
            coalesce(sum(amount * seconds) / nullif(sum(seconds), 0), avg(amount))
-      FROM spans JOIN asked USING (id)
-     WHERE amount IS NOT NULL
-     GROUP BY asked.key
-     ORDER BY 2, 1, asked.key
+      FROM beside
+     WHERE %(prices)s <> 'base'
+     GROUP BY key, kind, from_quantity, named
+    ),
+    names AS (
+        SELECT key, CASE WHEN %(by)s = 'variant' THEN min(sku) ELSE '' END AS sku,
+               CASE WHEN %(by)s = 'variant' THEN min(name) ELSE min(category) END AS name, min(category) AS category
+          FROM asked GROUP BY key
+    )
+    SELECT names.sku, names.name, names.category, changes, first, last, lowest, highest, mean, weighted, kind,
+           from_quantity, named
+      FROM told JOIN names USING (key)
+     ORDER BY names.name, names.sku, key, array_position(ARRAY['base', 'scheduled', 'break', 'group', 'group_break'], kind),
+              named, from_quantity
 """
 
 
@@ -122,9 +159,10 @@ def price_report(
     by: str = BY_VARIANT,
     category: str = "",
     product: str = "",
+    prices: str = ALL,
 ) -> Iterator[Moved]:
     """
-    Yield how base prices in one currency moved between two days of UTC, both included: one statement.
+    Yield how prices in one currency moved between two days of UTC, both included: one statement.
 
     `category` is a slug and covers the categories below it; `product` is a slug or a SKU. What had no price in this
     currency then is left out. The end of a period that still runs is now.
@@ -139,6 +177,7 @@ def price_report(
                 "product": product,
                 "currency": currency,
                 "by": by,
+                "prices": prices,
                 "start": datetime.combine(first, time.min, UTC),
                 "end": end,
             },

@@ -12,10 +12,12 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from config.platform.actor import Actor
 from inventory.models import Category, Company, Product, Variant
-from pricing.models import Price, PriceChange
+from pricing import services
+from pricing.models import CustomerGroup, Price, PriceChange
 from pricing.selectors.reports import Moved, price_report
 from tests import factories
 from tests.conftest import Api
@@ -184,7 +186,9 @@ def test_the_api_tells_it_and_writes_a_file_no_spreadsheet_runs(
     _, cells = csv.reader(io.StringIO(text))
     assert cells[0] == "MUG"
     assert not cells[1].startswith("=")
-    assert cells[4:] == ["1", "10.00", "20.00", "10.00", "20.00", "15.00", "12.00"]
+    assert cells[4:] == [
+        "1", "10.00", "20.00", "10.00", "20.00", "15.00", "12.00", "base", "1", "",
+    ]  # fmt: skip
 
     for caller in (api.as_user(factories.make_user()), api.as_user(factories.make_staff(is_superuser=False))):  # fmt: skip
         assert caller.get(f"/products/pricing/report{period}").status_code == 403
@@ -278,3 +282,79 @@ def test_the_page_is_for_staff_who_may_see_prices(company: Company) -> None:
     assert client.get(PAGE).status_code == 302
     client.force_login(factories.make_user(is_staff=True))
     assert client.get(PAGE).status_code == 403
+
+
+# --- prices beside the base price -----------------------------------------------------------------
+
+
+def beside(variant: Variant, amount: str, begins: float, ends: float | None, **fields: Any) -> None:
+    factories.make_special_price(
+        variant,
+        amount,
+        starts_at=START + begins * DAY,
+        ends_at=None if ends is None else START + ends * DAY,
+        **fields,
+    )
+
+
+def test_scheduled_prices_breaks_and_prices_of_groups_have_rows_of_their_own(
+    staff: Actor, company: Company, variant: Variant
+) -> None:
+    trade = CustomerGroup.objects.create(company=company, name="Trade")
+    moved(variant, (None, "10.00", -20))
+    beside(variant, "8.00", 2, 4)
+    beside(variant, "6.00", 4, 10)
+    beside(variant, "9.00", -5, None, from_quantity=5)
+    beside(variant, "7.00", -5, 5, group=trade)
+    beside(variant, "6.50", 5, None, group=trade, from_quantity=10)
+    beside(variant, "1.00", -9, -8)  # over before
+    beside(variant, "1.00", 11, None)  # not yet
+    beside(variant, "1.00", 2, 4, currency="EUR", from_quantity=2)
+
+    rows = report(staff)
+
+    assert [(r.kind, r.from_quantity, r.group, r.changes, r.first, r.last) for r in rows] == [
+        ("base", 1, "", 0, Decimal(10), Decimal(10)),
+        ("scheduled", 1, "", 3, Decimal(8), Decimal(6)),  # begins, ends as the next one begins
+        ("break", 5, "", 0, Decimal(9), Decimal(9)),
+        ("group", 1, "Trade", 1, Decimal(7), None),
+        ("group_break", 10, "Trade", 1, Decimal("6.50"), Decimal("6.50")),
+    ]
+    scheduled = rows[1]
+    assert (scheduled.lowest, scheduled.highest, scheduled.average) == (6, 8, 7)
+    assert scheduled.weighted == Decimal("6.5")  # (2 × 8 + 6 × 6) ÷ 8
+    assert [r.kind for r in report(staff, prices="base")] == ["base"]
+    assert [r.kind for r in report(staff, prices="special")] == [r.kind for r in rows[1:]]
+    assert {r.kind for r in report(staff, by="category")} == {r.kind for r in rows}
+    with CaptureQueriesContext(connection) as queries:
+        report(staff)
+    assert len(queries) == 1
+
+
+def test_the_labels_stand_in_json_file_page_and_history(
+    staff_api: Api, office: Client, company: Company, variant: Variant, system: Actor
+) -> None:
+    trade = CustomerGroup.objects.create(company=company, name="=Trade()")
+    moved(variant, (None, "10.00", -20))
+    beside(variant, "7.00", -5, 5, group=trade, from_quantity=3)
+    period = "?dateFrom=2026-03-01&dateTo=2026-03-10&prices=special"
+
+    (row,) = staff_api.get(f"/products/pricing/report{period}").json()["rows"]
+    file = staff_api.get(f"/products/pricing/report/file{period}")
+    _, cells = csv.reader(io.StringIO(b"".join(file.streaming_content).decode()))
+    page = office.get(PAGE, MARCH).content.decode()
+    terms = services.SpecialTerms(
+        variant_id=variant.id, currency="USD", amount=Decimal(9), from_quantity=5
+    )
+    services.set_special_price(actor=system, terms=terms, now=timezone.now())
+    (change, *_) = staff_api.get("/price-changes").json()["results"]
+    listed = office.get("/admin/pricing/pricechange/").content.decode()
+
+    assert (row["kind"], row["fromQuantity"], row["group"]) == ("group_break", 3, "=Trade()")
+    assert (row["lastPrice"], row["weightedPrice"]) == (None, "7.00")
+    assert cells[11:13] == ["group_break", "3"]
+    assert not cells[13].startswith("=")
+    assert "of a group, by quantity, =Trade(), from 3 on" in page
+    assert (change["kind"], change["fromQuantity"]) == ("break", 5)
+    assert "by quantity" in listed
+    assert staff_api.get("/products/pricing/report?prices=none").status_code == 400
