@@ -7,6 +7,7 @@
   let tries = 0;
   let polling = 0;
   let waiting = false;
+  let repriced = false;
 
   /* After an order the customer has another cart, whose versions begin anew: a version counts only beside its cart. */
   const isNewer = (one, other) => one.cart !== other.cart || one.version > other.version;
@@ -24,17 +25,17 @@
     requestAnimationFrame(() => badge.classList.add("badge--fresh"));
   };
 
-  /* Another device changed the cart: fetch it, but never from under a request or a half-typed word. */
+  /* Another device, or a price, changed the cart: fetch it, but never from under a request or a half-typed word. */
   const refetch = () => {
     const cart = document.querySelector("[data-live-cart]");
-    if (!cart || !isNewer(known, onPage())) { waiting = false; return; }
+    if (!cart || !(repriced || isNewer(known, onPage()))) { waiting = false; return; }
     const typing = cart.contains(document.activeElement) && document.activeElement.matches("input:not([type=hidden])") && document.activeElement.value !== document.activeElement.defaultValue;
     if (typing || document.querySelector(".htmx-request")) {
       if (!waiting) { waiting = true; }
       setTimeout(refetch, 250);
       return;
     }
-    waiting = false;
+    waiting = repriced = false;
     body.dispatchEvent(new Event("cart-changed"));
   };
 
@@ -63,7 +64,11 @@
       let message;
       try { message = JSON.parse(event.data); } catch { return; }
       tries = 0;
-      if (message.type === "cart.snapshot" || message.type === "cart.changed") learn(message.cart?.id, message.version, message.cart?.totals?.itemCount);
+      if (message.type === "cart.snapshot" || message.type === "cart.changed") {
+        learn(message.cart?.id, message.version, message.cart?.totals?.itemCount);
+        /* What the same cart costs may change without a new version of it. */
+        if (message.event?.startsWith("pricing.")) { repriced = true; if (!waiting) refetch(); }
+      }
       else if (message.type === "hold.expired") body.dispatchEvent(new Event("cart-changed"));
     };
     socket.onclose = (event) => {
