@@ -14,9 +14,11 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from cart.selectors.state import ACTIVE, NEXT, SAVED, Head, Line
+from config.platform import flags
 from inventory.selectors import SHOWN_AT_MOST
 from pricing.engine import Basket, Place, Quote, QuoteLine
 from pricing.engine import Line as BasketLine
+from pricing.selectors.promotions import PROMOTIONS_FLAG
 
 LOW_STOCK = 3
 ZERO = Decimal(0)
@@ -374,7 +376,8 @@ def basket_of(
 
 def key_of(*, head: Head, basket: Basket) -> str:
     """Return what a stored quote depends on, short of time: equal key, equal quote, until its `valid_until`."""
-    content = repr((head.revision, basket))
+    # The switch raises no revision: what was priced under it must not be shown without it.
+    content = repr((head.revision, flags.is_enabled(PROMOTIONS_FLAG), basket))
     return hashlib.sha256(content.encode()).hexdigest()[:40]
 
 

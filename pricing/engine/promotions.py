@@ -25,6 +25,7 @@ from pricing.engine.terms import (
     OUTSIDE_HOURS,
     PERCENTAGE,
     QUANTITY_NOT_MET,
+    SWITCHED_OFF,
     TIERED_QUANTITY,
     UNKNOWN,
     USED_UP,
@@ -228,7 +229,7 @@ class Promotions:
         for code in sorted(set(self.goods.basket.codes)):
             rule = self.rules.promotions_by_id.get(self.rules.coupons.get(code))  # type: ignore[arg-type]
             if rule is None:
-                refused[code] = UNKNOWN
+                refused[code] = UNKNOWN if self.rules.takes_promotions else SWITCHED_OFF
             elif code in self.rules.refused_codes:
                 refused[code] = self.rules.refused_codes[code]
             elif (reason := self.refusal(rule)) is not None:

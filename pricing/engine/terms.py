@@ -53,6 +53,7 @@ NO_SHIPPING = "no_shipping"
 NOT_COMBINABLE = "not_combinable"
 USED_UP = "used_up"
 NO_EFFECT = "no_effect"
+SWITCHED_OFF = "switched_off"
 NEEDS_CODE = "needs_code"  # only said to staff: customers are not told of codes they do not have
 
 # What another cart could mend: it says nothing against the code itself.
@@ -81,6 +82,7 @@ REASONS: Mapping[str, str] = {
     NOT_COMBINABLE: "This code cannot be combined with a better offer.",
     USED_UP: "This code has been used up.",
     NO_EFFECT: "There is nothing left to discount.",
+    SWITCHED_OFF: "Codes cannot be used at the moment.",
     NEEDS_CODE: "None of its codes was typed.",
 }
 
@@ -319,6 +321,7 @@ class Rules:
     revision: int = 0
     currency: str = ""  # the company's own
     promotions: Sequence[PromotionRule] = ()
+    takes_promotions: bool = True  # else none applies, and codes are told so
     coupons: Mapping[str, UUID] = field(default_factory=dict)
     refused_codes: Mapping[str, str] = field(default_factory=dict)  # of `coupons`, with the reason
     coupons_until: datetime | None = None  # when the first of `coupons` ends
@@ -395,4 +398,11 @@ class Rules:
 
     def without_promotions(self) -> Rules:
         """Return the same rules with every promotion switched off; bundle prices stay."""
-        return replace(self, promotions=(), coupons={}, refused_codes={}, coupons_until=None)
+        return replace(
+            self,
+            promotions=(),
+            takes_promotions=False,
+            coupons={},
+            refused_codes={},
+            coupons_until=None,
+        )
