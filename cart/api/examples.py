@@ -170,7 +170,7 @@ EXAMPLES: Examples = {
         for base in ("", "public_")
     },
     **{
-        f"post_{base}cart_upsells_by_product_id_dismiss": [answered(listed())]
+        f"post_{base}cart_upsells_by_product_id_dismiss": [sent({}), answered(listed())]
         for base in ("", "public_")
     },
     "post_cart_accept_prices": [sent({"quoteId": "b0c9d3f1a6e24c58"}), answered(_CART)],

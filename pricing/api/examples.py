@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.platform.examples import Examples, answered, listed, sent
+from pricing.api.rule_examples import RULES
 
 _VARIANT: dict[str, Any] = {
     "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41c011",
@@ -221,6 +222,7 @@ EXAMPLES: Examples = {
             }
         ),
     ],
+    **RULES,
     "get_products_pricing_report": [
         answered(
             {
