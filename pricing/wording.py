@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime, format_time
 from django.utils.dates import WEEKDAYS
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -54,7 +55,8 @@ def promotion_words(terms: PromotionTerms, setting: Setting) -> str:
         *_beside_others(terms),
     ]
     sentence = ", ".join(part for part in parts if part)
-    return sentence if terms.is_active else _("Paused: %(sentence)s") % {"sentence": sentence}
+    said = sentence if terms.is_active else _("Paused: %(sentence)s") % {"sentence": sentence}
+    return capfirst(said)
 
 
 # --- what it does ---------------------------------------------------------------------------------

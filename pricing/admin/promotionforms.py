@@ -101,16 +101,16 @@ class PromotionForm(MoneyForm):
     ways: Sequence[tuple[str, str]] = ()
 
     per_unit = forms.BooleanField(
-        label=_("for each unit"), required=False, widget=UnfoldBooleanWidget
+        label=_("For each unit"), required=False, widget=UnfoldBooleanWidget
     )
     buy = forms.IntegerField(
-        label=_("buy"), min_value=1, max_value=1_000, widget=UnfoldAdminIntegerFieldWidget
+        label=_("Buy"), min_value=1, max_value=1_000, widget=UnfoldAdminIntegerFieldWidget
     )
     get = forms.IntegerField(
-        label=_("get"), min_value=1, max_value=1_000, widget=UnfoldAdminIntegerFieldWidget
+        label=_("Get"), min_value=1, max_value=1_000, widget=UnfoldAdminIntegerFieldWidget
     )
     percent = forms.DecimalField(
-        label=_("per cent off those"),
+        label=_("Per cent off those"),
         min_value=0,
         max_value=100,
         decimal_places=3,
@@ -119,7 +119,7 @@ class PromotionForm(MoneyForm):
         help_text=_("100 is free."),
     )
     times = forms.IntegerField(
-        label=_("for how many sets"),
+        label=_("For how many sets"),
         required=False,
         min_value=1,
         max_value=1_000,
@@ -127,18 +127,18 @@ class PromotionForm(MoneyForm):
         help_text=_("Empty: for every full set."),
     )
     tiers = forms.CharField(
-        label=_("steps"),
+        label=_("Steps"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text=_("From how many units on which percentage, one on each line: 5: 10"),
     )
     options = forms.MultipleChoiceField(
-        label=_("only these ways to ship"),
+        label=_("Only these ways to ship"),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("None means every way. It only counts for what is taken off shipping."),
     )
     entry = forms.ChoiceField(
-        label=_("it comes in"),
+        label=_("It comes in"),
         required=False,
         choices=[
             (BY_ITSELF, _("by itself, without a code")),
@@ -160,7 +160,7 @@ class PromotionForm(MoneyForm):
         help_text=_("E-mail addresses of accounts, one on each line. Without any, it is for all."),
     )
     weekdays = forms.TypedMultipleChoiceField(
-        label=_("on these days of the week"),
+        label=_("On these days of the week"),
         required=False,
         coerce=int,
         choices=list(zip(range(1, 8), WEEKDAYS.values(), strict=True)),

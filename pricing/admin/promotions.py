@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
@@ -144,7 +145,7 @@ class PromotionList(NamingChangeList):
 @admin.register(Promotion)
 class PromotionAdmin(MoneyAdmin):
     form = PromotionForm
-    list_display = ["told", "shown_codes", "use_count", "state", "meets", "ends_at"]
+    list_display = ["told", "use_count", "state", "meets"]
     list_filter = [StandingFilter, "kind", "scope", "is_automatic"]
     search_fields = ["name", "coupons__code"]
     search_help_text = _("name or code")
@@ -342,11 +343,8 @@ class PromotionAdmin(MoneyAdmin):
 
     @display(description=_("promotion"), ordering="name")
     def told(self, promotion: Any) -> str:
-        return two_lines(promotion.name, promotion.words)
-
-    @display(description=_("codes"))
-    def shown_codes(self, promotion: Promotion) -> str:
-        return ", ".join(selectors.promotion_terms(promotion).codes[:3]) or NOTHING
+        words = format_html('<span class="office-words">{}</span>', promotion.words)
+        return two_lines(promotion.name, words)
 
     @display(description=_("used"), ordering="live_uses")
     def use_count(self, promotion: Any) -> str:

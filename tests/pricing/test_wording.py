@@ -46,11 +46,11 @@ def words(**changes: Any) -> str:
         ),
         (
             {"kind": "FREE_SHIPPING", "scope": "SHIPPING", "codes": (), "is_automatic": True},
-            "free shipping, by itself",
+            "Free shipping, by itself",
         ),
         (
             {"kind": "FREE_SHIPPING", "settings": {"options": ["standard", "express"]}},
-            "free shipping, only shipped by standard and express, with the code TEN",
+            "Free shipping, only shipped by standard and express, with the code TEN",
         ),
         (
             {"scope": "SHIPPING", "value": Decimal(50)},
@@ -65,12 +65,12 @@ def words(**changes: Any) -> str:
                 "per_customer_limit": 1,
                 "is_stackable": False,
             },
-            ("buy 2, get the cheapest 1 of every 3 at 50 % off, from Mon 23 Nov 2026 09:00 to Tue 1 Dec 2026 00:00,"
+            ("Buy 2, get the cheapest 1 of every 3 at 50 % off, from Mon 23 Nov 2026 09:00 to Tue 1 Dec 2026 00:00,"
              " once per customer, with the code TEN, not together with others"),
         ),
         (
             {"kind": "BUY_X_GET_Y", "settings": {"buy": 3, "get": 2, "times": 1}},
-            "buy 3, get 2 of every 5 free, the cheapest, for 1 set only, with the code TEN",
+            "Buy 3, get 2 of every 5 free, the cheapest, for 1 set only, with the code TEN",
         ),
         (
             {
