@@ -65,6 +65,8 @@ class Checkout(models.Model):
     currency = models.CharField(max_length=3)
     quote = models.JSONField(null=True)
     quote_id = models.CharField(max_length=64, blank=True)
+    # The PayPal order that its customer has approved, to pay with.
+    approved = models.CharField(max_length=64, blank=True, default="")
     quotes_shown = models.JSONField(default=dict)  # {quote_id: grand total}, for PRICE_CHANGED
     order = models.OneToOneField(Order, models.PROTECT, null=True, related_name="checkout")
     created_at = models.DateTimeField()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
+
 from cart.rendering import render_cart
 from cart.services import Brought
 from checkout.models import Address, Payment
@@ -101,6 +103,69 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
         "holdExpiresAt": moment(view.hold_expires_at),
         "expiresAt": moment(checkout.expires_at),
         "createdAt": moment(checkout.created_at),
+    }
+
+
+def render_google_pay(view: CheckoutView) -> dict[str, Any]:
+    """
+    Return what Google Pay's sheet is opened with: exact total, currency, ways to ship, and a token made for Stripe.
+
+    The total is an estimate until the address is known. The keys inside are Google's.
+    """
+    quote = view.quote
+    is_final = not view.requirements
+    request: dict[str, Any] = {
+        "apiVersion": 2,
+        "apiVersionMinor": 0,
+        "merchantInfo": {
+            "merchantId": settings.GOOGLE_PAY_MERCHANT_ID,
+            "merchantName": view.checkout.company.name,
+        },
+        "allowedPaymentMethods": [
+            {
+                "type": "CARD",
+                "parameters": {
+                    "allowedAuthMethods": ["PAN_ONLY", "CRYPTOGRAM_3DS"],
+                    "allowedCardNetworks": ["AMEX", "DISCOVER", "JCB", "MASTERCARD", "VISA"],
+                },
+                "tokenizationSpecification": {
+                    "type": "PAYMENT_GATEWAY",
+                    "parameters": {
+                        "gateway": "stripe",
+                        "stripe:version": "2018-10-31",
+                        "stripe:publishableKey": settings.STRIPE_PUBLISHABLE_KEY,
+                    },
+                },
+            }
+        ],
+        "transactionInfo": {
+            "totalPriceStatus": "FINAL" if is_final else "ESTIMATED",
+            "totalPrice": format_amount(quote.totals.grand_total, quote.currency),
+            "currencyCode": quote.currency,
+            "countryCode": settings.DEFAULT_COUNTRY,
+        },
+        "emailRequired": True,
+        "shippingAddressRequired": quote.requires_shipping,
+        "shippingOptionRequired": bool(quote.requires_shipping and quote.shipping_options),
+    }
+    if request["shippingOptionRequired"]:
+        cheapest = min(quote.shipping_options, key=lambda option: option.price)
+        request["shippingOptionParameters"] = {
+            "defaultSelectedOptionId": quote.shipping.option if quote.shipping else cheapest.id,
+            "shippingOptions": [
+                {
+                    "id": option.id,
+                    "label": option.name,
+                    "description": f"{format_amount(option.price, option.currency)} {option.currency}",
+                }
+                for option in quote.shipping_options
+            ],
+        }
+    return {
+        "checkoutId": str(view.checkout.id),
+        "quoteId": quote.id,
+        "environment": "PRODUCTION" if settings.STRIPE_LIVE_MODE else "TEST",
+        "paymentDataRequest": request,
     }
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Count, Min, QuerySet
 
 from cart.models import CartLine
@@ -22,6 +23,7 @@ from checkout.models import (
     ReconciliationRun,
     WebhookInbox,
 )
+from config.platform import flags
 from config.platform.actor import Actor, ActorKind
 from config.platform.models import AuditEntry
 from inventory import selectors as inventory
@@ -32,6 +34,7 @@ from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
 from pricing.outside import asking
 
+EXPRESS = "EXPRESS_CHECKOUT_ENABLED"
 ATTEMPTS_REFUSED = "payment.attempts_refused"  # the audit entry of a client that has to wait
 
 
@@ -71,6 +74,19 @@ class CheckoutView:
     order: Order | None
     payment: Payment | None
     hold_expires_at: datetime | None
+
+
+def wallets() -> list[str]:
+    """Return the wallets that the cart offers; none while express checkout is off, or without their credentials."""
+    if not flags.is_enabled(EXPRESS):
+        return []
+    takes_cards = bool(settings.STRIPE_SECRET_KEY and settings.STRIPE_PUBLISHABLE_KEY)
+    offered = []
+    if settings.PAYPAL_CLIENT_ID:
+        offered.append("paypal")
+    if settings.GOOGLE_PAY_MERCHANT_ID and takes_cards:
+        offered.append("google-pay")
+    return offered
 
 
 def find(*, actor: Actor, checkout_id: UUID) -> Checkout:

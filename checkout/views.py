@@ -23,7 +23,13 @@ from cart import selectors as carts
 from cart import services as baskets
 from checkout import selectors
 from checkout import services as checkouts
-from checkout.errors import CheckoutExpired, CheckoutNotFound, PaymentRequired, PriceChanged
+from checkout.errors import (
+    CheckoutExpired,
+    CheckoutNotFound,
+    PaymentNotFound,
+    PaymentRequired,
+    PriceChanged,
+)
 from checkout.gateway import Method, methods
 from checkout.models import Checkout, Payment
 from checkout.selectors import CheckoutView
@@ -281,7 +287,7 @@ def _context(
         "shipping_options": delivery_options_of(quote, since=since, zone=zone),
         "shipping_option": found.shipping_option
         or (quote.shipping.option if quote.shipping else ""),
-        "payment_methods": _methods(view.methods),
+        "payment_methods": _methods(view.methods, has_approved=bool(found.approved)),
         "quote_id": quote.id,
         "form_key": form_key(),
         "price_changes": _price_changes(cart),
@@ -380,7 +386,7 @@ def _part(
     }
 
 
-def _methods(offered: Sequence[Method]) -> list[dict[str, str]]:
+def _methods(offered: Sequence[Method], *, has_approved: bool = False) -> list[dict[str, str]]:
     hints = {
         "test": _(
             "A demonstration bank: the next page lets you decide what it answers. No money moves."
@@ -388,11 +394,14 @@ def _methods(offered: Sequence[Method]) -> list[dict[str, str]]:
         "card": _("You enter the card on the next page."),
         "paypal": _("You agree at PayPal and come back here."),
     }
+    if has_approved:
+        hints["paypal"] = _("You have agreed at PayPal. Nothing is taken before you press.")
     if not offered:  # nothing to pay
         return [{"id": "", "name": "", "hint": _("There is nothing to pay.")}]
     return [
         {"id": method.id, "name": method.name, "hint": hints.get(method.id, "")}
-        for method in offered
+        # What was agreed to already comes first, and is chosen.
+        for method in sorted(offered, key=lambda each: not (has_approved and each.id == "paypal"))
     ]
 
 
@@ -413,6 +422,44 @@ def accept(request: HttpRequest) -> HttpResponse:
         return _show(request, selectors.view_of(found, now=now), refusal=refusal)
     if request.htmx:  # type: ignore[attr-defined]
         return _show(request, selectors.view_of(found, now=now))
+    return redirect("/checkout/")
+
+
+# --- PayPal from the cart ---------------------------------------------------------------------------
+
+
+@require_POST
+@once
+def express_paypal(request: HttpRequest) -> HttpResponse:
+    """Hold the cart and go to PayPal, where the customer says who they are and where it goes."""
+    try:
+        count(request, "payment")
+        begun = checkouts.begin_paypal(actor=actor_of(request), now=timezone.now())
+    except ApplicationError as refusal:
+        reasons = " ".join(str(error.message) for error in refusal.errors)
+        messages.error(request, f"{refusal.detail} {reasons or refusal.advice}")
+        return redirect("/cart/")
+    return redirect(begun.approve_url or "/checkout/")
+
+
+@cache_control(no_store=True)
+@require_safe
+def express_paypal_back(request: HttpRequest) -> HttpResponse:
+    """
+    Whoever comes back from PayPal finds the checkout filled in, and the total with delivery and tax to press on.
+
+    What the address claims is not believed: PayPal says whether it is approved, and for whose checkout.
+    """
+    actor = actor_of(request)
+    try:
+        count(request, "payment")
+        checkouts.take_approval(
+            actor=actor, order_id=request.GET.get("token", ""), now=timezone.now()
+        )
+    except PaymentNotFound:
+        return redirect("/cart/")
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
     return redirect("/checkout/")
 
 
@@ -461,6 +508,8 @@ def pay(request: HttpRequest) -> HttpResponse:
         return _show(request, view, refusal=refusal)
     if payment is None or payment.status in (Payment.Status.CAPTURED, Payment.Status.REFUNDED):
         return redirect(f"/orders/{order.number}/")
+    if "approved" in payment.metadata and payment.status == Payment.Status.PENDING:
+        return _settled(request, actor, payment.id, is_asked=True)  # agreed to already
     return redirect(_approval_of(payment) or f"/checkout/pay/{payment.id}/")
 
 

@@ -71,6 +71,45 @@ _ENTRY: dict[str, Any] = {
 }
 
 EXAMPLES: Examples = {
+    "post_cart_express_paypal_create_order": [
+        answered(
+            {
+                "orderId": "5O190127TN364715T",
+                "approveUrl": "https://www.paypal.com/checkoutnow?token=5O190127TN364715T",
+                "checkoutId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f00a",
+                "amount": "134.90",
+                "currency": "USD",
+                "quoteId": "f1c2a4e09b7d4c55a1d8e6b3902c7f14",
+            },
+            status=201,
+        ),
+    ],
+    "post_cart_express_google_pay_session": [
+        answered(
+            {
+                "checkoutId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f00a",
+                "quoteId": "f1c2a4e09b7d4c55a1d8e6b3902c7f14",
+                "environment": "TEST",
+                "paymentDataRequest": {
+                    "apiVersion": 2,
+                    "apiVersionMinor": 0,
+                    "transactionInfo": {
+                        "totalPriceStatus": "ESTIMATED",
+                        "totalPrice": "134.90",
+                        "currencyCode": "USD",
+                        "countryCode": "US",
+                    },
+                },
+            }
+        ),
+    ],
+    "post_cart_express_paypal_capture": [
+        sent({"orderId": "5O190127TN364715T"}, "As it was approved"),
+        sent(
+            {"orderId": "5O190127TN364715T", "quoteId": "f1c2a4e09b7d4c55a1d8e6b3902c7f14"},
+            "With the new total accepted",
+        ),
+    ],
     "get_addresses": [answered(listed(_ENTRY))],
     "post_addresses": [
         sent(_ADDRESS),

@@ -6,6 +6,13 @@ from checkout.services.addressbook import add_address, change_address, remove_ad
 from checkout.services.cancelling import cancel, cancel_due_drafts, close_of_order
 from checkout.services.comparing import Comparison, compare_books
 from checkout.services.editing import edit_in_cart
+from checkout.services.express import (
+    Begun,
+    begin_google_pay,
+    begin_paypal,
+    capture_paypal,
+    take_approval,
+)
 from checkout.services.fixing import Step, fix, steps_for
 from checkout.services.inbox import (
     LIMIT_BYTES,
@@ -57,15 +64,19 @@ from checkout.services.simulation import (
 __all__ = [
     "BUTTONS",
     "LIMIT_BYTES",
+    "Begun",
     "Comparison",
     "Delivery",
     "Outcome",
     "Step",
     "add_address",
+    "begin_google_pay",
+    "begin_paypal",
     "calculate",
     "cancel",
     "cancel_due_drafts",
     "capture",
+    "capture_paypal",
     "change_address",
     "check_webhook",
     "close_of_order",
@@ -106,6 +117,7 @@ __all__ = [
     "start_payment",
     "steps_for",
     "store_webhook",
+    "take_approval",
     "update",
     "work_runs",
 ]

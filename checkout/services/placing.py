@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from cart import services as carts
 from checkout import selectors
 from checkout.errors import CheckoutIncomplete, PriceChanged
 from checkout.models import Checkout, Payment, PaymentStatusChange
-from checkout.selectors import Priced
+from checkout.selectors import Priced, Requirement
 from checkout.services import attempts
 from checkout.services.sessions import check_open, lock, move, remember
 from config.platform import outbox
@@ -113,7 +114,14 @@ def _place(
     with outbox.together():
         order = orders.place(actor=actor, draft=draft, now=now)
         payment = (
-            open_payment(order, actor=actor, method=method, provider=provider, now=now)
+            open_payment(
+                order,
+                actor=actor,
+                method=method,
+                provider=provider,
+                approved=checkout.approved if provider == "paypal" else "",
+                now=now,
+            )
             if is_paid_for
             else None
         )
@@ -157,10 +165,18 @@ def _place(
 
 
 def open_payment(
-    order: Order, *, actor: Actor, method: str, provider: str, now: datetime
+    order: Order,
+    *,
+    actor: Actor,
+    method: str,
+    provider: str,
+    approved: str = "",
+    now: datetime,
 ) -> Payment:
     """
     Store the payment of what a locked order asks for with the key by which its provider will be asked, later.
+
+    `approved` is what its customer has approved at the provider already; it becomes this payment there.
 
     :raises RateLimited: if too many payments of this client came to nothing
     """
@@ -173,6 +189,7 @@ def open_payment(
         amount=order.to_pay,
         currency=order.currency,
         client=attempts.client_of(actor),
+        metadata={"approved": approved} if approved else {},
         created_at=now,
     )
     payment.idempotency_key = f"payment-{payment.id}"
@@ -188,14 +205,24 @@ def check_complete(priced: Priced) -> None:
     :raises NoShippingZone: if we do not ship to the address
     :raises CheckoutIncomplete: if something is missing; `extra.requirements` lists it
     """
-    if any(requirement.code == NO_SHIPPING_ZONE for requirement in priced.requirements):
+    check_requirements(priced.requirements)
+
+
+def check_requirements(missing: Sequence[Requirement]) -> None:
+    """
+    Refuse what lacks something.
+
+    :raises NoShippingZone: if we do not ship to the address
+    :raises CheckoutIncomplete: if something is missing; `extra.requirements` lists it
+    """
+    if any(requirement.code == NO_SHIPPING_ZONE for requirement in missing):
         raise NoShippingZone
-    if priced.requirements:
+    if missing:
         raise CheckoutIncomplete(
             extra={
                 "requirements": [
                     {"code": requirement.code, "field": requirement.field}
-                    for requirement in priced.requirements
+                    for requirement in missing
                 ]
             }
         )

@@ -92,7 +92,7 @@ def update(
     Store what the customer has filled in, and price anew.
 
     `changes` may have `email`, `shipping_address`, `billing_address`, `shipping_option`, `notes`; what
-    is not there stays. `shipping_address_id` and `billing_address_id` name entries of the caller's address book, which
+    is not there stays; and `approved`, what was approved at a wallet. `shipping_address_id` and `billing_address_id` name entries of the caller's address book, which
     are copied. Addresses may be incomplete and replace the earlier ones. A shipping option
     that is not offered any more is dropped and becomes a requirement again. Renews the holds.
 
@@ -278,6 +278,8 @@ def _clean(changes: Mapping[str, Any]) -> dict[str, Any]:
                 clean[field] = None if value is None else addresses.normalise(value, name)
             elif field == "shipping_option":
                 clean[field] = addresses.check_text(value or "", "shippingOption", 40)
+            elif field == "approved":
+                clean[field] = value
             elif field == "notes":
                 clean[field] = addresses.check_text(value or "", "notes", 1000, multiline=True)
         except ValidationFailed as refusal:

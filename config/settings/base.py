@@ -119,6 +119,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "pricing.context.shop",
                 "cart.context.cart_badge",
+                "checkout.context.wallets",
             ],
         },
     },

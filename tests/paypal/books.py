@@ -173,7 +173,8 @@ class Books:
             if _value(body["amount"]) > _value(promise["amount"]):
                 raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
             promise["status"] = "CAPTURED"
-            return self._capture(self.orders[self.order_of[id]], body["amount"], key)
+            order = self.orders[self.order_of[id]]
+            return self._capture(order, body["amount"], key)
 
     def void(self, id: str) -> Object:
         with self.lock:
@@ -230,6 +231,7 @@ class Books:
     def clear(self, id: str, *, succeed: bool = True) -> Object:
         """What a bank does days later with a capture that was pending."""
         with self.lock:
+            capture: Object
             [capture] = self.orders[id]["purchase_units"][0]["payments"]["captures"]
             if capture["status"] != "PENDING":
                 raise unprocessable("NOT_PENDING")

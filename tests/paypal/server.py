@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
         server, books = self.server, self.server.books
         if path == "/v1/notifications/verify-webhook-signature":
             return 200, server.verify(content)
-        body = json.loads(content) if content else {}
+        body: Any = json.loads(content) if content else {}
         routes: list[tuple[str, str, int, Callable[..., Any]]] = [
             ("POST", "/v2/checkout/orders", 201, lambda: books.create(body)),
             ("GET", rf"/v2/checkout/orders/{_ID}", 200, books.order),
