@@ -1,8 +1,8 @@
 """
 A code for ten, a hundred buyers, a real server: ten have it, whoever pays, cancels or meets a changed price meanwhile.
 
-A watcher looks at the invariants of orders and promotions each second. What the lock is for is shown in
-`tests/pricing/test_races.py`, whose controls go without it.
+A watcher looks at the invariants of orders and promotions each second. The control serves the same shop without the lock,
+and gives the code away too often.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from django.db import connection
 from config.platform import invariants
 from config.platform.actor import Actor
 from inventory.models import Company, Variant
+from orders.models import Order
 from pricing import services as pricing
 from pricing.demo import seed_rules
 from pricing.models import Promotion, PromotionUse
@@ -88,10 +89,10 @@ def watched() -> Iterator[None]:
 
 
 async def to_the_till(
-    port: int, count: int, code: str, email: Callable[[int], str]
+    port: int, count: int, code: str, email: Callable[[int], str], currency: str = "USD"
 ) -> list[tuple[str, str, str]]:
     """Take `count` guests with one thing and a code through checkout; return token, path and quote of each."""
-    replies = await each(port, [Call("POST", "/public/cart", body={})] * count)
+    replies = await each(port, [Call("POST", "/public/cart", body={"currency": currency})] * count)
     tokens = [reply.body["sessionToken"] for reply in replies]
     line = {"sku": "FLASH", "quantity": 1}
     for path, body in (("/cart/items", line), ("/cart/discount", {"code": code})):
@@ -163,6 +164,94 @@ def test_ten_of_a_hundred_buyers_have_the_code_for_ten(variant: Variant, tmp_pat
     assert won_later <= 5
     promotion.refresh_from_db()
     assert promotion.used_count == live_uses(promotion) == USES - 5 + won_later
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Take away what the database itself has against a use too many, until the promotions are gone."""
+    [limit] = [c for c in Promotion._meta.constraints if c.name == "promotion_within_limit"]
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Promotion, limit)
+    try:
+        yield
+    finally:
+        Promotion.objects.update(usage_limit=None)
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Promotion, limit)
+
+
+def test_without_the_lock_more_than_ten_have_it(variant: Variant, tmp_path: Path) -> None:
+    promotion = factories.make_promotion("FLASH10", usage_limit=USES, value=Decimal(50))
+
+    async def sale(port: int) -> list[Reply]:
+        buyers = await to_the_till(port, BUYERS, "FLASH10", lambda n: f"buyer{n}@example.com")
+        return await at_once(port, [payment(*buyer) for buyer in buyers])
+
+    with uncounted(), served(tmp_path, "tests.concurrency.uncounted_settings") as port:
+        paid = asyncio.run(sale(port))
+
+        won = outcomes(paid)[(200, "")]
+        assert won > USES
+        assert live_uses(promotion) == won
+        checks = [check for check in invariants.all_checks() if check.id == "R02"]
+        assert [found.holds for found in invariants.run(checks)] == [False]
+
+
+def test_rates_prices_and_cancellations_meanwhile_break_no_total(
+    variant: Variant, company: Company, now: datetime, tmp_path: Path
+) -> None:
+    """Forty buyers abroad: prices, shipping and a fixed amount are converted, and the rate moves as they pay."""
+    promotion = factories.make_promotion(
+        "FIVE", usage_limit=USES, kind="FIXED_AMOUNT", value=Decimal(5), currency="USD"
+    )
+    staff = Actor.system(company.id)
+    second = timedelta(seconds=1)
+
+    def rate(of: str, at: datetime) -> None:
+        terms = pricing.RateTerms(quote="GBP", rate=Decimal(of))
+        pricing.set_exchange_rate(actor=staff, terms=terms, now=at)
+
+    def unsettle() -> None:
+        try:
+            for step in range(1, 9):
+                # in the past of the server's clock, so that each is in force as soon as it is written
+                rate(f"0.{80 + step}", now - 60 * second + step * second)
+                pricing.set_price(
+                    actor=staff, variant_id=variant.id, currency="USD",
+                    amount=Decimal(20 + step), now=now,
+                )  # fmt: skip
+        finally:
+            connection.close()
+
+    async def sale(port: int) -> tuple[list[Reply], list[Reply]]:
+        buyers = await to_the_till(port, 40, "FIVE", lambda n: f"b{n}@example.com", "GBP")
+        change = asyncio.to_thread(unsettle)
+        paid, _ = await asyncio.gather(at_once(port, [payment(*buyer) for buyer in buyers]), change)
+        shown = await each(port, [Call("GET", path, token) for token, path, _ in buyers])
+        later = [
+            Call(
+                "POST", f"/orders/{reply.body['order']['id']}/cancel", buyer[0], {"reason": "late"}
+            )
+            if reply.status == 200
+            else payment(buyer[0], buyer[1], now_shown.body["quoteId"])
+            for buyer, reply, now_shown in zip(buyers, paid, shown, strict=True)
+        ]
+        return paid, await at_once(port, later)
+
+    rate("0.8", now - 120 * second)
+    with served(tmp_path) as port, watched():
+        paid, later = asyncio.run(sale(port))
+
+    assert set(outcomes(paid)) <= {(200, ""), *REFUSED}
+    assert set(outcomes(later)) <= {(200, ""), *REFUSED}
+    promotion.refresh_from_db()
+    assert promotion.used_count == live_uses(promotion) <= USES
+    charged = Order.objects.exclude(status=Order.Status.CANCELLED)
+    assert charged.exists()
+    for order in Order.objects.all():
+        base, rate_used, *_ = order.quote["conversion"]
+        assert (order.currency, base) == ("GBP", "USD")
+        assert Decimal(rate_used) == Decimal(order.quote["basis"]["exchangeRate"]["rate"])
 
 
 def test_a_price_that_changes_meanwhile_breaks_no_total(
