@@ -358,7 +358,7 @@ def _end_special(
     request: HttpRequest, variant: Variant, currency: str, now: datetime, forms_of: dict[str, Any]
 ) -> str | None:
     _need(request, "change_specialprice")
-    reason = request.POST.get("reason", "").strip()
+    reason = request.POST.get("reason", "").replace("\x00", "").strip()
     forms_of["end"] = {"id": request.POST.get("special", ""), "reason": reason}
     if not reason:
         forms_of["end"]["error"] = _("Say why.")
@@ -452,6 +452,8 @@ def _shown(
             }
             for span in desk.spans
         ],
+        # what is over has no form of its own any more beside which this could stand
+        "refused": end.get("error", ""),
         "over": [special(row) for row in desk.over],
         "breaks": [special(row) for row in desk.steps if row.group_id is None],
         "group_prices": [special(row) for row in desk.steps if row.group_id is not None],

@@ -126,6 +126,8 @@ class PriceAdmin(MoneyAdmin):
     def change_together(self, request: HttpRequest, queryset: QuerySet[Price]) -> Any:
         """Go on with the SKUs that were selected, in the currency of the first."""
         rows = list(queryset.order_by("variant__sku").values_list("variant__sku", "currency"))
+        if not rows:
+            return None  # what was selected is not there for this user
         return chosen_page(self, request, list(dict.fromkeys(sku for sku, _ in rows)), rows[0][1])
 
     @display(description=_("all prices"))

@@ -62,7 +62,7 @@ def _bring(request: HttpRequest, admin: Any) -> HttpResponse:
     actor, text = actor_of(request), request.POST.get("text", "")
     refused = ""
     if request.POST.get("step") == "apply":
-        source = Source.of(request.POST.get("name", "")[:200], text.encode())
+        source = Source.of(request.POST.get("name", "").replace("\x00", "")[:200], text.encode())
         try:
             plan = apply_tax_file(
                 actor=actor,

@@ -573,6 +573,12 @@ def test_rows_selected_in_the_list_go_on_to_the_page(
 
     assert page.status_code == 200
     assert "MUG\nROPE" in page.content.decode()
+    foreign = factories.make_priced_variant(company=factories.make_company())
+    nothing = office.post(
+        "/admin/pricing/price/",
+        {"action": "change_together", "_selected_action": [str(foreign.prices.get().pk)]},
+    )
+    assert nothing.status_code == 302
 
 
 @pytest.mark.parametrize(

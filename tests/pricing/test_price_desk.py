@@ -284,6 +284,9 @@ def test_breaks_and_prices_of_groups_are_set_and_ended_with_a_reason(
     assert "Trade" in page
     assert "Say why." in unsaid.content.decode()
     assert (ended.status_code, again.status_code) == (302, 200)
+    assert "This price is over." in again.content.decode()
+    nul = office.post(address(variant), {"do": "end", "special": str(row.id), "reason": "\x00"})
+    assert "Say why." in nul.content.decode()
     row.refresh_from_db()
     assert row.ends_at is not None
     assert PriceChange.objects.filter(special_id=row.id, new_amount=None).get().reason == "over"

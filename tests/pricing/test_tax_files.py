@@ -235,7 +235,7 @@ def test_staff_bring_a_file_look_and_confirm(company: Company) -> None:
     done = office.post(
         PAGE,
         {
-            "step": "apply", "plan": shown.context["plan"].id, "name": "rates.csv", "text": shown.context["text"],
+            "step": "apply", "plan": shown.context["plan"].id, "name": "rates\x00.csv", "text": shown.context["text"],
         },
     )  # fmt: skip
     taken = office.get("/admin/pricing/taxrate/file/")
