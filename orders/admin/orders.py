@@ -33,6 +33,7 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from orders import deskpages, selectors, services
+from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
 from orders.admin.refunds import REFUND_TONES
 from orders.admin.returns import RETURN_TONES
@@ -146,6 +147,7 @@ class OrderAdmin(OfficeAdmin):
             at("taxes/", report_page, "taxes"),
             at("picking/", deskpages.picking_page, "picking"),
             at("figures/", deskpages.figures_page, "figures"),
+            at("<uuid:object_id>/edit/", edit_page, "edit"),
             at("<uuid:object_id>/packing-slip/", deskpages.packing_slip, "packing_slip"),
             *super().get_urls(),
         ]
@@ -207,7 +209,9 @@ class OrderAdmin(OfficeAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         order = self.get_object(request, object_id) if self.has_view_permission(request) else None
-        bench = {"bench": self._bench(order)} if order is not None else {}
+        bench = {}
+        if order is not None:
+            bench = {"bench": {**self._bench(order), "may_edit": self.has_step_permission(request)}}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **bench})
 
     def _bench(self, order: Any) -> dict[str, Any]:
@@ -285,6 +289,9 @@ class OrderAdmin(OfficeAdmin):
             ],
             "ship_to": _address(order.shipping_address),
             "bill_to": _address(order.billing_address),
+            "can_edit": order.status in services.SOLD
+            and not any(line.shipped_quantity for line in lines),
+            "additions": list(order.additions.order_by("placed_at")),
         }
 
     # --- steps ---

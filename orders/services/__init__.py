@@ -12,6 +12,7 @@ from orders.services.editing import (
     apply_edit,
     end_additions,
     preview_edit,
+    ways_to_ship,
 )
 from orders.services.exchanging import (
     Estimate,
@@ -137,6 +138,7 @@ __all__ = [
     "settle_moved",
     "settle_points",
     "ship",
+    "ways_to_ship",
     "withdraw_return",
     "would_bring",
     "write_invoices",

@@ -176,6 +176,22 @@ def apply_edit(
     return Edited(proposal=proposal, addition=added)
 
 
+@asking
+def ways_to_ship(*, actor: Actor, order_id: UUID, now: datetime) -> Sequence[ShippingOption]:
+    """
+    Return the ways to ship what an order holds to where it goes, at today's prices; none where nothing is shipped.
+
+    :raises OrderNotFound: if there is no such order for this caller
+    :raises OrderNotEditable: if it can no longer be changed
+    """
+    order: Order = Order.objects.get(pk=find_id(actor=actor, reference=str(order_id)))
+    _check_open(order, actor=actor)
+    lines = {line.id: line for line in order.lines.select_related("variant", "product")}
+    _check_untouched(order, lines)
+    basket = _whole(order, lines, (), (), order.shipping_address, "")
+    return pricing.quote(actor=actor, basket=basket, now=now).shipping_options
+
+
 def end_additions(*, order_id: UUID, now: datetime) -> None:
     """
     Cancel what was added to an order that is cancelled and is not paid yet; staff are told of what is.
@@ -455,19 +471,7 @@ def _price_whole(
     :raises NoShippingZone: if we do not ship there
     :raises ValidationFailed: if this way to ship is not offered there
     """
-    out = {part.line_id: part.quantity for part in taken}
-    kept = [
-        _frozen(line, line.unsent - out.get(line.id, 0))
-        for line in lines.values()
-        if line.unsent > out.get(line.id, 0)
-    ]
-    basket = Basket(
-        lines=[*kept, *(_basket(order, goods, address, option).lines if goods else ())],
-        currency=order.currency,
-        destination=_place_of(address),
-        shipping_option=option or None,
-        user_id=order.user_id,
-    )
+    basket = _whole(order, lines, taken, goods, address, option)
     quote = pricing.quote(actor=actor, basket=basket, now=now)
     if quote.shipping_code == NO_SHIPPING_ZONE:
         raise NoShippingZone
@@ -479,6 +483,30 @@ def _price_whole(
             ]
         )
     return quote
+
+
+def _whole(
+    order: Order,
+    lines: Mapping[UUID, OrderLine],
+    taken: Sequence[Units],
+    goods: Sequence[Goods],
+    address: Mapping[str, str],
+    option: str,
+) -> Basket:
+    """Return what would be in the parcel: what stays at its frozen prices, what comes at today's."""
+    out = {part.line_id: part.quantity for part in taken}
+    kept = [
+        _frozen(line, line.unsent - out.get(line.id, 0))
+        for line in lines.values()
+        if line.unsent > out.get(line.id, 0)
+    ]
+    return Basket(
+        lines=[*kept, *(_basket(order, goods, address, option).lines if goods else ())],
+        currency=order.currency,
+        destination=_place_of(address),
+        shipping_option=option or None,
+        user_id=order.user_id,
+    )
 
 
 def _frozen(line: OrderLine, quantity: int) -> Line:

@@ -38,6 +38,7 @@ from pricing.display import (
     days_text,
     discounts_of,
     options_text,
+    percent_text,
     relief_of,
     steps_of,
 )
@@ -166,6 +167,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "totals": _totals(found),
         "discounts": discounts_of(quote) if quote else [],
         "relief_text": relief_of(quote) if quote else "",
+        "taxes": _taxes(quote) if quote else [],
+        "taxes_included": found.prices_include_tax,
         "steps": _steps(found, quote) if quote else [],
         "grounds": grounds_of(found),
         "refunded_total": found.refunded_total - found.moved_total,
@@ -183,6 +186,14 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "can_cancel": is_own and found.status in CANCELLABLE and not _is_partly_sent(found),
         "can_cancel_items": is_own and _can_cancel_items(found),
         "can_reorder": is_own,
+        "can_edit_in_cart": is_own
+        and found.status == Status.DRAFT
+        and not found.credit_total
+        and not waits_for_goods
+        and _is_the_buyers(actor, found),
+        "can_change_address": is_own and found.status == Status.CONFIRMED,
+        "additions": _additions(found) if is_own else [],
+        "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_return else [],
@@ -302,6 +313,25 @@ def _is_own(actor: Actor, found: Order) -> bool:
     return True
 
 
+def _is_the_buyers(actor: Actor, found: Order) -> bool:
+    """Say whether the visitor has placed it: staff see the orders of others, and have carts of their own."""
+    return actor.user_id is None or found.user_id == actor.user_id
+
+
+def _additions(found: Order) -> list[dict[str, Any]]:
+    """Return the orders that were added to this one later, each with what it came to and whether it is paid."""
+    return [
+        {
+            "number": added.number,
+            "url": f"/orders/{added.number}/",
+            "status_text": added.get_status_display(),
+            "grand_total": added.grand_total,
+            "pay_url": f"/orders/{added.number}/pay/" if added.status == Status.DRAFT else "",
+        }
+        for added in found.additions.order_by("placed_at")
+    ]
+
+
 def _steps(found: Order, quote: Quote) -> list[dict[str, Any]]:
     """Return how the total came about at placement, from what the order keeps of it."""
     names = {line.sku: line.name for line in found.lines.all()}
@@ -344,6 +374,19 @@ def _totals(order: Order) -> dict[str, Any]:
         "prices_include_tax": order.prices_include_tax,
         "estimated": False,
     }
+
+
+def _taxes(quote: Quote) -> list[dict[str, str]]:
+    """Return what each tax was charged on and came to, as it was frozen at placement."""
+    return [
+        {
+            "label": f"{tax.name} {percent_text(tax.rate)}",
+            "base": money_text(tax.base, quote.currency),
+            "amount": money_text(tax.amount, quote.currency),
+        }
+        for tax in quote.taxes
+        if tax.amount or tax.relief
+    ]
 
 
 def _shipping_text(order: Order, quote: Quote | None) -> str:

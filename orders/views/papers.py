@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,7 +18,7 @@ from orders import documents, selectors
 from orders import services as orders
 from orders.errors import InvoiceNotAvailable, InvoiceNotFound
 from orders.models import Invoice, Order
-from pricing.display import country_name
+from pricing.display import country_name, percent_text
 
 
 @cache_control(no_store=True)
@@ -43,6 +44,8 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
             "order_url": f"/orders/{order.number}/{tail}",
             "paper": paper,
             "content": paper.content,
+            "taxes": _taxes(paper.content),
+            "taxes_included": paper.content["pricesIncludeTax"],
             "has_discount": Decimal(paper.content["discount"]) > 0,
             "seller_country": country_name(paper.content["seller"]["country"]),
             "bill_to": _address(paper.content["billTo"]),
@@ -85,6 +88,21 @@ def _papers(request: HttpRequest, number: str) -> tuple[Order, list[Invoice]]:
     return order, orders.write_invoices(
         actor=selectors.clerk(order), order_id=order.id, now=timezone.now()
     )
+
+
+def _taxes(content: dict[str, Any]) -> list[dict[str, str]]:
+    """Return what each tax was charged on and came to, as the paper says it; shipping stands for itself."""
+    return [
+        {
+            "label": f"{row['name']} {percent_text(Decimal(row['rate']))}"
+            if row["rate"]
+            else str(_("Tax on shipping")),
+            "base": row["base"],
+            "amount": row["amount"],
+        }
+        for row in content.get("taxes", ())
+        if Decimal(row["amount"])
+    ]
 
 
 def _address(address: dict[str, str] | None) -> list[str]:

@@ -305,7 +305,17 @@ OWN: dict[str, Call] = {
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     **{
         f"orders/<str:number>/{tail}/": Call(ORDER, {"number": "number:order"})
-        for tail in ("cancel", "cancel-items", "dispute", "return", "reorder", "invoice", "pay")
+        for tail in (
+            "cancel",
+            "cancel-items",
+            "dispute",
+            "return",
+            "reorder",
+            "invoice",
+            "pay",
+            "address",
+            "edit-in-cart",
+        )
     },
     "orders/<str:number>/returns/<uuid:return_id>/withdraw/": Call(
         ORDER, {"number": "number:order", "return_id": "return"}
