@@ -38,7 +38,7 @@ from orders.admin.forms import ReasonForm, RefundForm, ShipForm
 from orders.admin.refunds import REFUND_TONES
 from orders.admin.returns import RETURN_TONES
 from orders.explaining import grounds_of
-from orders.models import Order
+from orders.models import Order, RefundRequest
 from orders.selectors.reports import export_lines
 from orders.taxpages import report_page
 from pricing.backoffice import amount
@@ -128,6 +128,7 @@ class OrderAdmin(OfficeAdmin):
         "pack_order",
         "ship_order",
         "deliver_order",
+        "retry_refunds",
         "refund_order",
         "cancel_order",
     ]
@@ -306,6 +307,8 @@ class OrderAdmin(OfficeAdmin):
             names = [name for name in names if name != "cancel_order"]
         if order is not None and "refund_order" in names and services.refundable(order) <= 0:
             names = [name for name in names if name != "refund_order"]
+        if order is not None and _failed_refunds(order).exists():
+            names = [*names, "retry_refunds"]
         return [step for step in offered if step.method.original_function_name in names]
 
     def has_step_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -420,6 +423,29 @@ class OrderAdmin(OfficeAdmin):
         )
 
     @action(
+        description=_("Try the refund again"),
+        url_path="retry-refunds",
+        permissions=["step"],
+        icon="replay",
+    )
+    def retry_refunds(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def run(actor: Any, order: Order, values: dict[str, Any]) -> None:
+            for request_id in _failed_refunds(order).values_list("pk", flat=True):
+                services.retry_refund(actor=actor, request_id=request_id, now=timezone.now())
+
+        return self._act(
+            request,
+            object_id,
+            lambda data, order: forms.Form(data),
+            run,
+            verb=_("Try the refund again"),
+            explanation=_(
+                "What could not be sent back is tried once more, by a new order to the provider. It is never sent twice."
+            ),
+            done=_("The refund of %(number)s is due again."),
+        )
+
+    @action(
         description=_("Cancel"),
         url_path="cancel",
         permissions=["step"],
@@ -527,6 +553,12 @@ class OrderAdmin(OfficeAdmin):
             "back": here,
         }
         return TemplateResponse(request, "orders/admin/act.html", context)
+
+
+def _failed_refunds(order: Order) -> QuerySet[RefundRequest]:
+    """Return the refunds that failed and can be tried again: nothing goes back of what was never taken."""
+    failed = RefundRequest.objects.filter(order=order, status=RefundRequest.Status.FAILED)
+    return failed if order.payment_status in services.PAID else failed.none()
 
 
 def _next(order: Order, units: int) -> Any:

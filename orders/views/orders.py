@@ -27,7 +27,7 @@ from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
-from orders.models import Order, OrderLine, Shipment
+from orders.models import Order, OrderLine, RefundRequest, Shipment
 from orders.rendering import tracking_url
 from orders.views.disputes import shown_disputes
 from orders.views.returning import shown_returns
@@ -172,6 +172,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "steps": _steps(found, quote) if quote else [],
         "grounds": grounds_of(found),
         "refunded_total": found.refunded_total - found.moved_total,
+        "refund_notes": _refund_notes(found) if is_own else [],
         "address": [
             text
             for text in (
@@ -316,6 +317,27 @@ def _is_own(actor: Actor, found: Order) -> bool:
 def _is_the_buyers(actor: Actor, found: Order) -> bool:
     """Say whether the visitor has placed it: staff see the orders of others, and have carts of their own."""
     return actor.user_id is None or found.user_id == actor.user_id
+
+
+def _refund_notes(found: Order) -> list[dict[str, str]]:
+    """Return in words what goes back and is not there yet, and what could not be sent back."""
+    if found.payment_status not in orders.PAID:  # nothing was taken that could go back
+        return []
+    words = {
+        RefundRequest.Status.DUE: _("%(amount)s is on its way back to where it came from."),
+        RefundRequest.Status.FAILED: _(
+            "%(amount)s could not be sent back to where it came from. We look at it and find another way; "
+            "you need not do anything."
+        ),
+    }
+    return [
+        {
+            "text": words[RefundRequest.Status(row.status)]
+            % {"amount": money_text(row.amount, row.currency)},
+            "tone": "bad" if row.status == RefundRequest.Status.FAILED else "info",
+        }
+        for row in found.refund_requests.filter(status__in=list(words)).order_by("created_at")
+    ]
 
 
 def _additions(found: Order) -> list[dict[str, Any]]:
