@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from config.platform.models import User
 from orders import services as orders
@@ -39,7 +40,7 @@ def test_the_customer_is_told_and_staff_try_again(
     bench = f"/admin/orders/order/{paid.pk}/change/"
     assert "$5.00 could not be sent back" in customer.get(page).content.decode()
     assert "closed" not in customer.get(page).content.decode()  # the bank's words are for staff
-    step = f"/admin/orders/order/{paid.pk}/retry-refunds"
+    step = reverse("admin:orders_order_retry_refunds", args=[paid.pk])
     assert step in office.get(bench).content.decode()
 
     for _ in range(2):
