@@ -143,7 +143,7 @@ class PromotionForm(MoneyForm):
         choices=[
             (BY_ITSELF, _("by itself, without a code")),
             (BY_CODE, _("with a code of its own, written below")),
-            (BY_BATCH, _("only with codes of batches or reminders, made afterwards")),
+            (BY_BATCH, _("with codes of batches or reminders")),
         ],
         widget=UnfoldAdminRadioSelectWidget,
     )
