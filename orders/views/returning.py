@@ -114,7 +114,9 @@ def request_return(request: HttpRequest, number: str) -> HttpResponseBase:
         )
         messages.error(request, text)
         return redirect(order_url(request, number))
-    values = {name: str(value).strip()[:500] for name, value in request.POST.items()}
+    values = {
+        name: str(value).replace("\x00", "").strip()[:500] for name, value in request.POST.items()
+    }
     units, problem = read_units(request, most) if request.method == "POST" else ([], "")
     offered = orders.offers(order=order, actor=actor, now=now)
     chosen, unknown = _chosen(units, offered, values)

@@ -70,7 +70,7 @@ def test_a_guest_exchanges_by_the_link_of_the_mail(
     units = {f"quantity-{line.id}": "1"}
     assert 'max="2"' in text(page.get(place))
     assert "It does not fit" in text(page.post(place, {**units, "step": "why"}))
-    given: dict[str, Any] = {**units, f"why-{line.id}": "size", "notes": "Too small."}
+    given: dict[str, Any] = {**units, f"why-{line.id}": "size", "notes": "Too\x00 small."}
     offered = text(page.post(place, {**given, "step": "instead"}))
     assert "$2.50 more each" in offered
     assert "The same again" in offered

@@ -539,3 +539,16 @@ def test_the_look_up_is_neutral(draft, actor_guest):
     for number, email in ((draft.number, "x@example.com"), ("ORD-20200101-000001", draft.email)):
         with pytest.raises(OrderNotFound):
             selectors.look_up(actor=actor_guest, number=number, email=email)
+
+
+def test_the_look_up_does_the_same_work_for_every_wrong_guess(
+    draft, actor_guest, django_assert_num_queries
+):
+    for number, email in [
+        (draft.number, "x@example.com"),
+        ("ORD-20200101-000009", "ada@example.com"),
+        ("", ""),
+        ("\x00", "\x00"),
+    ]:
+        with django_assert_num_queries(1), pytest.raises(OrderNotFound):
+            selectors.look_up(actor=actor_guest, number=number, email=email)
