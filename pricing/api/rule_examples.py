@@ -39,6 +39,7 @@ _PRICE_CHANGE: dict[str, Any] = {
     "currency": "USD",
     "oldPrice": "180.00",
     "newPrice": "149.00",
+    "kind": "base",
     "specialPriceId": None,
     "groupId": None,
     "fromQuantity": 1,
