@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from itertools import dropwhile
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -537,12 +538,13 @@ def _change_rows(desk: PriceDesk) -> list[dict[str, Any]]:
 
 
 def _chart(desk: PriceDesk) -> charts.Chart | None:
-    known = [amount for _day, amount in desk.days if amount is not None]
+    told = list(dropwhile(lambda day: day[1] is None, desk.days))
+    known = [amount for _day, amount in told if amount is not None]
     if not known:
         return None
-    numbers = [float(amount or 0) for _day, amount in desk.days]
+    numbers = [float(amount or 0) for _day, amount in told]
     line, area = charts.stairs(numbers, max(numbers))
-    days = [date_format(day, "j M") for day, _amount in desk.days]
+    days = [date_format(day, "j M") for day, _amount in told]
 
     def money(amount: Decimal | None) -> str:
         return "–" if amount is None else money_text(amount, desk.currency)
@@ -557,8 +559,8 @@ def _chart(desk: PriceDesk) -> charts.Chart | None:
         heads=(_("Day"), _("Price")),
         table=[
             (day, money(amount))
-            for index, (day, (_at, amount)) in enumerate(zip(days, desk.days, strict=True))
-            if index == 0 or amount != desk.days[index - 1][1]
+            for index, (day, (_at, amount)) in enumerate(zip(days, told, strict=True))
+            if index == 0 or amount != told[index - 1][1]
         ],
         line=line,
         area=area,
