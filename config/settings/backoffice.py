@@ -52,7 +52,7 @@ NAVIGATION = [
             # reports stand below the list's address and have entries of their own
             "active": lambda request: (
                 "/orders/order/" in request.path
-                and not request.path.endswith(("/taxes/", "/picking/", "/figures/"))
+                and not request.path.endswith(("/taxes/", "/picking/", "/parcels/", "/figures/"))
             ),
         },
         {
@@ -60,6 +60,12 @@ NAVIGATION = [
             "icon": "checklist",
             "link": reverse_lazy("admin:orders_order_picking"),
             "permission": lambda request: request.user.has_perm("orders.view_order"),
+        },
+        {
+            "title": _("Ship many"),
+            "icon": "local_shipping",
+            "link": reverse_lazy("admin:orders_order_parcels"),
+            "permission": lambda request: request.user.has_perm("orders.change_order"),
         },
         {
             "title": _("What orders came to"),

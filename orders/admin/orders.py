@@ -35,6 +35,7 @@ from config.platform.http import actor_of
 from orders import deskpages, selectors, services
 from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
+from orders.admin.parcels import chosen_page, parcels_page
 from orders.admin.refunds import REFUND_TONES
 from orders.admin.returns import RETURN_TONES
 from orders.explaining import grounds_of
@@ -121,7 +122,7 @@ class OrderAdmin(OfficeAdmin):
     ordering = ["-placed_at"]
     date_hierarchy = "placed_at"
     show_full_result_count = False
-    actions = ["start_packing", "ship_all", "mark_delivered", "as_file"]
+    actions = ["start_packing", "ship_tracked", "ship_all", "mark_delivered", "as_file"]
     actions_detail = [
         "approve_order",
         "reject_order",
@@ -148,6 +149,7 @@ class OrderAdmin(OfficeAdmin):
             at("taxes/", report_page, "taxes"),
             at("picking/", deskpages.picking_page, "picking"),
             at("figures/", deskpages.figures_page, "figures"),
+            at("parcels/", parcels_page, "parcels"),
             at("<uuid:object_id>/edit/", edit_page, "edit"),
             at("<uuid:object_id>/packing-slip/", deskpages.packing_slip, "packing_slip"),
             *super().get_urls(),
@@ -477,6 +479,10 @@ class OrderAdmin(OfficeAdmin):
                 "%(count)d order is being packed.", "%(count)d orders are being packed.", "count"
             ),
         )
+
+    @admin.action(description=_("Ship with tracking numbers"), permissions=["step"])
+    def ship_tracked(self, request: HttpRequest, queryset: QuerySet[Order]) -> HttpResponse:
+        return chosen_page(self, request, queryset)
 
     @admin.action(description=_("Ship all that is left, without tracking"), permissions=["step"])
     def ship_all(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:

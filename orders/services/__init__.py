@@ -24,6 +24,14 @@ from orders.services.exchanging import (
     offers,
 )
 from orders.services.invoicing import write_invoices
+from orders.services.parcels import (
+    MOST_PARCELS,
+    Parcel,
+    ParcelLine,
+    plan_parcels,
+    read_parcels,
+    ship_parcels,
+)
 from orders.services.placing import (
     DraftLine,
     OrderDraft,
@@ -75,6 +83,7 @@ from orders.services.steps import set_status
 from orders.services.together import count_co_purchases
 
 __all__ = [
+    "MOST_PARCELS",
     "PAID",
     "SOLD",
     "Came",
@@ -85,6 +94,8 @@ __all__ = [
     "Estimate",
     "Offer",
     "OrderDraft",
+    "Parcel",
+    "ParcelLine",
     "Proposal",
     "Units",
     "Wanted",
@@ -120,8 +131,10 @@ __all__ = [
     "offers",
     "place",
     "place_direct",
+    "plan_parcels",
     "preview_edit",
     "process",
+    "read_parcels",
     "receive_return",
     "record_refund",
     "refund_units",
@@ -138,6 +151,7 @@ __all__ = [
     "settle_moved",
     "settle_points",
     "ship",
+    "ship_parcels",
     "ways_to_ship",
     "withdraw_return",
     "would_bring",

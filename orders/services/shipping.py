@@ -47,7 +47,7 @@ def ship(
     :raises ValidationFailed: if the tracking link is not a web address, or listing each line that is not of this order
         or has fewer units left to send
     """
-    told = _checked(carrier, tracking_number, tracking_url)
+    told = check_tracking(carrier, tracking_number, tracking_url)
     order = lock(actor=actor, order_id=order_id)
     if order.status not in {Status.CONFIRMED, Status.PROCESSING}:
         raise refused_move(order, Status.SHIPPED)
@@ -100,7 +100,7 @@ def change_shipment(
         "tracking_number": shipment.tracking_number,
         "tracking_url": shipment.tracking_url,
     }
-    wanted = _checked(**{**current, **changes})
+    wanted = check_tracking(**{**current, **changes})
     for field, value in wanted.items():
         if value == current[field]:
             continue
@@ -200,18 +200,36 @@ def _find(order: Order, shipment_id: UUID) -> Shipment:
     return shipment
 
 
-def _checked(carrier: str, tracking_number: str, tracking_url: str) -> dict[str, str]:
-    carrier = check_text(carrier, "carrier", 100)
-    tracking_number = check_text(tracking_number, "trackingNumber", 100) if tracking_number else ""
-    tracking_url = check_text(tracking_url, "trackingUrl", 500) if tracking_url else ""
-    if tracking_url and urlsplit(tracking_url).scheme not in {"http", "https"}:
-        raise ValidationFailed(
-            errors=[
-                FieldError("trackingUrl", "invalid", "This must begin with https:// or http://.")
-            ]
+def check_tracking(carrier: str, tracking_number: str, tracking_url: str) -> dict[str, str]:
+    """
+    Return who carries a parcel and how it is followed, as it is kept.
+
+    :raises ValidationFailed: listing each that is too long, no text of one line, or no web address
+    """
+    told: dict[str, str] = {}
+    errors: list[FieldError] = []
+    for name, field, text, limit in (
+        ("carrier", "carrier", carrier, 100),
+        ("tracking_number", "trackingNumber", tracking_number, 100),
+        ("tracking_url", "trackingUrl", tracking_url, 500),
+    ):
+        try:
+            told[name] = check_text(text, field, limit)
+        except ValidationFailed as refusal:
+            errors += refusal.errors
+    link = told.get("tracking_url")
+    if link and not _is_web_address(link):
+        errors.append(
+            FieldError("trackingUrl", "invalid", "This must begin with https:// or http://.")
         )
-    return {
-        "carrier": carrier,
-        "tracking_number": tracking_number,
-        "tracking_url": tracking_url,
-    }
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return told
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # a bracket that is no address
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.netloc)
