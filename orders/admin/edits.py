@@ -122,6 +122,25 @@ class EditForm(forms.Form):
             raise forms.ValidationError(_("That is too much at once."))
         return items
 
+    def refuse(self, refusal: ApplicationError) -> None:
+        """Say a refusal where its reason was typed; what was typed nowhere in particular is said above."""
+        if not refusal.errors:
+            self.add_error(None, str(refusal.detail))
+        asked = self.wanted()  # before the first error takes a field out of it
+        units = [f"units-{pk}" for pk in asked.quantities]
+        for error in refusal.errors:
+            head, _dot, rest = error.field.partition(".")
+            row, said, place = rest.partition(".")[0], str(error.message), head
+            if head == "add" and row.isdigit() and int(row) < len(asked.add):
+                said = f"{asked.add[int(row)].sku}: {said}"
+            elif head == "items" and row.isdigit() and int(row) < len(units):
+                place = units[int(row)]
+            elif head == "shippingAddress":
+                place = f"to-{rest}"
+            elif head == "shippingOption":
+                place = "shipping_option"
+            self.add_error(place if place in self.fields else None, said)
+
     def wanted(self) -> Edit:
         """Return what was typed as an edit; what is as it was stays out."""
         given = self.cleaned_data
@@ -171,8 +190,7 @@ def edit_page(admin: Any, request: HttpRequest, object_id: UUID) -> HttpResponse
             messages.warning(request, refusal.detail)
             proposal = services.preview_edit(**about)
         except ApplicationError as refusal:
-            said = [str(refusal.detail), *(str(error.message) for error in refusal.errors)]
-            form.add_error(None, "; ".join(dict.fromkeys(said)))
+            form.refuse(refusal)
     context = {
         **admin.admin_site.each_context(request),
         "title": _("Edit %(number)s") % {"number": order.number},

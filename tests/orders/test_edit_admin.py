@@ -111,3 +111,18 @@ def test_only_who_may_change_orders_and_only_while_one_can_be(
     assert answer["Location"] == f"/admin/orders/order/{paid.pk}/change/"
     assert place(paid) not in office.get(answer["Location"]).content.decode()
     assert not OrderEdit.objects.exists()
+
+
+def test_a_refusal_stands_where_its_reason_was_typed(paid: Order, office: Client) -> None:
+    first, second = paid.lines.all()
+    for changes, where, said in (
+        ({"add": "NOPE-1 1\nNOPE-2 1"}, "add", "NOPE-2: There is no such product."),
+        ({"to-line1": "", "to-city": ""}, "to-city", "This is needed."),
+        ({"shipping_option": "none"}, "shipping_option", "Select a valid choice."),
+        ({f"units-{first.pk}": "0", f"units-{second.pk}": "0"}, "__all__", "cancel the order"),
+    ):
+        answer = office.post(place(paid), typed(office, paid, **changes))
+        assert said in " ".join(answer.context["form"].errors[where])
+        assert answer.context["proposal"] is None
+        assert "Some fields were refused" not in answer.content.decode()
+    assert not OrderEdit.objects.exists()
