@@ -22,6 +22,7 @@ from orders import services as orders
 from orders.errors import PriceChanged
 from orders.models import Order
 from orders.services import Edit, Proposal
+from orders.views.papers import address_lines
 from pricing.display import countries_of
 
 FIELDS = ("name", "line1", "line2", "city", "state", "postal_code", "country", "phone")
@@ -125,6 +126,7 @@ def _show(
         "errors": errors or {},
         "refusal": refusal,
         "proposal": proposal,
+        "goes_to": address_lines(proposal.addresses.get("shipping_address")) if proposal else [],
         "countries": countries_of(company_id=order.company_id, first=settings.DEFAULT_COUNTRY),
         "form_key": form_key(),
     }

@@ -48,7 +48,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
             "taxes_included": paper.content["pricesIncludeTax"],
             "has_discount": Decimal(paper.content["discount"]) > 0,
             "seller_country": country_name(paper.content["seller"]["country"]),
-            "bill_to": _address(paper.content["billTo"]),
+            "bill_to": address_lines(paper.content["billTo"]),
             "files": [
                 {
                     "number": each.number,
@@ -105,7 +105,8 @@ def _taxes(content: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _address(address: dict[str, str] | None) -> list[str]:
+def address_lines(address: dict[str, str] | None) -> list[str]:
+    """Return an address as it is written on paper and on pages, line by line."""
     given = address or {}
     town = " ".join(given[key] for key in ("city", "state", "postalCode") if given.get(key))
     country = country_name(given.get("country", ""))

@@ -50,6 +50,7 @@ def test_an_address_is_put_right_after_a_look(paid: Order, page: Client) -> None
     asked = page.post(place, {**FORM, "step": "review"})
 
     assert "The price stays as it is." in text(asked)
+    assert "Portland ME 04101<br>United States<br>" in text(asked)  # as the order's page writes it
     assert not OrderEdit.objects.exists()
     sent = {**FORM, "step": "do", "quote": asked.context["proposal"].quote_id, "key": "a" * 32}
     for _ in range(2):
