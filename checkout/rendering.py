@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from cart.rendering import render_cart
 from cart.services import Brought
+from checkout.applepay import Session
 from checkout.models import Address, Payment
 from checkout.selectors import CheckoutView
 from orders.rendering import moment
@@ -103,6 +105,53 @@ def render_checkout(view: CheckoutView) -> dict[str, Any]:
         "holdExpiresAt": moment(view.hold_expires_at),
         "expiresAt": moment(checkout.expires_at),
         "createdAt": moment(checkout.created_at),
+    }
+
+
+def render_apple_pay(session: Session, view: CheckoutView) -> dict[str, Any]:
+    """
+    Return Apple's session as it came, and what the sheet is opened with: the lines add up to the exact total.
+
+    The total is pending until the address is known. The keys inside are Apple's.
+    """
+    quote, totals = view.quote, view.quote.totals
+    kind = "pending" if view.requirements else "final"
+
+    def line(label: str, amount: Decimal) -> dict[str, str]:
+        return {"label": label, "amount": format_amount(amount, quote.currency), "type": kind}
+
+    parts = [
+        (gettext("Subtotal"), totals.subtotal),
+        (gettext("Discount"), -totals.discount_total),
+        (gettext("Shipping"), totals.shipping_total),
+        # What prices contain already is in the lines above.
+        (gettext("Tax"), totals.tax_total - totals.included_tax_total),
+    ]
+    contact = ["email", "name"] + (["postalAddress"] if quote.requires_shipping else [])
+    request: dict[str, Any] = {
+        "countryCode": settings.DEFAULT_COUNTRY,
+        "currencyCode": quote.currency,
+        "supportedNetworks": ["amex", "discover", "jcb", "masterCard", "visa"],
+        "merchantCapabilities": ["supports3DS"],
+        "total": line(view.checkout.company.name, totals.grand_total),
+        "lineItems": [line(label, amount) for label, amount in parts if amount],
+        "requiredShippingContactFields": contact,
+    }
+    if quote.requires_shipping and quote.shipping_options:
+        request["shippingMethods"] = [
+            {
+                "identifier": option.id,
+                "label": option.name,
+                "detail": "",
+                "amount": format_amount(option.price, option.currency),
+            }
+            for option in quote.shipping_options
+        ]
+    return {
+        "checkoutId": str(view.checkout.id),
+        "quoteId": quote.id,
+        "merchantSession": session,
+        "paymentRequest": request,
     }
 
 

@@ -84,6 +84,13 @@ def wallets() -> list[str]:
     offered = []
     if settings.PAYPAL_CLIENT_ID:
         offered.append("paypal")
+    identity = (
+        settings.APPLE_PAY_MERCHANT_ID,
+        settings.APPLE_PAY_CERTIFICATE_FILE,
+        settings.APPLE_PAY_KEY_FILE,
+    )
+    if all(identity) and takes_cards:
+        offered.append("apple-pay")
     if settings.GOOGLE_PAY_MERCHANT_ID and takes_cards:
         offered.append("google-pay")
     return offered

@@ -84,6 +84,33 @@ EXAMPLES: Examples = {
             status=201,
         ),
     ],
+    "post_cart_express_apple_pay_session": [
+        sent({"validationUrl": "https://apple-pay-gateway.apple.com/paymentservices/startSession"}),
+        answered(
+            {
+                "checkoutId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f00a",
+                "quoteId": "f1c2a4e09b7d4c55a1d8e6b3902c7f14",
+                "merchantSession": {
+                    "epochTimestamp": 1795253400000,
+                    "expiresAt": 1795253700000,
+                    "merchantSessionIdentifier": "SSH9A1C0E0A1B2",
+                    "nonce": "4f1c2a4e",
+                    "domainName": "shop.example.com",
+                    "displayName": "Holdfast",
+                    "signature": "308006092a864886f70d010702",
+                },
+                "paymentRequest": {
+                    "countryCode": "US",
+                    "currencyCode": "USD",
+                    "supportedNetworks": ["amex", "discover", "jcb", "masterCard", "visa"],
+                    "merchantCapabilities": ["supports3DS"],
+                    "total": {"label": "Holdfast", "amount": "134.90", "type": "pending"},
+                    "lineItems": [{"label": "Subtotal", "amount": "134.90", "type": "pending"}],
+                    "requiredShippingContactFields": ["email", "name", "postalAddress"],
+                },
+            }
+        ),
+    ],
     "post_cart_express_google_pay_session": [
         answered(
             {

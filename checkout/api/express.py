@@ -8,12 +8,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from checkout import selectors, services
+from checkout import services
 from checkout.api.serializers import Nothing
-from checkout.rendering import render_google_pay
+from checkout.rendering import render_apple_pay, render_google_pay
 from checkout.services import express
-from config.platform import flags
-from config.platform.errors import FeatureDisabled
 from config.platform.http.authentication import Anyone
 from config.platform.http.context import actor_of
 from config.platform.http.inputs import Input
@@ -27,6 +25,12 @@ class Approved(Input):
 
     order_id = serializers.RegexField(r"^[A-Za-z0-9-]{1,64}\Z", max_length=64)
     quote_id = serializers.CharField(max_length=64, required=False, default="")
+
+
+class Sheet(Input):
+    """`validationUrl`: as the device got it from Apple (`event.validationURL`)."""
+
+    validation_url = serializers.CharField(max_length=300)
 
 
 class BegunOutput(serializers.Serializer):
@@ -45,6 +49,13 @@ class SheetOutput(serializers.Serializer):
     paymentDataRequest = serializers.DictField(help_text="Google's, for loadPaymentData().")
 
 
+class AppleSheetOutput(serializers.Serializer):
+    checkoutId = serializers.UUIDField()
+    quoteId = serializers.CharField()
+    merchantSession = serializers.DictField(help_text="Apple's, for completeMerchantValidation().")
+    paymentRequest = serializers.DictField(help_text="Apple's ApplePayPaymentRequest.")
+
+
 class ExpressViewSet(ApiViewSet):
     """One address for each wallet (EXP-01…03). Switch first: who is switched off need not sign in to learn it."""
 
@@ -56,11 +67,15 @@ class ExpressViewSet(ApiViewSet):
         "paypal_capture": "payment",
     }
 
+    @extend_schema(request=Sheet, responses=AppleSheetOutput)
     def apple_pay_session(self, request: Request) -> Response:
-        """Return the merchant session that the customer's device asks for."""
-        flags.require(selectors.EXPRESS)
-        # Apple's sheet is opened on the page that pays, by Stripe's element; a session of our own is not offered.
-        raise FeatureDisabled(extra={"feature": "apple-pay"})
+        """Hold what is in the caller's cart, and return Apple's session with what Apple Pay's sheet shows."""
+        express.require("apple-pay")
+        body = Sheet.read(request)
+        session, view = services.begin_apple_pay(
+            actor=actor_of(request), now=timezone.now(), **body
+        )
+        return Response(render_apple_pay(session, view))
 
     @extend_schema(request=Nothing, responses=SheetOutput)
     def google_pay_session(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ from checkout.services.comparing import Comparison, compare_books
 from checkout.services.editing import edit_in_cart
 from checkout.services.express import (
     Begun,
+    begin_apple_pay,
     begin_google_pay,
     begin_paypal,
     capture_paypal,
@@ -70,6 +71,7 @@ __all__ = [
     "Outcome",
     "Step",
     "add_address",
+    "begin_apple_pay",
     "begin_google_pay",
     "begin_paypal",
     "calculate",

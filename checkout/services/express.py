@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from checkout import selectors
+from checkout import applepay, selectors
 from checkout.errors import (
     CheckoutNotFound,
     PaymentFailed,
@@ -40,6 +40,7 @@ from config.platform.errors import (
     InvalidTransition,
 )
 from config.platform.models import new_id
+from inventory.models import Company
 from orders.models import Order
 from pricing.money import format_amount
 
@@ -100,6 +101,32 @@ def begin_paypal(*, actor: Actor, now: datetime) -> Begun:
         amount=total,
         view=view,
     )
+
+
+def begin_apple_pay(
+    *, actor: Actor, validation_url: str, now: datetime
+) -> tuple[applepay.Session, CheckoutView]:
+    """
+    Have Apple confirm us to the customer's device, and begin to buy the caller's cart: every line is held.
+
+    Apple is asked first: while it does not answer, nothing is held.
+
+    :raises FeatureDisabled: while Apple Pay is not offered here
+    :raises AuthRequired: if nobody's cart can be meant
+    :raises ValidationFailed: if `validation_url` is none of Apple's
+    :raises DependencyUnavailable: if Apple does not answer, or does not accept us
+    :raises: what `initialize` raises
+    :raises InvalidTransition: if there is nothing to pay
+    """
+    require("apple-pay")
+    if not actor.is_known:
+        raise AuthRequired
+    company = Company.objects.get(pk=actor.company_id)
+    session = applepay.begin(validation_url=validation_url, shop=company.name)
+    view = initialize(actor=actor, now=now)
+    if not view.quote.totals.grand_total:
+        raise InvalidTransition("There is nothing to pay. Use the standard checkout.")
+    return session, view
 
 
 def begin_google_pay(*, actor: Actor, now: datetime) -> CheckoutView:

@@ -1,5 +1,5 @@
 """
-Asking servers of others for a document: only public addresses, in bounded time and size, with a few tries.
+Asking servers of others: only public addresses, in bounded time and size, with a few tries.
 
 The address is checked where the connection is made, so neither a redirect nor a name that changes its address in between
 leads inside. Never call this in a transaction.
@@ -12,7 +12,8 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -76,13 +77,40 @@ def fetch(
         headers["If-None-Match"] = etag
     if last_modified:
         headers["If-Modified-Since"] = last_modified
-    tries = tenacity.Retrying(
+    return _tries(bounds, pause)(
+        _fetch_once, url, headers, media_types, frozenset(private_hosts), bounds, ends
+    )
+
+
+def post(
+    url: str,
+    *,
+    body: bytes,
+    tls: ssl.SSLContext,
+    private_hosts: Collection[str] = (),
+    bounds: Bounds | None = None,
+    pause: float = 0.3,
+) -> bytes:
+    """
+    Send JSON, and return what was answered with status 200, whatever its kind. No redirect is followed.
+
+    Tried up to three times: send only what is harmless to repeat. `tls` says whom we trust and who we are.
+
+    :raises Unreachable: if nothing is answered in time
+    :raises Refused: if the answer is another, or too large, or the address may not be asked
+    """
+    bounds = bounds or Bounds()
+    ends = time.monotonic() + bounds.total
+    return _tries(bounds, pause)(_post_once, url, body, tls, frozenset(private_hosts), bounds, ends)
+
+
+def _tries(bounds: Bounds, pause: float) -> tenacity.Retrying:
+    return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unreachable),
         stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_after_delay(bounds.total),
         wait=tenacity.wait_random_exponential(multiplier=pause, max=5),
         reraise=True,
     )
-    return tries(_fetch_once, url, headers, media_types, frozenset(private_hosts), bounds, ends)
 
 
 def _fetch_once(
@@ -93,23 +121,52 @@ def _fetch_once(
     bounds: Bounds,
     ends: float,
 ) -> Document:
+    tls = httpx.create_ssl_context(trust_env=False)
+    with _client(tls, private_hosts, bounds, ends) as client:
+        for _ in range(MOST_REDIRECTS + 1):
+            check_address(url)
+            with client.stream("GET", url, headers=headers) as response:
+                if response.has_redirect_location:
+                    url = urljoin(url, response.headers.get("Location", ""))
+                    continue
+                return _read(response, media_types, bounds)
+    raise Refused(f"more than {MOST_REDIRECTS} redirects")
+
+
+def _post_once(
+    url: str,
+    body: bytes,
+    tls: ssl.SSLContext,
+    private_hosts: frozenset[str],
+    bounds: Bounds,
+    ends: float,
+) -> bytes:
+    headers = {
+        "Accept-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "User-Agent": "Holdfast",
+    }
+    with _client(tls, private_hosts, bounds, ends) as client:
+        check_address(url)
+        with client.stream("POST", url, content=body, headers=headers) as response:
+            return _read(response, None, bounds).body or b""
+
+
+@contextmanager
+def _client(
+    tls: ssl.SSLContext, private_hosts: frozenset[str], bounds: Bounds, ends: float
+) -> Iterator[httpx.Client]:
+    """Yield a client that follows nothing by itself; what goes wrong with it is `Unreachable` or `Refused`."""
     timeout = httpx.Timeout(bounds.read, connect=bounds.connect)
-    transport = _GuardedTransport(_Backend(ends, private_hosts))
+    transport = _GuardedTransport(_Backend(ends, private_hosts), tls)
     try:
         # Proxies of the environment would resolve names themselves, past the guard.
         with httpx.Client(transport=transport, timeout=timeout, trust_env=False) as client:
-            for _ in range(MOST_REDIRECTS + 1):
-                check_address(url)
-                with client.stream("GET", url, headers=headers) as response:
-                    if response.has_redirect_location:
-                        url = urljoin(url, response.headers.get("Location", ""))
-                        continue
-                    return _read(response, media_types, bounds)
+            yield client
     except (httpx.HTTPError, httpcore.TimeoutException, httpcore.NetworkError, OSError) as failure:
         raise Unreachable(f"{type(failure).__name__}: {failure}".rstrip(": ")) from failure
     except httpx.InvalidURL as failure:
         raise Refused(f"not an address: {failure}") from failure
-    raise Refused(f"more than {MOST_REDIRECTS} redirects")
 
 
 def check_address(url: str) -> None:
@@ -125,7 +182,9 @@ def check_address(url: str) -> None:
         raise Refused("an address must not carry a password")
 
 
-def _read(response: httpx.Response, media_types: Collection[str], bounds: Bounds) -> Document:
+def _read(
+    response: httpx.Response, media_types: Collection[str] | None, bounds: Bounds
+) -> Document:
     known = response.headers.get("ETag", "")[:300], response.headers.get("Last-Modified", "")[:100]
     status = response.status_code
     if status == 304:
@@ -135,7 +194,7 @@ def _read(response: httpx.Response, media_types: Collection[str], bounds: Bounds
     if status != 200:
         raise Refused(f"the server answered {status}")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind not in media_types:
+    if media_types is not None and kind not in media_types:
         raise Refused(f"the server sent {kind[:100] or 'no content type'}")
     packing = response.headers.get("Content-Encoding", "").strip().lower()
     if packing not in ("", "identity", "gzip"):
@@ -254,10 +313,10 @@ def _left(ends: float, timeout: float | None) -> float:
 class _GuardedTransport(httpx.HTTPTransport):
     """httpx's own transport over our connections; it has no argument for them."""
 
-    def __init__(self, backend: httpcore.NetworkBackend) -> None:
-        super().__init__(trust_env=False)
+    def __init__(self, backend: httpcore.NetworkBackend, tls: ssl.SSLContext) -> None:
+        super().__init__(verify=tls, trust_env=False)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=tls,
             max_connections=1,
             network_backend=backend,
         )
