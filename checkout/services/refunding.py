@@ -39,7 +39,7 @@ NO_PAYMENT = "No payment has this much left."
 
 def execute_refunds(*, now: datetime, limit: int = 100) -> int:
     """
-    Carry out refunds that are due, oldest first, and return how many were done.
+    Carry out refunds that are due, oldest first, and return how many this run did: of several at once, one counts each.
 
     What a provider does not answer stays due. Runs outside any transaction.
     """
@@ -52,13 +52,13 @@ def execute_refunds(*, now: datetime, limit: int = 100) -> int:
     done = 0
     for request_id in list(due.values_list("pk", flat=True)[:limit]):
         try:
-            refund = execute_refund(request_id=request_id, now=now)
+            refund, is_new = _execute(request_id=request_id, now=now)
         except DependencyUnavailable:
             logger.warning("a provider did not answer", refund_request=str(request_id))
         except Exception:
             logger.exception("a refund could not be carried out", refund_request=str(request_id))
         else:
-            done += refund is not None and refund.status == Refund.Status.SUCCEEDED
+            done += is_new and refund is not None and refund.status == Refund.Status.SUCCEEDED
     return done
 
 
@@ -70,9 +70,15 @@ def execute_refund(*, request_id: UUID, now: datetime) -> Refund | None:
 
     :raises DependencyUnavailable: if the provider does not answer; it stays due
     """
+    refund, _ = _execute(request_id=request_id, now=now)
+    return refund
+
+
+def _execute(*, request_id: UUID, now: datetime) -> tuple[Refund | None, bool]:
+    """Return the refund, and whether its outcome was written by this call and not by another one."""
     refund = _prepare(request_id=request_id, now=now)
     if refund is None or refund.status != Refund.Status.PENDING:
-        return refund
+        return refund, False
     payment = refund.payment
     gateway = gateway_of(payment.provider)
     if gateway is None or payment.provider_id is None:
@@ -209,14 +215,18 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
 
 
 @transaction.atomic
-def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
-    """Write what a provider answered to a refund; the second time changes nothing. Locks order, then payment."""
+def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tuple[Refund, bool]:
+    """
+    Write what a provider answered to a refund, and return whether this call did; the second time changes nothing.
+
+    Locks order, then payment.
+    """
     known = Refund.objects.select_related("payment").get(pk=refund_id)
     order = Order.objects.filter(pk=known.payment.order_id).for_update().get()
     payment: Payment = Payment.objects.filter(pk=known.payment_id).for_update().get()
     refund: Refund = Refund.objects.filter(pk=refund_id).for_update().get()
     if refund.status != Refund.Status.PENDING or refund.request_id is None:
-        return refund
+        return refund, False
     request = RefundRequest.objects.get(pk=refund.request_id)
     actor = _system(request)
     if not remote.succeeded:
@@ -224,7 +234,7 @@ def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
         refund.failure = remote.failure[:300]
         refund.save()
         orders.fail_refund(actor=actor, request_id=request.id, failure=remote.failure, now=now)
-        return refund
+        return refund, True
     refund.status = Refund.Status.SUCCEEDED
     refund.provider_id = remote.provider_id
     refund.save()
@@ -257,7 +267,7 @@ def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> Refund:
         actor=actor,
         now=now,
     )
-    return refund
+    return refund, True
 
 
 @transaction.atomic
@@ -291,11 +301,12 @@ def adopt_refund(*, actor: Actor, payment_id: UUID, made: MadeRefund, now: datet
         created_at=now,
     )
     # In the same transaction, so that no job finds it due.
-    return _record(
+    written, _ = _record(
         refund_id=refund.id,
         remote=RemoteRefund(provider_id=made.provider_id, succeeded=True),
         now=now,
     )
+    return written
 
 
 @transaction.atomic
