@@ -214,7 +214,7 @@ def check_tracking(carrier: str, tracking_number: str, tracking_url: str) -> dic
         ("tracking_url", "trackingUrl", tracking_url, 500),
     ):
         try:
-            told[name] = check_text(text, field, limit)
+            told[name] = check_text(text, field, limit, numbers=True)
         except ValidationFailed as refusal:
             errors += refusal.errors
     link = told.get("tracking_url")

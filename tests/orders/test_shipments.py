@@ -199,3 +199,23 @@ def test_the_picking_list_over_http_and_as_a_file(paid, staff_api, user_api, dra
     assert staff_api.get("/orders/picking?warehouse=NONE").json()["results"] == []
     assert user_api.get("/orders/picking").status_code == 403
     assert user_api.get("/orders/picking/export").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        ("09980123456786", 201),  # both pass the check digit of cards by chance
+        ("1500 2123 4567 81", 201),
+        ("4242 4242 4242 4242", 400),
+        ("378282246310005", 400),
+        ("3056 9300 0902 0004", 400),
+        ("6200000000000005", 400),
+    ],
+)
+def test_a_long_number_of_a_carrier_is_no_card(paid, staff_api, number, status):
+    answer = staff_api.post(f"/orders/{paid.number}/shipments", {"trackingNumber": number})
+
+    assert answer.status_code == status
+    assert Shipment.objects.count() == (1 if status == 201 else 0)
+    if status == 400:
+        assert answer.json()["errors"][0]["code"] == "card_data_not_accepted"
