@@ -15,7 +15,7 @@ from checkout.gateway import ProviderRefused, ProviderUnavailable, State, Stripe
 
 def intent(**fields):
     return {
-        "id": "pi_1", "object": "payment_intent", "amount": 2490, "amount_received": 0, "currency": "usd",
+        "id": "pi_1", "object": "payment_intent", "created": 1_795_000_000, "amount": 2490, "amount_received": 0, "currency": "usd",
         "status": "requires_payment_method", "client_secret": "pi_1_secret", "livemode": False,
         "last_payment_error": None, "latest_charge": None, "next_action": None, "metadata": {"payment_id": "p"},
         **fields,
@@ -131,8 +131,13 @@ def test_it_reads_every_status(stripe_server, fields, state):
 
 
 def test_it_reads_what_was_taken_given_back_and_disputed(stripe_server):
+    dispute = {
+        "id": "dp_1", "object": "dispute", "status": "needs_response", "reason": "fraudulent",
+        "evidence_details": {"due_by": 1_796_000_000},
+    }  # fmt: skip
     stripe_server.answers = [
-        (200, intent(status="succeeded", amount_received=2490, latest_charge=CHARGE))
+        (200, intent(status="succeeded", amount_received=2490, latest_charge=CHARGE)),
+        (200, {"object": "list", "data": [dispute], "has_more": False, "url": "/v1/disputes"}),
     ]
 
     remote = StripeGateway().retrieve(provider_id="pi_1")
@@ -144,6 +149,8 @@ def test_it_reads_what_was_taken_given_back_and_disputed(stripe_server):
         True,
     )
     assert remote.details == {"brand": "visa", "last4": "4242"}
+    assert remote.dispute is not None
+    assert (remote.dispute.status, remote.dispute.reason) == ("needs_response", "fraudulent")
 
 
 def test_a_yen_has_no_parts(stripe_server):

@@ -357,6 +357,7 @@ def test_whatever_comes_back_in_whatever_order_its_points_come_back_once(
             )
             assert returned(rich) == (spent if order.status == "cancelled" else due)
         attempt("cancel_all", 0, 1, order, staff=staff, customer=actor_user, system=system, now=now)
+        order.refresh_from_db()
         for line in order.lines.all():
             rest = line.quantity - line.claimed_quantity
             with suppress(ApplicationError):
@@ -367,8 +368,18 @@ def test_whatever_comes_back_in_whatever_order_its_points_come_back_once(
                     reason="all",
                     now=now,
                 )
-        assert returned(rich) == spent
-        assert balance(rich) == 1_000
+        # Goodwill lowers what can still go back, so some units may stay, and their points with them.
+        lines = list(order.lines.all())
+        if order.status == "cancelled" or all(
+            line.claimed_quantity == line.quantity for line in lines
+        ):
+            assert returned(rich) == spent
+            assert balance(rich) == 1_000
+        else:
+            assert any(verb == "goodwill" for verb, _index, _count in steps)
+            assert returned(rich) == sum(
+                line.points * line.claimed_quantity // line.quantity for line in lines
+            )
         raise Rollback
 
 

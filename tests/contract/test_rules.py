@@ -460,7 +460,8 @@ def test_a_list_is_walked_both_ways_without_gaps(listing: tuple[Api, str]) -> No
     assert [one.get("id") or one.get("code") for one in walked] == keys
     if len(whole) == 6:
         back = caller.get(caller.get(url)["previous"])
-        assert [one.get("id") or one.get("code") for one in back["results"]] == keys[4:6]
+        before = keys[2:4] if page["next"] is None else keys[4:6]
+        assert [one.get("id") or one.get("code") for one in back["results"]] == before
 
 
 @pytest.mark.parametrize(
