@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from select import select
 from typing import Any
 
 import psycopg
@@ -104,6 +105,7 @@ def test_who_has_something_to_say_is_asked_and_kept(pooled: Any) -> None:
         cursor.execute("LISTEN news")
     with connection.cursor() as cursor:
         cursor.execute("NOTIFY news")
+    assert select([raw.fileno()], [], [], 5)[0], "the notice never came"
 
     wire = sent(raw, lambda: is_gone(raw))
 
