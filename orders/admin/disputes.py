@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -17,7 +15,6 @@ from unfold.decorators import action, display
 from config.platform.backoffice import (
     ReadOnlyAdmin,
     ReadOnlyInline,
-    attempt,
     link,
     one,
     person,
@@ -26,6 +23,7 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from orders import services
+from orders.admin.acting import act
 from orders.admin.forms import AdjustPriceForm, AnswerForm
 from orders.models import Order
 from pricing import selectors as prices
@@ -146,34 +144,22 @@ class PriceDisputeAdmin(ReadOnlyAdmin):
         explanation: Any,
     ) -> HttpResponse:
         dispute = one(self, request, object_id)
-        here = reverse("admin:pricing_pricedispute_change", args=[dispute.pk])
-        form = make_form(request.POST if request.method == "POST" else None)
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and attempt(
-                request,
-                lambda: services.decide_dispute(
-                    actor=actor_of(request),
-                    dispute_id=dispute.pk,
-                    status=decision,
-                    now=timezone.now(),
-                    **form.cleaned_data,
-                ),
-                done=str(_("The customer is told.")),
-            )
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb} · {dispute}",
-            "opts": self.model._meta,
-            "original": dispute,
-            "order": Order.objects.get(pk=dispute.order_id),
-            "state": self.state(dispute),
-            "form": form,
-            "verb": verb,
-            "explanation": explanation,
-            "back": here,
-        }
-        return TemplateResponse(request, "orders/admin/act.html", context)
+        return act(
+            self,
+            request,
+            dispute,
+            order=Order.objects.get(pk=dispute.order_id),
+            make_form=make_form,
+            run=lambda values: services.decide_dispute(
+                actor=actor_of(request),
+                dispute_id=dispute.pk,
+                status=decision,
+                now=timezone.now(),
+                **values,
+            ),
+            state=self.state(dispute),
+            title=str(dispute),
+            verb=verb,
+            explanation=explanation,
+            done=str(_("The customer is told.")),
+        )

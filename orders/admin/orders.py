@@ -11,8 +11,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -33,6 +32,7 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from orders import deskpages, selectors, services
+from orders.admin.acting import act
 from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
 from orders.admin.parcels import chosen_page, parcels_page
@@ -533,32 +533,19 @@ class OrderAdmin(OfficeAdmin):
         done: Any,
     ) -> HttpResponse:
         order = one(self, request, object_id)
-        actor = actor_of(request)
-        here = reverse("admin:orders_order_change", args=[order.pk])
-        form = make_form(request.POST if request.method == "POST" else None, order)
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and attempt(
-                request,
-                lambda: run(actor, order, form.cleaned_data),
-                done=str(done % {"number": order.number}),
-            )
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb} · {order.number}",
-            "opts": self.model._meta,
-            "original": order,
-            "order": order,
-            "state": status(order.get_status_display(), STATUS_TONES[order.status]),
-            "form": form,
-            "verb": verb,
-            "explanation": explanation,
-            "back": here,
-        }
-        return TemplateResponse(request, "orders/admin/act.html", context)
+        return act(
+            self,
+            request,
+            order,
+            order=order,
+            make_form=lambda data: make_form(data, order),
+            run=lambda values: run(actor_of(request), order, values),
+            state=status(order.get_status_display(), STATUS_TONES[order.status]),
+            title=order.number,
+            verb=verb,
+            explanation=explanation,
+            done=str(done % {"number": order.number}),
+        )
 
 
 def _failed_refunds(order: Order) -> QuerySet[RefundRequest]:

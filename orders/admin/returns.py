@@ -9,9 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import DecimalField, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
@@ -23,7 +21,6 @@ from unfold.enums import ActionVariant
 from config.platform.backoffice import (
     ReadOnlyAdmin,
     ReadOnlyInline,
-    attempt,
     attempt_each,
     figure,
     link,
@@ -33,6 +30,7 @@ from config.platform.backoffice import (
 )
 from config.platform.http import actor_of
 from orders import services
+from orders.admin.acting import act
 from orders.admin.forms import NoteForm, ReceiveForm, TellForm
 from orders.models import ReturnLine, ReturnRequest
 from orders.selectors.returns import Queue, returns_desk, worth_of
@@ -315,36 +313,21 @@ class ReturnRequestAdmin(ReadOnlyAdmin):
         explanation: Any,
     ) -> HttpResponse:
         row = one(self, request, object_id)
-        here = reverse("admin:orders_returnrequest_change", args=[row.pk])
-        form = make_form(request.POST if request.method == "POST" else None)
-        if (
-            request.method == "POST"
-            and form.is_valid()
-            and attempt(
-                request,
-                lambda: run(
-                    actor=actor_of(request),
-                    return_id=row.pk,
-                    now=timezone.now(),
-                    **form.cleaned_data,
-                ),
-                done=str(_("It is done.")),
-            )
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb} · {row.order.number}",
-            "opts": self.model._meta,
-            "original": row,
-            "order": row.order,
-            "state": self.state(row),
-            "form": form,
-            "verb": verb,
-            "explanation": explanation,
-            "back": here,
-        }
-        return TemplateResponse(request, "orders/admin/act.html", context)
+        return act(
+            self,
+            request,
+            row,
+            order=row.order,
+            make_form=make_form,
+            run=lambda values: run(
+                actor=actor_of(request), return_id=row.pk, now=timezone.now(), **values
+            ),
+            state=self.state(row),
+            title=row.order.number,
+            verb=verb,
+            explanation=explanation,
+            done=str(_("It is done.")),
+        )
 
 
 def _queue(row: Queue) -> dict[str, Any]:
