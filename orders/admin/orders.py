@@ -1,10 +1,8 @@
-"""The work bench of one order, and the desk where all of them lie."""
+"""The desk where all orders lie, and the steps that staff take with one."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -12,65 +10,27 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext, ngettext_lazy
+from django.utils.translation import ngettext_lazy
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from config.platform.backoffice import (
-    NOTHING,
-    OfficeAdmin,
-    attempt,
-    attempt_each,
-    one,
-    people,
-    status,
-)
+from config.platform.backoffice import NOTHING, OfficeAdmin, attempt, attempt_each, one, status
 from config.platform.http import actor_of
 from orders import deskpages, selectors, services
 from orders.admin.acting import act
+from orders.admin.bench import PAYMENT_TONES, STATUS_TONES, bench_of
 from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
 from orders.admin.parcels import chosen_page, parcels_page
-from orders.admin.refunds import REFUND_TONES
-from orders.admin.returns import RETURN_TONES
-from orders.explaining import grounds_of
 from orders.models import Order, RefundRequest
 from orders.selectors.reports import export_lines
 from orders.taxpages import report_page
 from pricing.backoffice import amount
-from pricing.display import country_name
-from pricing.engine import Quote
-from pricing.templatetags.money import money_text
 
-STATUS_TONES = {
-    "draft": "warning",
-    "confirmed": "info",
-    "processing": "info",
-    "shipped": "info",
-    "delivered": "success",
-    "cancelled": "danger",
-    "refunded": "danger",
-    "failed": "danger",
-}
-
-
-PAYMENT_TONES = {
-    "pending": "warning",
-    "authorized": "info",
-    "captured": "success",
-    "partially_refunded": "warning",
-    "refunded": "danger",
-    "failed": "danger",
-    "cancelled": "danger",
-}
-
-
-# What staff may do next, by the status of an order. Nothing else is offered; the services refuse it anyway.
 STEPS = {
     Order.Status.DRAFT: ["cancel_order"],
     Order.Status.CONFIRMED: ["pack_order", "ship_order", "refund_order", "cancel_order"],
@@ -214,88 +174,8 @@ class OrderAdmin(OfficeAdmin):
         order = self.get_object(request, object_id) if self.has_view_permission(request) else None
         bench = {}
         if order is not None:
-            bench = {"bench": {**self._bench(order), "may_edit": self.has_step_permission(request)}}
+            bench = {"bench": {**bench_of(order), "may_edit": self.has_step_permission(request)}}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **bench})
-
-    def _bench(self, order: Any) -> dict[str, Any]:
-        lines = list(order.lines.select_related("warehouse"))
-        steps = list(selectors.status_history(order_id=order.pk))
-        edits = list(selectors.edit_history(order_id=order.pk))
-        refunds = list(selectors.refunds_of(order_id=order.pk))
-        names = people(
-            [*(step.actor for step in steps), *(edit.actor for edit in edits)]
-            + [refund.requested_by for refund in refunds]
-        )
-        words = dict(Order.Status.choices)
-        happened = [
-            {
-                "at": step.at,
-                "what": words.get(step.to_status, step.to_status),
-                "tone": STATUS_TONES.get(step.to_status, ""),
-                "by": names[step.actor],
-                "why": step.reason,
-            }
-            for step in steps
-        ] + [
-            {
-                "at": edit.at,
-                "what": _("%(field)s changed") % {"field": edit.field.replace("_", " ")},
-                "tone": "",
-                "by": names[edit.actor],
-                "why": str(edit.new or ""),
-            }
-            for edit in edits
-        ]
-        units = sum(line.unsent for line in lines)
-        return {
-            "order": order,
-            "state": status(order.get_status_display(), STATUS_TONES[order.status]),
-            "payment": status(
-                order.get_payment_status_display(), PAYMENT_TONES[order.payment_status]
-            ),
-            "next": _next(order, units),
-            "lines": [
-                {
-                    "line": line,
-                    "options": ", ".join(str(value) for value in line.options.values()),
-                    "gone": [
-                        _(text) % {"count": count}
-                        for text, count in (
-                            ("%(count)d sent", line.shipped_quantity),
-                            ("%(count)d cancelled", line.cancelled_quantity),
-                            ("%(count)d returned", line.returned_quantity),
-                        )
-                        if count
-                    ],
-                }
-                for line in lines
-            ],
-            "explanation": _explanation(order),
-            "money": _money(order, asked=services.refundable(order)),
-            "happened": sorted(happened, key=lambda step: step["at"])[::-1],  # the newest first
-            "shipments": list(order.shipments.all()),
-            "refunds": [
-                {
-                    "refund": refund,
-                    "state": status(refund.get_status_display(), REFUND_TONES[refund.status]),
-                    "by": names[refund.requested_by],
-                }
-                for refund in refunds
-            ],
-            "returns": [
-                {
-                    "row": found,
-                    "state": status(found.get_status_display(), RETURN_TONES[found.status]),
-                    "units": sum(line.quantity for line in found.lines.all()),
-                }
-                for found in selectors.returns_of(order_id=order.pk)
-            ],
-            "ship_to": _address(order.shipping_address),
-            "bill_to": _address(order.billing_address),
-            "can_edit": order.status in services.SOLD
-            and not any(line.shipped_quantity for line in lines),
-            "additions": list(order.additions.order_by("placed_at")),
-        }
 
     # --- steps ---
 
@@ -552,104 +432,3 @@ def _failed_refunds(order: Order) -> QuerySet[RefundRequest]:
     """Return the refunds that failed and can be tried again: nothing goes back of what was never taken."""
     failed = RefundRequest.objects.filter(order=order, status=RefundRequest.Status.FAILED)
     return failed if order.payment_status in services.PAID else failed.none()
-
-
-def _next(order: Order, units: int) -> Any:
-    """Return in a sentence what an order waits for."""
-    if order.review == Order.Review.PENDING:
-        return _("Somebody has to look at it before it is packed: %(why)s") % {
-            "why": order.review_reason
-        }
-    match order.status:
-        case Order.Status.DRAFT:
-            return _("The customer has not paid yet. It is cancelled by itself if that stays so.")
-        case Order.Status.CONFIRMED | Order.Status.PROCESSING:
-            return ngettext(
-                "%(count)d unit has to be packed and sent.",
-                "%(count)d units have to be packed and sent.",
-                units,
-            ) % {"count": units}
-        case Order.Status.SHIPPED:
-            return _("On its way. Mark it as delivered when it has arrived.")
-        case Order.Status.DELIVERED:
-            return _("Done. The customer may still return it.")
-    return _("Nothing is left to do.")
-
-
-def _explanation(order: Order) -> dict[str, Any] | None:
-    if not order.quote:
-        return None
-    quote = Quote.from_json(order.quote)
-    return {
-        "steps": quote.steps,
-        "not_applied": quote.not_applied,
-        "grounds": grounds_of(order),
-        "rules": [
-            {
-                "label": rule["name"],
-                "link": _page_of(kind, rule["id"]),
-                "terms": [
-                    (_in_words(name), value) for name, value in rule.items() if _tells(name, value)
-                ],
-            }
-            for kind, rule in _rules_of(order)
-        ],
-        "priced_at": parse_datetime(order.quote.get("basis", {}).get("pricedAt", "")),
-    }
-
-
-def _rules_of(order: Order) -> list[tuple[str, dict[str, Any]]]:
-    basis = order.quote.get("basis", {})
-    found = [("promotion", rule) for rule in basis.get("promotions", ())]
-    found += [("taxrate", rule) for rule in basis.get("taxRates", ())]
-    if basis.get("shipping"):
-        found.append(("shippingrule", basis["shipping"]))
-    return found
-
-
-def _page_of(kind: str, pk: str) -> str:
-    """Return where the rule stands as it is now; it may be gone, or say something else by now."""
-    return reverse(f"admin:pricing_{kind}_changelist") + f"?id__exact={pk}"
-
-
-def _tells(name: str, value: Any) -> bool:
-    return name not in {"id", "name", "zone"} and value not in (None, "", "0", [], {}, False)
-
-
-def _in_words(name: str) -> str:
-    """Return a term of a rule for reading: `basePrice` is `base price`."""
-    return re.sub(r"(?<=[a-z])([A-Z])", r" \1", name).lower()
-
-
-def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:
-    """Return the sums as they add up: goods and shipping, less discounts, plus what tax comes on top."""
-    on_top = order.tax_total - order.included_tax
-    rows: list[tuple[Any, Decimal, str]] = [(_("Goods"), order.subtotal, "")]
-    if order.discount_total:
-        rows.append((_("Discounts"), -order.discount_total, ""))
-    rows.append((_("Shipping, %(name)s") % {"name": order.shipping_name} if order.shipping_name else _("Shipping"), order.shipping_total, ""))  # fmt: skip
-    if on_top or not order.included_tax:
-        rows.append((_("Tax"), on_top, ""))
-    rows.append((_("Total"), order.grand_total, "total"))
-    if order.included_tax:
-        rows.append((_("Tax in the prices"), order.included_tax, "note"))
-    if order.refunded_total:
-        rows.append((_("Refunded"), -order.refunded_total, ""))
-        rows.append((_("Kept"), order.grand_total - order.refunded_total, "total"))
-    if asked != order.grand_total - order.refunded_total and asked > 0:
-        rows.append((_("Can still go back"), asked, "note"))
-    return [
-        {"label": label, "amount": money_text(value, order.currency), "kind": kind}
-        for label, value, kind in rows
-    ]
-
-
-def _address(address: dict[str, Any] | None) -> list[str]:
-    """Return an address as its lines."""
-    given = {key: str(value) for key, value in (address or {}).items() if value}
-    town = " ".join(given[key] for key in ("city", "state", "postalCode") if key in given)
-    country = given.get("country", "")
-    lines = [given.get("name"), given.get("line1"), given.get("line2"), town]
-    return [
-        line for line in [*lines, country and country_name(country), given.get("phone")] if line
-    ]
