@@ -11,9 +11,9 @@ from django.core.signing import get_cookie_signer
 from django.test import Client
 from django.utils import timezone
 
-from checkout import paypal as client
 from checkout import services as checkout
 from checkout.models import Payment
+from checkout.paypal import client
 from config.platform import flags
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from orders.models import Order

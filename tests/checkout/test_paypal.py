@@ -14,10 +14,10 @@ from django.db import connections, transaction
 from django.test import Client
 from django.utils import timezone
 
-from checkout import paypal as client
 from checkout import services as checkout
 from checkout.errors import PaymentRequired
 from checkout.models import Payment, PaymentStatusChange, Refund, WebhookInbox
+from checkout.paypal import PayPalGateway, client
 from config.platform.errors import DependencyUnavailable
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from config.platform.models import AuditEntry, OutboxEvent
@@ -419,14 +419,14 @@ def test_nothing_is_asked_inside_a_transaction(
     ready: Buyer, paypal: PayPalServer, staff: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depth = len(transaction.get_connection().savepoint_ids)
-    send = client._Api._send
+    send = client.PayPalApi._send
     seen: list[int] = []
 
     def watched(self: Any, *arguments: Any, **options: Any) -> Any:
         seen.append(len(transaction.get_connection().savepoint_ids) - depth)
         return send(self, *arguments, **options)
 
-    monkeypatch.setattr(client._Api, "_send", watched)
+    monkeypatch.setattr(client.PayPalApi, "_send", watched)
     _, payment = ready.pay("paypal")
     paypal.books.approve(intent_of(payment))
     ready.complete()
@@ -827,7 +827,7 @@ def test_money_that_nobody_wrote_down_is_found_and_mended(
 def test_money_of_no_payment_of_ours_is_found_in_the_reports(
     paid: tuple[Order, Payment], paypal: PayPalServer, now: datetime
 ) -> None:
-    stray = client.PayPalGateway().create(
+    stray = PayPalGateway().create(
         key="stray", amount=Decimal("7.00"), currency="USD", metadata={"payment_id": "stray"}
     )
     paypal.books.approve(stray.provider_id)
