@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from checkout import unpaid, views
+from checkout import views
 from checkout.webhooks import receive_at
 
 # dj-stripe's own address, by the names that it looks for
@@ -17,7 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("checkout/accept-prices/", views.accept, name="page_checkout_accept"),
     path("account/addresses/", views.addresses, name="page_addresses"),
     path("account/addresses/<uuid:address_id>/", views.address, name="page_address"),
-    path("orders/<str:number>/edit-in-cart/", unpaid.edit, name="page_order_edit_in_cart"),
+    path("orders/<str:number>/edit-in-cart/", views.edit_unpaid, name="page_order_edit_in_cart"),
     path("orders/<str:number>/reorder/", views.reorder, name="page_reorder"),
     path("orders/<str:number>/pay/", views.pay_order, name="page_order_pay"),
     path("checkout/express/paypal/", views.express_paypal_back, name="page_express_back"),
