@@ -17,7 +17,8 @@ from inventory.models import StockLevel
 from orders import services as orders
 from orders.errors import OrderNotEditable
 from orders.models import Order
-from orders.services import DirectItem, Edit, editing
+from orders.services import DirectItem, Edit
+from orders.services.editing import applying
 from tests.checkout.conftest import Buyer
 
 pytestmark = pytest.mark.django_db
@@ -93,7 +94,7 @@ def test_what_is_being_sent_is_not_taken_out(
     """Somebody ships it at the moment after it was read. With the lock they wait, without it the parcel leaves whole."""
     wanted = Edit(quantities={paid.lines.get().id: 1})
     shown = orders.preview_edit(actor=buyer.actor, order_id=paid.id, edit=wanted, now=buyer.now)
-    real_lock, seen, threads = editing.lock, [], []
+    real_lock, seen, threads = applying.lock, [], []
 
     def ship() -> None:
         try:
@@ -110,7 +111,7 @@ def test_what_is_being_sent_is_not_taken_out(
         threads.append(other)
         return found
 
-    with patch.object(editing, "lock", lock_and_let_in):
+    with patch.object(applying, "lock", lock_and_let_in):
         try:
             orders.apply_edit(
                 actor=buyer.actor,
