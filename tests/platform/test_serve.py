@@ -15,7 +15,7 @@ from config import serve
 serve.load()
 from django.db import connection
 from django.db.backends.postgresql.base import DatabaseWrapper
-print("pricing.api.views" in sys.modules, gc.get_freeze_count() > 100_000, connection.connection, len(DatabaseWrapper._connection_pools))
+print("pricing.api.urls" in sys.modules, gc.get_freeze_count() > 100_000, connection.connection, len(DatabaseWrapper._connection_pools))
 """
 
 
