@@ -24,7 +24,8 @@ from config.platform.http.forms import form_key, once
 from config.platform.sheets import Source
 from inventory.models import Category
 from pricing import selectors
-from pricing.admin.desk import moment_field, moment_text
+from pricing.admin.desk import moment_text
+from pricing.admin.deskforms import moment_field
 from pricing.admin.reports import priced_currencies
 from pricing.money import EXPONENTS, format_amount
 from pricing.repricing import AMOUNT, LISTED, PERCENT, SET, WHOLE, Repricing

@@ -10,8 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
 from config.platform import charts
 from config.platform.backoffice import people
@@ -32,182 +30,13 @@ from config.platform.http.forms import form_key, once
 from inventory.errors import ProductNotFound
 from inventory.models import Variant
 from pricing import selectors, services
-from pricing.models import CustomerGroup, PriceChange, SpecialPrice
+from pricing.admin.deskforms import SPECIAL_FORMS, BaseForm, ReasonForm, TryForm
+from pricing.models import PriceChange, SpecialPrice
 from pricing.money import EXPONENTS, format_amount
 from pricing.selectors.desk import PriceDesk, find_sold_variant, price_desk
-from pricing.services.edits import PriceEdit, edit_prices
+from pricing.services.edits import edit_prices
 from pricing.templatetags.money import money_text
 from pricing.trial import try_price
-
-_WHEN = "%Y-%m-%dT%H:%M"
-
-
-# --- forms ----------------------------------------------------------------------------------------
-
-
-def _price(label: Any, **options: Any) -> forms.DecimalField:
-    return forms.DecimalField(
-        label=label,
-        min_value=0,
-        max_digits=14,
-        decimal_places=3,
-        widget=forms.TextInput(attrs={"class": "office__input", "inputmode": "decimal"}),
-        **options,
-    )
-
-
-def moment_field(label: Any) -> forms.DateTimeField:
-    """Return a field for a moment in UTC that may be left empty; the browser's own control, no script."""
-    return forms.DateTimeField(
-        label=label,
-        required=False,
-        widget=forms.DateTimeInput(
-            format=_WHEN, attrs={"class": "office__input", "type": "datetime-local"}
-        ),
-    )
-
-
-def _quantity(label: Any, least: int) -> forms.IntegerField:
-    return forms.IntegerField(
-        label=label,
-        min_value=least,
-        max_value=settings.CART_MAX_QUANTITY_PER_LINE,
-        initial=least,
-        widget=forms.NumberInput(attrs={"class": "office__input"}),
-    )
-
-
-def _reason() -> forms.CharField:
-    return forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=200,
-        widget=forms.TextInput(attrs={"class": "office__input"}),
-    )
-
-
-class _Priced(forms.Form):
-    """A form about prices in one currency: no more decimals than it has, never silently rounded."""
-
-    def __init__(self, *args: Any, currency: str, **rest: Any) -> None:
-        super().__init__(*args, **rest)
-        self.currency = currency
-
-    def _decimals(self, name: str) -> None:
-        amount, places = self.cleaned_data.get(name), EXPONENTS.get(self.currency, 2)
-        if isinstance(amount, Decimal) and amount != round(amount, places):
-            said = ngettext("At most %(n)d decimal.", "At most %(n)d decimals.", places)
-            self.add_error(name, said % {"n": places})
-
-    def clean(self) -> dict[str, Any]:
-        values = dict(super().clean() or {})
-        for name, field in self.fields.items():
-            if isinstance(field, forms.DecimalField):
-                self._decimals(name)
-        return values
-
-
-class BaseForm(_Priced):
-    """One currency of the table of base prices; the hidden fields are what stood there."""
-
-    amount = _price(gettext_lazy("Price"), required=False)
-    compare_at = _price(gettext_lazy("Was"), required=False)
-    seen_amount = forms.DecimalField(required=False, widget=forms.HiddenInput)
-    seen_compare_at = forms.DecimalField(required=False, widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, currency: str, name: Any, **rest: Any) -> None:
-        super().__init__(*args, currency=currency, **rest)
-        for field in (self.fields["amount"], self.fields["compare_at"]):
-            field.widget.attrs["class"] = "office__input office__input--number"
-            field.widget.attrs["aria-label"] = f"{field.label}, {name}"
-
-    def clean(self) -> dict[str, Any]:
-        values = super().clean()
-        if values.get("amount") is None and not self.has_error("amount"):
-            if values.get("seen_amount") is not None:
-                self.add_error("amount", _("A price that is there cannot be taken away."))
-            elif values.get("compare_at") is not None:
-                self.add_error("amount", _("What does it cost now?"))
-        return values
-
-    def edit(self) -> PriceEdit | None:
-        """Return the edit, or None where no price is wanted."""
-        if self.cleaned_data["amount"] is None:
-            return None
-        return PriceEdit(currency=self.currency, **self.cleaned_data)
-
-
-class ReasonForm(forms.Form):
-    reason = _reason()
-
-
-class ScheduleForm(_Priced):
-    amount = _price(gettext_lazy("Price"))
-    compare_at = _price(gettext_lazy("Was"), required=False)
-    starts_at = moment_field(gettext_lazy("From (UTC)"))
-    ends_at = moment_field(gettext_lazy("Until (UTC)"))
-    reason = _reason()
-
-
-class BreakForm(_Priced):
-    from_quantity = _quantity(gettext_lazy("From quantity"), 2)
-    amount = _price(gettext_lazy("Price each"))
-    starts_at = moment_field(gettext_lazy("From (UTC)"))
-    ends_at = moment_field(gettext_lazy("Until (UTC)"))
-    reason = _reason()
-
-
-class GroupForm(_Priced):
-    group = forms.ModelChoiceField(
-        CustomerGroup.objects.none(),
-        label=gettext_lazy("Group"),
-        widget=forms.Select(attrs={"class": "office__input"}),
-    )
-    from_quantity = _quantity(gettext_lazy("From quantity"), 1)
-    amount = _price(gettext_lazy("Price each"))
-    starts_at = moment_field(gettext_lazy("From (UTC)"))
-    ends_at = moment_field(gettext_lazy("Until (UTC)"))
-    reason = _reason()
-
-    def __init__(self, *args: Any, company_id: UUID, **rest: Any) -> None:
-        super().__init__(*args, **rest)
-        groups: Any = self.fields["group"]
-        groups.queryset = CustomerGroup.objects.filter(company_id=company_id).order_by("name")
-
-
-class TryForm(forms.Form):
-    """Who buys how many, and when."""
-
-    group = forms.ModelChoiceField(
-        CustomerGroup.objects.none(),
-        label=gettext_lazy("Customer"),
-        required=False,
-        empty_label=gettext_lazy("anybody"),
-        widget=forms.Select(attrs={"class": "office__input"}),
-    )
-    quantity = _quantity(gettext_lazy("Units"), 1)
-    at = moment_field(gettext_lazy("On (UTC), empty: now"))
-
-    def __init__(self, *args: Any, company_id: UUID, now: datetime, **rest: Any) -> None:
-        super().__init__(*args, **rest)
-        self.now = now
-        groups: Any = self.fields["group"]
-        groups.queryset = CustomerGroup.objects.filter(company_id=company_id).order_by("name")
-
-    def clean_at(self) -> datetime:
-        at: datetime = self.cleaned_data["at"] or self.now
-        if at < self.now:
-            raise forms.ValidationError(_("Choose a moment to come; the past is in the history."))
-        return at
-
-
-SPECIAL_FORMS: dict[str, type[_Priced]] = {
-    "schedule": ScheduleForm,
-    "break": BreakForm,
-    "group": GroupForm,
-}
-
-
-# --- the page -------------------------------------------------------------------------------------
 
 
 def find_page(admin: Any, request: HttpRequest) -> HttpResponse:
@@ -270,9 +99,6 @@ def _desk(request: HttpRequest, admin: Any, variant_id: UUID) -> HttpResponse:
             **_shown(request, desk, forms_of, now),
         },
     )
-
-
-# --- changes: each returns what was done in words, or None and leaves the form with its errors ---------
 
 
 def _need(request: HttpRequest, right: str) -> None:
@@ -392,9 +218,6 @@ _STEPS: dict[str, _Step] = {
 def _special_form(name: str, request: HttpRequest, currency: str, given: Any = None) -> Any:
     more = {"company_id": actor_of(request).company_id} if name == "group" else {}
     return SPECIAL_FORMS[name](given, prefix=name, currency=currency, **more)
-
-
-# --- what is shown ----------------------------------------------------------------------------------
 
 
 def _shown(
