@@ -7,7 +7,6 @@ taken in one place and in one order, and the number of statements does not depen
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,190 +20,31 @@ from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.events import Event
 from config.platform.models import new_id
-from config.platform.prepared import prepared_cursor
 from inventory.events import BackInStockLapsed, LowStock, StockChanged, Why
-from inventory.models import Reservation, StockMovement, Variant
+from inventory.models import StockMovement, Variant
 from inventory.services import claims, turns
 from inventory.services.claims import Claim
+from inventory.services.levels import (
+    ACTIVE,
+    CANCELLED,
+    COMPLETED,
+    EXPIRED,
+    OWNERSHIP,
+    HeldUnits,
+    Level,
+    allocate,
+)
+from inventory.services.statements import (
+    HOLDS,
+    LOCK,
+    OFFERED,
+    OVERDUE,
+    OWED,
+    read_holds,
+    read_rows,
+    write_down,
+)
 from inventory.services.turns import Turn
-
-ACTIVE = Reservation.Status.ACTIVE.value
-EXPIRED = Reservation.Status.EXPIRED.value
-COMPLETED = Reservation.Status.COMPLETED.value
-CANCELLED = Reservation.Status.CANCELLED.value
-
-
-@dataclass(slots=True, kw_only=True)
-class Level:
-    """One stock level under lock. `rank` orders warehouses; a level that is not `usable` serves nobody new."""
-
-    id: UUID
-    variant_id: UUID
-    sku: str
-    on_backorder: bool
-    warehouse: str
-    rank: tuple[int, str]
-    usable: bool
-    available: int
-    reserved: int
-    backordered: int
-    backorder_limit: int | None
-    reorder_level: int
-    is_low: bool
-    is_awaited: bool
-    before: tuple[int, int, int] = (0, 0, 0)
-
-    @property
-    def total(self) -> int:
-        return self.available + self.reserved
-
-    @property
-    def backorder_room(self) -> int | None:
-        """How many more units may be promised beyond stock; None is without limit."""
-        if not self.on_backorder or not self.usable:
-            return 0
-        return (
-            None
-            if self.backorder_limit is None
-            else max(self.backorder_limit - self.backordered, 0)
-        )
-
-    @property
-    def figures(self) -> tuple[int, int, int]:
-        return self.available, self.reserved, self.backordered
-
-
-@dataclass(slots=True, kw_only=True)
-class HeldUnits:
-    """One reservation row of the books. `quantity` units are taken from stock, `backordered` are owed."""
-
-    id: UUID
-    stock_level_id: UUID
-    cart_id: UUID | None
-    line_id: UUID | None
-    order_id: UUID | None
-    order_line_id: UUID | None
-    holder: str
-    address: str
-    quantity: int
-    backordered: int
-    status: str
-    started_at: datetime
-    expires_at: datetime
-    is_new: bool = False
-    is_touched: bool = False
-    before: tuple[Claim, int] | None = None  # whose how many units were when the books were opened
-
-    @property
-    def units(self) -> int:
-        return self.quantity + self.backordered
-
-    @property
-    def claim(self) -> Claim | None:
-        return Claim.of(**{name: getattr(self, name) for name in _CLAIM})
-
-    @classmethod
-    def template(
-        cls,
-        *,
-        line_id: UUID | None,
-        holder: str,
-        address: str,
-        started_at: datetime,
-        expires_at: datetime,
-        cart_id: UUID | None = None,
-        order_id: UUID | None = None,
-        order_line_id: UUID | None = None,
-    ) -> HeldUnits:
-        """Return whose a hold shall be and until when, without units."""
-        return cls(
-            id=new_id(),
-            stock_level_id=new_id(),
-            cart_id=cart_id,
-            line_id=line_id,
-            order_id=order_id,
-            order_line_id=order_line_id,
-            holder=holder,
-            address=address,
-            quantity=0,
-            backordered=0,
-            status=ACTIVE,
-            started_at=started_at,
-            expires_at=expires_at,
-            is_new=True,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A share of a demand: so many units from one level, so many owed by it."""
-
-    level: Level
-    quantity: int
-    backordered: int
-
-
-def allocate(levels: Sequence[Level], quantity: int) -> list[Part] | None:
-    """
-    Return which levels serve `quantity` units, or None if they cannot.
-
-    One warehouse that can serve all of it comes first, so that an order is one parcel; else units are taken by
-    rank, and what then is missing is promised beyond stock where the policy allows it.
-    """
-    ranked = sorted((level for level in levels if level.usable), key=lambda level: level.rank)
-    for level in ranked:
-        if level.available >= quantity:
-            return [Part(level, quantity, 0)]
-    taken = {level.id: 0 for level in ranked}
-    owed = dict(taken)
-    rest = quantity
-    for level in ranked:
-        taken[level.id] = min(level.available, rest)
-        rest -= taken[level.id]
-    for level in ranked:
-        room = level.backorder_room
-        owed[level.id] = rest if room is None else min(room, rest)
-        rest -= owed[level.id]
-    if rest:
-        return None
-    return [
-        Part(level, taken[level.id], owed[level.id])
-        for level in ranked
-        if taken[level.id] or owed[level.id]
-    ]
-
-
-# The lock and the reads behind it travel together, as statements of one batch: in READ COMMITTED each has a snapshot
-# of its own, so what is read after the lock is what the row's last holder left. A batch cannot be prepared; sent
-# through the driver's pipeline instead, so that they can, they cost more than their planning does (measured).
-_LOCK = """
-    SELECT s.id, s.variant_id, v.sku, v.inventory_policy, w.code, w.priority, w.is_default, w.is_active,
-           s.available, s.reserved, s.backordered, s.backorder_limit, s.reorder_level, s.is_low,
-           s.is_awaited
-      FROM inventory s
-      JOIN variants v ON v.id = s.variant_id
-      JOIN warehouses w ON w.id = s.warehouse_id
-     WHERE s.company_id = %(company)s AND s.variant_id {variants}
-     ORDER BY s.id
-       FOR NO KEY UPDATE OF s
-"""
-_HOLDS = """
-    SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
-           r.quantity, r.backordered, r.status, r.started_at, r.expires_at
-      FROM stock_reservations r
-     WHERE {where}
-"""
-# Of each shelf the oldest, and no more than there are units asked for: each has one at least, so that is enough.
-_OVERDUE = """
-    SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
-           r.quantity, r.backordered, r.status, r.started_at, r.expires_at
-      FROM inventory s
-     CROSS JOIN LATERAL (
-           SELECT * FROM stock_reservations d
-            WHERE d.stock_level_id = s.id AND d.status = 'ACTIVE' AND d.expires_at <= %(now)s
-            ORDER BY d.expires_at LIMIT %(units)s) r
-     WHERE s.variant_id {variants}
-"""
 
 
 @dataclass(slots=True)
@@ -246,11 +86,11 @@ class Books:
         so that nobody waits for them. Take cart, order and coupon locks before calling.
         """
         several = flags.is_enabled("ORDER_ENABLE_MULTIPLE_WAREHOUSES")
-        statements = [*before, _LOCK.format(variants=variants)]
+        statements = [*before, LOCK.format(variants=variants)]
         if holds:
-            statements.append(_HOLDS.format(where=holds))
+            statements.append(HOLDS.format(where=holds))
         if reclaim:
-            statements.append(_OVERDUE.format(variants=variants))
+            statements.append(OVERDUE.format(variants=variants))
         statements += reads
         results: list[list[tuple[Any, ...]]] = []
         with connection.cursor() as cursor:
@@ -282,8 +122,8 @@ class Books:
             )
             level.before = level.figures
             levels[level.id] = level
-        own = _read_holds(results.pop(0), levels) if holds else {}
-        overdue = _read_holds(results.pop(0), levels) if reclaim else {}
+        own = read_holds(results.pop(0), levels) if holds else {}
+        overdue = read_holds(results.pop(0), levels) if reclaim else {}
         return cls(
             company_id,
             now,
@@ -372,7 +212,7 @@ class Books:
             if row is None:
                 row = replace(template, id=new_id(), stock_level_id=part.level.id)
                 self.holds[row.id] = row
-            for name in _OWNERSHIP:
+            for name in OWNERSHIP:
                 if getattr(row, name) != getattr(template, name):
                     setattr(row, name, getattr(template, name))
                     row.is_touched = True
@@ -473,14 +313,14 @@ class Books:
         """
         free = self._free(owed=True)
         if free:
-            rows = _read_rows(
-                _OWED,
+            rows = read_rows(
+                OWED,
                 variants=list(free),
                 free=list(free.values()),
                 filled=list(self.filled),
                 now=self.now,
             )
-            for owed in _read_holds(rows, self.levels).values():
+            for owed in read_holds(rows, self.levels).values():
                 self._fill(
                     self.holds.setdefault(owed.id, owed),
                     actor=actor or Actor.system(self.company_id),
@@ -555,10 +395,10 @@ class Books:
         if not awaited:
             return {}
         offers: dict[UUID, list[HeldUnits]] = {}
-        rows = _read_rows(
-            _HOLDS.format(where=_OFFERED), variants=list(awaited), holder=holder, now=self.now
+        rows = read_rows(
+            HOLDS.format(where=OFFERED), variants=list(awaited), holder=holder, now=self.now
         )
-        for held in _read_holds(rows, self.levels).values():
+        for held in read_holds(rows, self.levels).values():
             held = self.holds.setdefault(held.id, held)
             if held.status == ACTIVE:
                 offers.setdefault(self.levels[held.stock_level_id].variant_id, []).append(held)
@@ -594,7 +434,7 @@ class Books:
             (held.cart_id, held.order_id, held.line_id or held.order_line_id)
             for held in self.lapsed
         )
-        _write(
+        write_down(
             changed, touched, self.levels, self.movements, [*events, *also], actor=actor, now=now
         )
         untaken = turns.write(
@@ -671,168 +511,3 @@ class Books:
                     )
                 )
         return events
-
-
-# As many rows as units are free are enough: each is given one at least.
-_OWED = """
-    SELECT r.* FROM unnest(%(variants)s::uuid[], %(free)s::int[]) AS f(variant_id, units)
-     CROSS JOIN LATERAL (
-        SELECT r.id, r.stock_level_id, r.cart_id, r.line_id, r.order_id, r.order_line_id, r.holder, r.address,
-               r.quantity, r.backordered, r.status, r.started_at, r.expires_at
-          FROM stock_reservations r
-         WHERE r.stock_level_id IN (SELECT s.id FROM inventory s WHERE s.variant_id = f.variant_id)
-           AND r.backordered > 0 AND (r.status = 'COMPLETED' OR r.status = 'ACTIVE' AND r.expires_at > %(now)s)
-           AND NOT r.id = ANY(%(filled)s::uuid[])
-         ORDER BY r.id LIMIT f.units) r
-"""
-_OFFERED = """
-    r.status = 'ACTIVE' AND r.holder = %(holder)s AND r.expires_at > %(now)s AND r.cart_id IS NULL
-    AND r.line_id IN (SELECT q.id FROM back_in_stock_requests q
-                       WHERE q.variant_id = ANY(%(variants)s) AND q.status = 'OFFERED')
-"""
-
-
-def _read_rows(sql: str, **values: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return list(cursor.fetchall())
-
-
-_CLAIM = ("cart_id", "line_id", "order_id", "order_line_id")
-_OWNERSHIP = (
-    *_CLAIM,
-    "holder",
-    "address",
-    "started_at",
-    "expires_at",
-)
-
-
-def _read_holds(
-    rows: Iterable[tuple[Any, ...]], levels: dict[UUID, Level]
-) -> dict[UUID, HeldUnits]:
-    holds = {}
-    for row in rows:
-        if row[1] in levels:
-            held = holds[row[0]] = HeldUnits(
-                id=row[0],
-                stock_level_id=row[1],
-                cart_id=row[2],
-                line_id=row[3],
-                order_id=row[4],
-                order_line_id=row[5],
-                holder=row[6],
-                address=row[7],
-                quantity=row[8],
-                backordered=row[9],
-                status=row[10],
-                started_at=row[11],
-                expires_at=row[12],
-            )
-            if held.claim is not None and held.status in (ACTIVE, COMPLETED):
-                held.before = held.claim, held.units
-    return holds
-
-
-_CHANGED_HOLDS = """
-    changed_holds AS (
-        UPDATE stock_reservations r
-           SET status = c.status, quantity = c.quantity, backordered = c.backordered,
-               cart_id = c.cart_id, line_id = c.line_id, order_id = c.order_id, order_line_id = c.order_line_id,
-               holder = c.holder, address = c.address, started_at = c.started_at, expires_at = c.expires_at,
-               completed_at = CASE WHEN c.status = 'COMPLETED' THEN coalesce(r.completed_at, %(now)s) END,
-               released_at = CASE WHEN c.status IN ('EXPIRED', 'CANCELLED') THEN %(now)s END,
-               updated_at = %(now)s
-          FROM jsonb_to_recordset(%(changed_holds)s::jsonb) AS c(
-               id uuid, status text, quantity int, backordered int, cart_id uuid, line_id uuid, order_id uuid,
-               order_line_id uuid, holder text, address text, started_at timestamptz, expires_at timestamptz)
-         WHERE r.id = c.id)
-"""
-_NEW_HOLDS = """
-    new_holds AS (
-        INSERT INTO stock_reservations (
-               id, company_id, stock_level_id, variant_id, cart_id, line_id, order_id, order_line_id, holder, address,
-               quantity, backordered, status, started_at, expires_at, completed_at, created_at, updated_at)
-        SELECT c.id, %(company)s, c.stock_level_id, c.variant_id, c.cart_id, c.line_id, c.order_id, c.order_line_id,
-               c.holder, c.address, c.quantity, c.backordered, c.status, c.started_at, c.expires_at,
-               CASE WHEN c.status = 'COMPLETED' THEN %(now)s END, %(now)s, %(now)s
-          FROM jsonb_to_recordset(%(new_holds)s::jsonb) AS c(
-               id uuid, stock_level_id uuid, variant_id uuid, status text, quantity int, backordered int, cart_id uuid,
-               line_id uuid, order_id uuid, order_line_id uuid, holder text, address text, started_at timestamptz,
-               expires_at timestamptz))
-"""
-_MOVEMENTS = """
-    movements AS (
-        INSERT INTO stock_transactions (
-               id, company_id, stock_level_id, variant_id, type, quantity, balance, order_line_id, reference, notes,
-               actor, source, created_at)
-        SELECT * FROM jsonb_to_recordset(%(movements)s::jsonb) AS c(
-               id uuid, company_id uuid, stock_level_id uuid, variant_id uuid, type text, quantity int, balance int,
-               order_line_id uuid, reference text, notes text, actor text, source text, created_at timestamptz))
-"""
-_LEVELS = """
-    UPDATE inventory s
-       SET available = c.available, reserved = c.reserved, total = c.available + c.reserved,
-           backordered = c.backordered, is_low = c.is_low, updated_at = %(now)s
-      FROM jsonb_to_recordset(%(levels)s::jsonb) AS c(
-           id uuid, available int, reserved int, backordered int, is_low boolean)
-     WHERE s.id = c.id
-"""
-
-
-def _write(
-    changed: list[Level],
-    touched: list[HeldUnits],
-    levels: dict[UUID, Level],
-    movements: list[dict[str, Any]],
-    events: Sequence[Event],
-    *,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    values: dict[str, Any] = {"now": now, "company": actor.company_id}
-    parts = []
-    for name, sql, holds in (
-        ("changed_holds", _CHANGED_HOLDS, [held for held in touched if not held.is_new]),
-        ("new_holds", _NEW_HOLDS, [held for held in touched if held.is_new]),
-    ):
-        if holds:
-            parts.append(sql)
-            values[name] = _json(
-                {
-                    "id": held.id,
-                    "stock_level_id": held.stock_level_id,
-                    "variant_id": levels[held.stock_level_id].variant_id,
-                    "status": held.status,
-                    "quantity": held.quantity,
-                    "backordered": held.backordered,
-                    **{column: getattr(held, column) for column in _OWNERSHIP},
-                }
-                for held in holds
-            )
-    if movements:
-        parts.append(_MOVEMENTS)
-        values["movements"] = _json(movements)
-    if changed:
-        values["levels"] = _json(
-            {
-                "id": level.id,
-                "available": level.available,
-                "reserved": level.reserved,
-                "backordered": level.backordered,
-                "is_low": level.is_low,
-            }
-            for level in changed
-        )
-    if events:
-        parts.append(outbox.PART)
-        values["events"] = outbox.announce_within(*events, actor=actor, now=now)
-    if not parts and not changed:
-        return
-    with prepared_cursor() as cursor:
-        head = f"WITH {','.join(parts)} " if parts else ""
-        cursor.execute(head + (_LEVELS if changed else "SELECT 1"), values)
-
-
-def _json(rows: Iterable[dict[str, Any]]) -> str:
-    return json.dumps(list(rows), default=str)

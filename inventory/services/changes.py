@@ -20,9 +20,10 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from inventory.errors import ProductNotFound, StockBelowHolds, WarehouseNotFound
 from inventory.models import Product, Source, SourceMark, StockMovement, Variant, Warehouse
-from inventory.services.books import Books, Level
+from inventory.services.books import Books
 from inventory.services.catalogue import discontinue, update_product
 from inventory.services.drafts import ProductDraft
+from inventory.services.levels import Level
 from inventory.services.stock import (
     MOST_UNITS,
     add_missing_levels,

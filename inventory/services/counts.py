@@ -16,7 +16,8 @@ from config.platform.actor import Actor
 from config.platform.errors import FieldError
 from inventory.errors import CountsRefused, PreviewOutdated
 from inventory.models import StockLevel, StockMovement, Variant, Warehouse
-from inventory.services.books import Books, Level
+from inventory.services.books import Books
+from inventory.services.levels import Level
 from inventory.services.stock import (
     MOST_UNITS,
     add_missing_levels,

@@ -16,7 +16,8 @@ from config.platform.errors import ApplicationError, FieldError
 from inventory import selectors
 from inventory.events import Why
 from inventory.models import Variant
-from inventory.services.books import CANCELLED, Books, HeldUnits
+from inventory.services.books import Books
+from inventory.services.levels import CANCELLED, HeldUnits
 
 P = ParamSpec("P")
 R = TypeVar("R")

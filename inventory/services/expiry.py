@@ -13,7 +13,8 @@ from config.platform.actor import Actor
 from config.platform.events import Event
 from inventory.events import StockChanged, Why
 from inventory.services import claims
-from inventory.services.books import CANCELLED, EXPIRED, Books
+from inventory.services.books import Books
+from inventory.services.levels import CANCELLED, EXPIRED
 
 # A sale of a shelf that is swept waits until the batch has ended, so a batch is a few shelves and a few hundred holds;
 # `docs/performance.md` has what customers notice of it.

@@ -17,7 +17,7 @@ from inventory import selectors
 from inventory.errors import HoldLimitExceeded, InsufficientStock
 from inventory.events import Why
 from inventory.selectors import Hold, VariantRef
-from inventory.services.books import CANCELLED, Books, HeldUnits
+from inventory.services.books import Books
 from inventory.services.claims import Claim
 from inventory.services.demands import (
     OF_LINES,
@@ -33,6 +33,7 @@ from inventory.services.demands import (
     sku_of,
     variants_where,
 )
+from inventory.services.levels import CANCELLED, HeldUnits
 from inventory.services.measured import measured
 
 # Whoever raises what one customer or one address holds passes its gate first, so the sums read behind it are exact. There is

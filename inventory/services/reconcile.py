@@ -20,7 +20,8 @@ from config.platform import audit
 from config.platform.actor import Actor
 from inventory.errors import StockLevelNotFound
 from inventory.models import StockDrift, StockMovement
-from inventory.services.books import Books, Level
+from inventory.services.books import Books
+from inventory.services.levels import Level
 from inventory.services.stock import write_books
 
 Kind = StockDrift.Kind

@@ -11,8 +11,9 @@ from django.db import transaction
 from config.platform import audit
 from config.platform.actor import Actor
 from inventory.events import Why
-from inventory.services.books import CANCELLED, Books
+from inventory.services.books import Books
 from inventory.services.demands import variants_where
+from inventory.services.levels import CANCELLED
 
 _CHOSEN = "r.status = 'ACTIVE' AND r.company_id = %(company)s AND r.id = ANY(%(chosen)s)"
 

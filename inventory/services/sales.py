@@ -10,7 +10,7 @@ from config.platform.actor import Actor
 from inventory.errors import HoldFailed
 from inventory.events import StockSold, Why
 from inventory.models import StockMovement
-from inventory.services.books import ACTIVE, CANCELLED, COMPLETED, Books, HeldUnits
+from inventory.services.books import Books
 from inventory.services.demands import (
     OF_LINES,
     Demand,
@@ -22,6 +22,7 @@ from inventory.services.demands import (
     variants_where,
     variants_where_or_beside,
 )
+from inventory.services.levels import ACTIVE, CANCELLED, COMPLETED, HeldUnits
 
 _OF_ORDER_LINES = "r.status IN ('ACTIVE', 'COMPLETED') AND r.order_line_id = ANY(%(order_lines)s)"
 

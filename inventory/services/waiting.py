@@ -23,7 +23,8 @@ from inventory.errors import (
 )
 from inventory.events import BackInStockAsked, Why
 from inventory.models import BackInStockRequest, StockLevel, Variant
-from inventory.services.books import ACTIVE, CANCELLED, Books
+from inventory.services.books import Books
+from inventory.services.levels import ACTIVE, CANCELLED
 from inventory.services.stock import add_missing_levels, warehouses_by_code
 
 MOST_WANTED = 10  # units of one request: the line is for customers, not for resellers

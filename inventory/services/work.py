@@ -13,7 +13,8 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
 from inventory import selectors
 from inventory.errors import StockBelowHolds, StockLevelNotFound
-from inventory.services.books import CANCELLED, Books, HeldUnits, Level
+from inventory.services.books import Books
+from inventory.services.levels import CANCELLED, HeldUnits, Level
 from inventory.services.stock import MOST_UNITS, write_books
 
 

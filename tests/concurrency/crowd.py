@@ -246,13 +246,13 @@ def act(peer: Peer) -> None:
 
     from inventory.services import books
 
-    safe = books._LOCK
+    safe = books.LOCK
     for line in peer.file:
         job = json.loads(line)
-        books._LOCK = safe
+        books.LOCK = safe
         if job["without"]:
-            books._LOCK = safe.replace(*WITHOUT[job["without"]])
-            if books._LOCK == safe:
+            books.LOCK = safe.replace(*WITHOUT[job["without"]])
+            if books.LOCK == safe:
                 raise RuntimeError("what was to be taken out was not found: it would prove nothing")
         calls = job["calls"]
         moment = threading.Event()

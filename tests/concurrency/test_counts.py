@@ -68,9 +68,9 @@ def test_counts_beside_sales_lose_neither(company: Company, now: datetime) -> No
 def test_the_same_without_the_lock_loses_units(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = books._LOCK.replace("FOR NO KEY UPDATE OF s", "")
-    assert unlocked != books._LOCK
-    monkeypatch.setattr(books, "_LOCK", unlocked)
+    unlocked = books.LOCK.replace("FOR NO KEY UPDATE OF s", "")
+    assert unlocked != books.LOCK
+    monkeypatch.setattr(books, "LOCK", unlocked)
     monkeypatch.setattr(
         type(StockLevel.objects.all()), "for_update", lambda rows, **options: rows.order_by("pk")
     )

@@ -103,9 +103,9 @@ def test_200_buyers_of_50_units_get_exactly_50(company: Company, now: datetime) 
 def test_the_same_without_the_lock_promises_more_than_there_is(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = books._LOCK.replace("FOR NO KEY UPDATE OF s", "")
-    assert unlocked != books._LOCK
-    monkeypatch.setattr(books, "_LOCK", unlocked)
+    unlocked = books.LOCK.replace("FOR NO KEY UPDATE OF s", "")
+    assert unlocked != books.LOCK
+    monkeypatch.setattr(books, "LOCK", unlocked)
     variant = make_variant(available=UNITS)
 
     def hold(index: int) -> int:
@@ -296,7 +296,7 @@ def test_what_is_promised_beyond_stock_ends_at_the_limit(company: Company, now: 
 def test_without_the_lock_more_is_promised_than_the_limit_allows(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "_LOCK", books._LOCK.replace("FOR NO KEY UPDATE OF s", ""))
+    monkeypatch.setattr(books, "LOCK", books.LOCK.replace("FOR NO KEY UPDATE OF s", ""))
     variant = make_variant(available=4, inventory_policy="continue", backorder_limit=7)
 
     def hold(_: int) -> int:

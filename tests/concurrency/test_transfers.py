@@ -75,9 +75,9 @@ def test_opposite_transfers_wait_for_each_other_and_lose_nothing(
 def test_the_same_without_the_lock_loses_units(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = books._LOCK.replace("FOR NO KEY UPDATE OF s", "")
-    assert unlocked != books._LOCK
-    monkeypatch.setattr(books, "_LOCK", unlocked)
+    unlocked = books.LOCK.replace("FOR NO KEY UPDATE OF s", "")
+    assert unlocked != books.LOCK
+    monkeypatch.setattr(books, "LOCK", unlocked)
 
     levels = shelves(company, 100)
     for _ in range(20):  # one round may be lucky

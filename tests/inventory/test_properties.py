@@ -17,7 +17,7 @@ from config.platform.models import new_id
 from inventory import services as inventory
 from inventory.models import BackInStockRequest, Company, StockLevel, Variant
 from inventory.services import Demand
-from inventory.services.books import Level, allocate
+from inventory.services.levels import Level, allocate
 from tests.factories import default_warehouse, make_stock, make_variant, make_warehouse
 
 LINES = 4

@@ -12,7 +12,7 @@ class UnsafeConfig(AppConfig):
     def ready(self) -> None:
         from inventory.services import books
 
-        locking = books._LOCK
-        books._LOCK = locking.replace("FOR NO KEY UPDATE OF s", "")
-        if books._LOCK == locking:
+        locking = books.LOCK
+        books.LOCK = locking.replace("FOR NO KEY UPDATE OF s", "")
+        if books.LOCK == locking:
             raise RuntimeError("the lock was not found: the control would prove nothing")
