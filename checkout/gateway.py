@@ -221,6 +221,10 @@ class TestGateway:
             )
         return RemoteRefund(provider_id=refund.id, succeeded=True)
 
+    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
+        made = TestChargeRefund.objects.filter(charge_id=provider_id).order_by("pk")
+        return [MadeRefund(provider_id=each.id, amount=each.amount, key=each.key) for each in made]
+
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         verify(secrets=[self.secret], body=body, signature=signature, now=now)
         return read_event(body)

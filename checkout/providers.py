@@ -126,6 +126,10 @@ class Gateway(Protocol):
         self, *, provider_id: str, amount: Decimal, currency: str, key: str, reason: str
     ) -> RemoteRefund: ...
 
+    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
+        """Return all refunds of a payment, whoever made them, also those whose money came back."""
+        ...
+
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent: ...
 
 
@@ -137,11 +141,8 @@ class AcceptingGateway(Gateway, Protocol):
 
 
 @runtime_checkable
-class TellingGateway(Gateway, Protocol):
-    """A provider that can be asked what became of money that left us, and what it hears from card holders' banks."""
-
-    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
-        """Return all refunds of a payment, whoever made them, also those whose money came back."""
+class WarningGateway(Gateway, Protocol):
+    """A provider that passes on what it hears from card holders' banks."""
 
     def fraud_warning(self, *, provider_id: str) -> str:
         """Return the kind of fraud that the card's bank warns of, before anybody disputes; empty if it does not."""

@@ -32,6 +32,7 @@ from checkout.paypal.wire import (
     way_to_approve,
 )
 from checkout.providers import (
+    MadeRefund,
     ProviderEvent,
     ProviderGone,
     ProviderRefused,
@@ -261,6 +262,22 @@ class PayPalGateway:
             succeeded=refund.get("status") in CARRIED_OUT,
             failure="" if refund.get("status") in CARRIED_OUT else str(refund.get("status")),
         )
+
+    def refunds_of(self, *, provider_id: str) -> list[MadeRefund]:
+        with self._api() as api:
+            made = payments_of(read_order(api, provider_id), "refunds")
+        try:
+            return [
+                MadeRefund(
+                    provider_id=str(each["id"]),
+                    amount=amount_of(each["amount"])[0],
+                    key=str(each.get("custom_id") or ""),
+                    failure="" if each["status"] in CARRIED_OUT else str(each["status"]),
+                )
+                for each in made
+            ]
+        except (KeyError, TypeError, InvalidOperation) as strange:
+            raise ProviderUnavailable("not a refund") from strange
 
     def read_event(self, *, body: bytes, signature: str, now: datetime) -> ProviderEvent:
         """

@@ -18,10 +18,11 @@ from checkout import books, stuck
 from checkout.books import Difference, Kind
 from checkout.gateway import ProviderRefused, ProviderUnavailable, Remote, State, gateway_of
 from checkout.models import Payment, PaymentStatusChange, ReconciliationFinding, Refund
+from checkout.services.adopting import adopt_refund
 from checkout.services.comparing import work_off
 from checkout.services.reconciling import AGREES, check_unmoved, close_fixed, find, note_finding
 from checkout.services.recording import record
-from checkout.services.refunding import adopt_refund, execute_refund
+from checkout.services.refunding import execute_refund
 from checkout.services.settling import close_for_cancel, refunds_made, settle
 from config.platform import audit
 from config.platform.actor import Actor
@@ -148,11 +149,15 @@ def _refund_due(order_id: UUID, *, now: datetime) -> str:
 def _adopt(payment_id: UUID, *, actor: Actor, now: datetime) -> str:
     """Write down the refunds that the provider lists and we do not know. Those with a key of ours are ours already."""
     payment = Payment.objects.get(pk=payment_id)
-    known = Refund.objects.filter(payment=payment).values_list("provider_id", "idempotency_key")
+    listed = refunds_made(payment)
+    # Read after the provider was asked: what it lists of ours is stored by then.
+    known = list(
+        Refund.objects.filter(payment=payment).values_list("provider_id", "idempotency_key")
+    )
     ids, keys = {theirs for theirs, _ in known}, {key for _, key in known}
     made = [
         each
-        for each in refunds_made(payment)
+        for each in listed
         if not each.failure and each.provider_id not in ids and each.key not in keys
     ]
     if not made:

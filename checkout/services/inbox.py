@@ -173,7 +173,9 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
         return "ignored: no payment of ours"
     before = payment.status
     try:
-        settled = settle(payment_id=payment.pk, now=now)
+        # A refund may have come back while another of the same amount was made: their sum would not show it.
+        is_about_refunds = "refund" in row.type.lower()
+        settled = settle(payment_id=payment.pk, now=now, with_refunds=is_about_refunds)
     except HoldFailed:
         return "approved, but the goods are gone: nothing was taken"
     if row.type.startswith("radar.early_fraud_warning.") and heed_warning(settled, now=now):

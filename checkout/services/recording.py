@@ -19,7 +19,7 @@ from checkout.gateway import (
     Remote,
     State,
 )
-from checkout.models import Checkout, Payment, PaymentStatusChange, Refund
+from checkout.models import Checkout, Payment, PaymentStatusChange
 from checkout.services import attempts
 from config.platform import audit, outbox
 from config.platform.actor import Actor, ActorKind
@@ -81,7 +81,6 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
         elif S.CANCELLED in steps:
             _money_gone(payment, order, was=before, actor=actor, now=now)
     _note_dispute(payment, order, remote, actor=actor, now=now)
-    _adopt_refunds(payment, order, remote, actor=actor, now=now)
     return payment
 
 
@@ -501,21 +500,3 @@ def _note_dispute(
             now=now,
         )
         order.refresh_from_db()
-
-
-def _adopt_refunds(
-    payment: Payment, order: Order, remote: Remote, *, actor: Actor, now: datetime
-) -> None:
-    """Take refunds into our books that somebody made at the provider itself."""
-    missing = remote.refunded - payment.refunded_amount
-    if missing <= 0 or payment.status not in {S.CAPTURED, S.PARTIALLY_REFUNDED}:
-        return
-    if Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).exists():
-        return  # ours, on its way; its own record comes
-    orders.flag(
-        actor=actor,
-        order_id=order.id,
-        attention=f"{format_amount(missing, payment.currency)} was refunded at the provider, not here.",
-        now=now,
-    )
-    order.refresh_from_db()

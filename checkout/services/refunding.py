@@ -21,7 +21,6 @@ from checkout.errors import RefundExceedsPayment
 from checkout.events import PaymentRefunded
 from checkout.gateway import ProviderRefused, ProviderUnavailable, RemoteRefund, gateway_of
 from checkout.models import Payment, PaymentStatusChange, Refund
-from checkout.providers import MadeRefund
 from checkout.services.recording import note_status
 from config.platform import outbox
 from config.platform.actor import Actor
@@ -97,7 +96,7 @@ def _execute(*, request_id: UUID, now: datetime) -> tuple[Refund | None, bool]:
         ) from None
     except ProviderRefused as refusal:
         remote = RemoteRefund(provider_id="", succeeded=False, failure=str(refusal))
-    return _record(refund_id=refund.id, remote=remote, now=now)
+    return record_answer(refund_id=refund.id, remote=remote, now=now)
 
 
 def refund_payment(
@@ -120,7 +119,7 @@ def refund_payment(
         )
     with transaction.atomic():
         order = orders.lock(actor=actor, order_id=payment.order_id)
-        left = min(_left(payment), orders.refundable(order))
+        left = min(left_of(payment), orders.refundable(order))
         wanted = left if amount is None else amount
         if wanted > left or wanted <= 0:
             raise RefundExceedsPayment(extra={"refundable": format_amount(left, payment.currency)})
@@ -136,7 +135,7 @@ def refundable(*, payment_id: UUID) -> Decimal:
     payment = Payment.objects.select_related("order").get(pk=payment_id)
     if payment.status not in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}:
         return Decimal(0)
-    return min(_left(payment), orders.refundable(payment.order))
+    return min(left_of(payment), orders.refundable(payment.order))
 
 
 def refund_units(
@@ -190,7 +189,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
         (
             payment
             for payment in payments
-            if (request.payment_id in {None, payment.pk}) and _left(payment) >= request.to_pay_out
+            if (request.payment_id in {None, payment.pk}) and left_of(payment) >= request.to_pay_out
         ),
         None,
     )
@@ -215,7 +214,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
 
 
 @transaction.atomic
-def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tuple[Refund, bool]:
+def record_answer(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tuple[Refund, bool]:
     """
     Write what a provider answered to a refund, and return whether this call did; the second time changes nothing.
 
@@ -270,85 +269,7 @@ def _record(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tuple[Re
     return refund, True
 
 
-@transaction.atomic
-def adopt_refund(*, actor: Actor, payment_id: UUID, made: MadeRefund, now: datetime) -> Refund:
-    """
-    Write down a refund that somebody made at the provider itself; once, whoever asks.
-
-    It counts as money that went back for no goods in particular. Locks order, then payment.
-
-    :raises RefundExceedsPayment: if payment and order do not have this much left
-    """
-    known = Payment.objects.get(pk=payment_id)
-    order = orders.lock(actor=actor, order_id=known.order_id)
-    payment: Payment = Payment.objects.filter(pk=payment_id).for_update().get()
-    earlier = Refund.objects.filter(provider_id=made.provider_id).first()
-    if earlier is not None:
-        return earlier
-    left = min(_left(payment), orders.refundable(order))
-    if made.amount > left:
-        raise RefundExceedsPayment(extra={"refundable": format_amount(left, payment.currency)})
-    request = orders.request_refund(
-        actor=actor, order_id=order.id, amount=made.amount, reason="made at the provider", now=now
-    )
-    refund = Refund.objects.create(
-        payment=payment,
-        request_id=request.id,
-        amount=made.amount,
-        currency=payment.currency,
-        reason=request.reason,
-        idempotency_key=f"adopted-{made.provider_id}"[:255],
-        created_at=now,
-    )
-    # In the same transaction, so that no job finds it due.
-    written, _ = _record(
-        refund_id=refund.id,
-        remote=RemoteRefund(provider_id=made.provider_id, succeeded=True),
-        now=now,
-    )
-    return written
-
-
-@transaction.atomic
-def take_back(*, refund_id: UUID, failure: str, now: datetime) -> Refund:
-    """
-    Note that the money of a refund came back days later, and put its request among those that failed; once.
-
-    Staff try it again from there, or pay in another way. Locks order, payment, then the refund.
-    """
-    known = Refund.objects.select_related("payment").get(pk=refund_id)
-    order = Order.objects.filter(pk=known.payment.order_id).for_update().get()
-    payment: Payment = Payment.objects.filter(pk=known.payment_id).for_update().get()
-    refund: Refund = Refund.objects.filter(pk=refund_id).for_update().get()
-    if refund.status != Refund.Status.SUCCEEDED or refund.request_id is None:
-        return refund
-    refund.status, refund.failure = Refund.Status.FAILED, failure[:300]
-    refund.save()
-    before = payment.status
-    payment.refunded_amount -= refund.amount
-    payment.status = (
-        Payment.Status.PARTIALLY_REFUNDED if payment.refunded_amount else Payment.Status.CAPTURED
-    )
-    payment.save()
-    PaymentStatusChange.objects.create(
-        payment=payment,
-        from_status=before,
-        to_status=payment.status,
-        refunded=-refund.amount,
-        notes=f"the refund came back: {failure}"[:300],
-        at=now,
-    )
-    orders.reopen_refund(
-        actor=Actor.system(order.company_id, source="checkout"),
-        request_id=refund.request_id,
-        failure=failure,
-        now=now,
-    )
-    note_status(order_id=order.id, now=now)
-    return refund
-
-
-def _left(payment: Payment) -> Decimal:
+def left_of(payment: Payment) -> Decimal:
     """Return what of a locked payment is neither refunded nor about to be."""
     pending = Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).aggregate(
         pending=Sum("amount")

@@ -29,11 +29,11 @@ from checkout.gateway import (
     State,
     gateway_of,
 )
-from checkout.models import Payment, Refund
-from checkout.providers import AcceptingGateway, MadeRefund, TellingGateway
+from checkout.models import Payment
+from checkout.providers import AcceptingGateway, MadeRefund, WarningGateway
+from checkout.services.adopting import note_refunds
 from checkout.services.placing import payment_life
 from checkout.services.recording import hold_to_take, record
-from checkout.services.refunding import take_back
 from config.platform.actor import Actor, ActorKind
 from config.platform.errors import (
     DependencyUnavailable,
@@ -52,9 +52,11 @@ POLL_ENDED_AFTER = timedelta(hours=1)  # a failed one: banks have second thought
 POLL_ENDED_FOR = timedelta(days=2)
 
 
-def settle(*, payment_id: UUID, now: datetime) -> Payment:
+def settle(*, payment_id: UUID, now: datetime, with_refunds: bool = False) -> Payment:
     """
     Bring a payment, its order and its stock in line with what the provider says now.
+
+    Its refunds are compared one by one where their sum is not ours; `with_refunds` does so in any case.
 
     The one function behind webhooks, `complete` and reconciliation; it may run at any time, any number
     of times, in any order. Asks the provider outside a transaction, then records in one.
@@ -66,10 +68,10 @@ def settle(*, payment_id: UUID, now: datetime) -> Payment:
     payment: Payment | None = Payment.objects.filter(pk=payment_id).first()
     if payment is None:
         raise PaymentNotFound
-    return settle_known(payment, now=now)
+    return settle_known(payment, now=now, with_refunds=with_refunds)
 
 
-def settle_known(payment: Payment, *, now: datetime) -> Payment:
+def settle_known(payment: Payment, *, now: datetime, with_refunds: bool = False) -> Payment:
     """Do what `settle` does, for a payment that the caller has just read; `order` of the returned one is as it is now."""
     remote = ask(
         payment,
@@ -82,35 +84,25 @@ def settle_known(payment: Payment, *, now: datetime) -> Payment:
     if remote.state is State.APPROVED:
         remote = _accept(payment, remote, now=now)
     payment = record(payment_id=payment.id, remote=remote, now=now)
-    if remote.refunded < payment.refunded_amount:
-        payment = _take_back(payment, now=now)
+    if with_refunds or remote.refunded != payment.refunded_amount:
+        payment = note_refunds(payment, refunds_made(payment), now=now)
     _close_open(payment.order, now=now)
-    return payment
-
-
-def _take_back(payment: Payment, *, now: datetime) -> Payment:
-    """Write down which refunds came back from the customer's bank, where the provider can tell."""
-    failed = {each.provider_id: each.failure for each in refunds_made(payment) if each.failure}
-    back = Refund.objects.filter(
-        payment=payment, status=Refund.Status.SUCCEEDED, provider_id__in=list(failed)
-    )
-    for refund_id, theirs in list(back.values_list("pk", "provider_id")):
-        take_back(refund_id=refund_id, failure=failed[theirs or ""], now=now)
-    payment.refresh_from_db()
     return payment
 
 
 def refunds_made(payment: Payment) -> list[MadeRefund]:
     """
-    Return the refunds of a payment as its provider lists them; none where it cannot tell.
+    Return the refunds of a payment as its provider lists them; none where it does not know the payment any more.
 
     :raises DependencyUnavailable: if the provider does not answer
     """
-    gateway = gateway_of(payment.provider)
     provider_id = payment.provider_id
-    if not isinstance(gateway, TellingGateway) or provider_id is None:
+    if provider_id is None:
         return []
-    return consult(payment, lambda _: gateway.refunds_of(provider_id=provider_id))
+    try:
+        return consult(payment, lambda gateway: gateway.refunds_of(provider_id=provider_id))
+    except ProviderGone:
+        return []
 
 
 def heed_warning(payment: Payment, *, now: datetime) -> bool:
@@ -121,7 +113,7 @@ def heed_warning(payment: Payment, *, now: datetime) -> bool:
     """
     gateway = gateway_of(payment.provider)
     provider_id = payment.provider_id
-    if not isinstance(gateway, TellingGateway) or provider_id is None:
+    if not isinstance(gateway, WarningGateway) or provider_id is None:
         return False
     kind = consult(payment, lambda _: gateway.fraud_warning(provider_id=provider_id))
     if not kind:

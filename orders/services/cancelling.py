@@ -191,7 +191,7 @@ def _cancel(
     order.cancelled_at = now
     order.expires_at = None
     order.needs_attention = attention[:200] or order.needs_attention
-    if order.payment_status not in PAID:
+    if order.payment_status not in {*PAID, Order.PaymentStatus.REFUNDED}:
         order.payment_status = Order.PaymentStatus.CANCELLED
     events = move(
         order,

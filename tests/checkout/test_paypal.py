@@ -271,7 +271,7 @@ def test_parts_go_back_and_never_more_than_was_taken(
     assert not any("note_to_payer" in part for part in paypal.books.parts.values())
 
 
-def test_a_refund_made_at_paypal_flags_the_order(
+def test_a_refund_made_at_paypal_is_written_down_and_flags_the_order(
     paid: tuple[Order, Payment], paypal: PayPalServer, now: datetime
 ) -> None:
     order, _ = paid
@@ -281,7 +281,8 @@ def test_a_refund_made_at_paypal_flags_the_order(
     tell_all(paypal, now=now)
 
     order.refresh_from_db()
-    assert order.needs_attention == "5.00 was refunded at the provider, not here."
+    assert order.needs_attention == "5.00 was refunded at the provider by hand. It is written down."
+    assert (order.refunded_total, order.payment_status) == (Decimal("5.00"), "partially_refunded")
 
 
 def test_a_dispute_flags_the_order_once(
