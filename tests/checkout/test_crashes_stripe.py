@@ -422,7 +422,7 @@ def test_it_finds_a_refund_written_down_before_it_is_made(
         prepared = refunding._prepare(request_id=request_id, now=now)
         if prepared is None or prepared.status != Refund.Status.PENDING:
             return prepared
-        noted = refunding._record(
+        noted = refunding.record_answer(
             refund_id=prepared.id,
             remote=RemoteRefund(provider_id=f"soon-{prepared.id}", succeeded=True),
             now=now,
