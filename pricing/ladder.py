@@ -2,7 +2,8 @@
 What one unit of a variant costs a customer, by how many are bought. Pure Python, no database.
 
 The public price is what everybody pays for one unit. Steps are prices beside it: from a quantity on, for a group the
-customer belongs to, or both. The lowest that applies wins; a step above the public price is never charged.
+customer belongs to, or both. The lowest that applies wins; a step above the public price is never charged, unless an
+outside engine says so: its steps are what the customer pays.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-QUANTITY_BREAK, CUSTOMER_GROUP = "quantity_break", "customer_group"
+QUANTITY_BREAK, CUSTOMER_GROUP, OUTSIDE = "quantity_break", "customer_group", "outside"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,21 +31,30 @@ class Ladder:
     public: Decimal
     steps: Sequence[Step] = ()
     is_converted: bool = False  # from the company's own currency, at the exchange rate in force
+    is_outside: bool = False  # the steps are an outside engine's, and the first is from one unit on
 
     def at(self, quantity: int) -> Decimal:
         """Return what one unit costs when so many are bought."""
-        return min(
+        lowest = min(
             (step.amount for step in self.steps if step.from_quantity <= quantity),
             default=self.public,
-        ).min(self.public)
+        )
+        return lowest if self.is_outside else lowest.min(self.public)
 
     @property
     def single(self) -> Decimal:
         """What one unit costs this customer when one is bought."""
         return self.at(1)
 
+    @property
+    def advertised(self) -> Decimal:
+        """What this customer has seen of the price of one unit before the cart: never more than the public price."""
+        return self.single.min(self.public)
+
     def reason(self, quantity: int) -> str:
-        """Return why a unit costs less than the public price: `quantity_break`, `customer_group`, or nothing."""
+        """Return why a unit costs what it does: `quantity_break`, `customer_group`, `outside`, or nothing (the public price)."""
+        if self.is_outside:
+            return OUTSIDE
         amount = self.at(quantity)
         if amount == self.public:
             return ""

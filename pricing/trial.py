@@ -63,9 +63,9 @@ def try_price(
     Return what somebody of a group would pay for some units at a moment; None where the variant has no price.
 
     Scheduled prices, steps, exchange rates and automatic promotions are those of that moment, the base price is today's.
-    Asked is a customer who never ordered and types no code. Nothing is stored.
+    Asked is a customer who never ordered and types no code; no outside engine is. Nothing is stored.
     """
-    found = selectors.ladders(
+    found = selectors.own_ladders(
         variant_ids=[variant.id], currency=currency, group_id=group_id, now=at
     )
     ladder = found.get(variant.id)

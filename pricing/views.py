@@ -307,7 +307,7 @@ def _own_prices(actor: Actor, chosen: VariantView | None, currency: str) -> dict
     if ladder is None:
         return {"own_price": None, "breaks": []}
     return {
-        "own_price": ladder.single if ladder.single < ladder.public else None,
+        "own_price": ladder.single if ladder.single != ladder.public else None,
         "breaks": ladder.breaks,
     }
 

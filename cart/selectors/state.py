@@ -22,6 +22,7 @@ from config.platform.prepared import prepared_cursor
 from inventory import selectors as inventory
 from inventory.models import ProductImage, Variant
 from inventory.selectors import Hold
+from pricing import outside
 from pricing import selectors as pricing
 from pricing.ladder import Ladder
 
@@ -399,6 +400,7 @@ def _hold(line_id: UUID, value: Any) -> Hold | None:
     return inventory.read_hold(line_id, _json(value)) if value else None
 
 
+@outside.asking
 def load_lines(
     *,
     head: Head,
@@ -409,6 +411,8 @@ def load_lines(
 ) -> tuple[list[Line], list[Facts]]:
     """
     Return the cart's lines, oldest first, and the facts of the variants asked for beside them: one statement.
+
+    Where an outside engine says what goods cost it is asked, and one more statement reads the customer's groups.
     """
     asked = {"s": list(skus), "v": list(variant_ids), "p": list(product_ids)}
     wanted = "".join(letter for letter, values in asked.items() if values)
@@ -479,7 +483,37 @@ def load_lines(
             )
         )
     lines.sort(key=lambda line: (line.added_at, line.id))
-    return lines, facts
+    return _priced_outside(head, lines, facts)
+
+
+def _priced_outside(
+    head: Head, lines: list[Line], facts: list[Facts]
+) -> tuple[list[Line], list[Facts]]:
+    """Return lines and facts at the prices of the outside engine, where one says what goods cost."""
+    if not outside.are_prices_asked():
+        return lines, facts
+    known = pricing.priced_outside(
+        {
+            each.sku: each.ladder
+            for each in (*facts, *(line.facts for line in lines))
+            if each.ladder is not None
+        },
+        company_id=head.company_id,
+        currency=head.currency,
+        user_id=head.user_id,
+    )
+
+    def at_its_price(each: Facts) -> Facts:
+        ladder = known.get(each.sku)
+        return (
+            each
+            if ladder is None
+            else dataclasses.replace(each, ladder=ladder, price=ladder.single)
+        )
+
+    for line in lines:
+        line.facts = at_its_price(line.facts)
+    return lines, [at_its_price(each) for each in facts]
 
 
 def show_remembered_stock(lines: Iterable[Line], *, now: datetime) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.errors import PricesMoved
 from cart.events import CartUpdated
 from cart.selectors.views import CartView
-from cart.services.change import open_cart
+from cart.services.change import changing, open_cart
 from config.platform.actor import Actor
 
 
-@transaction.atomic
+@changing
 def accept_prices(
     *,
     actor: Actor,

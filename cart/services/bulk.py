@@ -8,14 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.errors import CartLimitExceeded
 from cart.events import ItemsChanged
 from cart.selectors.state import Line
 from cart.selectors.views import CartView
 from cart.services.carts import ensure_for_write
-from cart.services.change import Change, open_cart
+from cart.services.change import Change, changing, open_cart
 from cart.services.lines import NewItem, check_quantity, clean, put, require_price, warn_of_prices
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
@@ -41,7 +39,7 @@ class BulkResult:
     results: list[RowResult]
 
 
-@transaction.atomic
+@changing
 def add_lines(
     *,
     actor: Actor,
@@ -89,7 +87,7 @@ def add_lines(
     return _finish(change, outcome, atomic=atomic, event="cart.items_added")
 
 
-@transaction.atomic
+@changing
 def change_lines(
     *,
     actor: Actor,
@@ -126,7 +124,7 @@ def change_lines(
     return _finish(change, outcome, atomic=atomic, event="cart.items_updated")
 
 
-@transaction.atomic
+@changing
 def remove_lines(
     *,
     actor: Actor,

@@ -6,14 +6,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 
 from cart.errors import CartLimitExceeded, ItemNotFound
 from cart.events import ItemsChanged
 from cart.selectors.state import ACTIVE
 from cart.selectors.views import CartView
 from cart.services.carts import ensure_for_write
-from cart.services.change import new_line, open_cart
+from cart.services.change import changing, new_line, open_cart
 from cart.services.lines import check_quantity, refusal_of, require_price
 from config.platform.actor import Actor
 from config.platform.errors import FieldError
@@ -24,7 +23,7 @@ from pricing import selectors as pricing
 from pricing.errors import PriceMissing
 
 
-@transaction.atomic
+@changing
 def add_bundle(
     *,
     actor: Actor,
@@ -101,7 +100,7 @@ def add_bundle(
     return change.commit("cart.bundle_added", summary=f"{quantity} × {bundle.name}"[:300])
 
 
-@transaction.atomic
+@changing
 def remove_bundle(
     *,
     actor: Actor,

@@ -22,7 +22,7 @@ from cart.selectors.carts import view
 from cart.selectors.state import ACTIVE, Head, find_head, load_lines
 from cart.selectors.views import CartView, basket_of, judge
 from cart.services import texts
-from cart.services.change import Change, open_cart
+from cart.services.change import Change, changing, open_cart
 from config.platform import outbox
 from config.platform.actor import Actor, hash_token
 from config.platform.errors import FieldError, ValidationFailed
@@ -50,7 +50,7 @@ class Opened:
 # --- opening --------------------------------------------------------------------------------------
 
 
-@transaction.atomic
+@changing
 def create(
     *,
     actor: Actor,
@@ -253,7 +253,7 @@ def check_currency(company: Company, currency: str | None) -> str:
 # --- what a cart remembers ------------------------------------------------------------------------
 
 
-@transaction.atomic
+@changing
 def update(
     *,
     actor: Actor,
@@ -291,7 +291,7 @@ def update(
 _FOR_GOOD = {engine.UNKNOWN, engine.EXPIRED, engine.USED_UP}
 
 
-@transaction.atomic
+@changing
 def refresh(
     *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
 ) -> CartView:
@@ -347,8 +347,8 @@ def _revalue(change: Change) -> None:
         change.edit(line, hold=False)
         line.facts = fresh.facts
         line.promised_price = fresh.facts.price if line.held(change.now) else None
-        if fresh.facts.price is not None:
-            line.price_when_added, line.accepted_price = fresh.facts.price, None
+        if fresh.facts.ladder is not None:
+            line.price_when_added, line.accepted_price = fresh.facts.ladder.advertised, None
 
 
 def check_email(email: str) -> str:
@@ -427,7 +427,7 @@ def basket(
     )
 
 
-@transaction.atomic
+@changing
 def touch(*, actor: Actor, cart_id: UUID, now: datetime, email: str = "") -> Change:
     """
     Note that the owner is busy with the cart: holds are renewed within their cap, the cart is not idle.

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
+
+from django.db import transaction
 
 from cart.errors import CartConflict, CartLimitExceeded, CartLocked, ItemNotFound
 from cart.models import Cart, CartPolicy
@@ -44,9 +46,19 @@ from inventory.services import Demand, HoldLimits, Shortage, shortage_text
 from pricing import services as pricing
 from pricing.engine import Quote
 from pricing.money import format_amount
+from pricing.outside import asking
 
 # Holds younger than this are not renewed by activity elsewhere in the cart: it would only cost locks.
 RENEW_AFTER = timedelta(minutes=1)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def changing(verb: Callable[P, T]) -> Callable[P, T]:
+    """Run a verb in a transaction of its own, which is given up and begun anew where an outside engine must be asked."""
+    return asking(transaction.atomic(verb))
 
 
 class Change:
@@ -609,13 +621,17 @@ def new_line(
     group_id: UUID | None = None,
     copy: int = 0,
 ) -> Line:
-    """Return a line that is in no cart yet, at today's price."""
+    """
+    Return a line that is in no cart yet, at today's price.
+
+    Where an outside engine asks more than the public price, that is what the customer has seen, so the cart says it.
+    """
     return Line(
         id=new_id(),
         list=list_,
         facts=facts,
         quantity=quantity,
-        price_when_added=facts.price if facts.price is not None else Decimal(0),
+        price_when_added=facts.ladder.advertised if facts.ladder is not None else Decimal(0),
         promised_price=None,
         note=note,
         customization=customization or {},

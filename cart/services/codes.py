@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.events import DiscountsChanged
 from cart.selectors.views import CartView, basket_of
-from cart.services.change import open_cart
+from cart.services.change import changing, open_cart
 from config.platform.actor import Actor
 from pricing import services as pricing
 from pricing.errors import DiscountInvalid
@@ -17,7 +15,7 @@ from pricing.errors import DiscountInvalid
 MOST_CODES = 10
 
 
-@transaction.atomic
+@changing
 def apply_code(
     *,
     actor: Actor,
@@ -46,7 +44,7 @@ def apply_code(
     return change.commit("cart.discount_applied", summary=normal)
 
 
-@transaction.atomic
+@changing
 def remove_code(
     *,
     actor: Actor,

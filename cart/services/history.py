@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from cart import selectors
 from cart.errors import CartNotFound
 from cart.events import ItemsChanged
@@ -18,7 +16,7 @@ from cart.selectors.state import ACTIVE, Line, load_lines
 from cart.selectors.views import CartView
 from cart.services import texts
 from cart.services.carts import ensure_for_write
-from cart.services.change import Change, new_line, open_cart, snapshot
+from cart.services.change import Change, changing, new_line, open_cart, snapshot
 from cart.services.codes import MOST_CODES
 from cart.services.transfer import Row, Source, bring, render, settle_short, sources_of, unbuyable
 from config.platform.actor import Actor
@@ -32,7 +30,7 @@ class Brought:
     report: list[dict[str, Any]]
 
 
-@transaction.atomic
+@changing
 def re_add(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought:
     """
     Put what was in a cart of the past into the caller's cart, at today's prices.
@@ -43,7 +41,7 @@ def re_add(*, actor: Actor, cart_id: UUID, now: datetime) -> Brought:
     return _bring_lines(actor=actor, cart=cart, event="cart.re_added", now=now)
 
 
-@transaction.atomic
+@changing
 def bring_in(
     *,
     actor: Actor,
@@ -99,7 +97,7 @@ def _bring_lines(*, actor: Actor, cart: Cart, event: str, now: datetime) -> Brou
     return Brought(view, render(rows, view.currency))
 
 
-@transaction.atomic
+@changing
 def restore_version(
     *,
     actor: Actor,

@@ -5,19 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.errors import CartEmpty
 from cart.events import HoldsTaken
 from cart.selectors.state import ACTIVE
 from cart.selectors.views import CartView
-from cart.services.change import Change, open_cart
+from cart.services.change import Change, changing, open_cart
 from config.platform import flags
 from config.platform.actor import Actor
 from inventory import services as inventory
 
 
-@transaction.atomic
+@changing
 def hold(
     *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
 ) -> CartView:
@@ -64,7 +62,7 @@ def hold_for_checkout(change: Change, *, email: str = "") -> None:
     change.commit("cart.held")
 
 
-@transaction.atomic
+@changing
 def release_hold(
     *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
 ) -> CartView:

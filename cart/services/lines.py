@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils.translation import gettext as _
 
 from cart.errors import CartLimitExceeded
@@ -25,7 +24,7 @@ from cart.selectors.state import ACTIVE, NEXT, SAVED, Facts, Line
 from cart.selectors.views import ITEM_NOT_MOVED, PRICE_IGNORED, CartView
 from cart.services import texts
 from cart.services.carts import ensure_for_write
-from cart.services.change import Change, new_line, open_cart
+from cart.services.change import Change, changing, new_line, open_cart
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, Forbidden, ValidationFailed
@@ -58,7 +57,7 @@ class NewItem:
 # --- verbs ----------------------------------------------------------------------------------------
 
 
-@transaction.atomic
+@changing
 def add_line(
     *,
     actor: Actor,
@@ -126,7 +125,7 @@ def add_line(
     return change.commit("cart.item_added", summary=f"{quantity} × {line.facts.sku}")
 
 
-@transaction.atomic
+@changing
 def change_line(
     *,
     actor: Actor,
@@ -177,7 +176,7 @@ def change_line(
     return change.commit("cart.item_updated", summary=f"{line.quantity} × {line.facts.sku}")
 
 
-@transaction.atomic
+@changing
 def remove_line(
     *,
     actor: Actor,
@@ -199,7 +198,7 @@ def remove_line(
     return change.commit("cart.item_removed", summary=line.facts.sku)
 
 
-@transaction.atomic
+@changing
 def clear(
     *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
 ) -> CartView:
@@ -214,7 +213,7 @@ def clear(
     return change.commit("cart.cleared")
 
 
-@transaction.atomic
+@changing
 def move_line(
     *,
     actor: Actor,
@@ -245,7 +244,7 @@ def move_line(
     return change.commit(MOVED[to], summary=f"{line.facts.sku} → {to}")
 
 
-@transaction.atomic
+@changing
 def duplicate_line(
     *,
     actor: Actor,
@@ -283,7 +282,7 @@ def duplicate_line(
     return change.commit("cart.item_duplicated", summary=twin.facts.sku)
 
 
-@transaction.atomic
+@changing
 def edit_for_customer(
     *, actor: Actor, cart_id: UUID, line_id: UUID, quantity: int | None, now: datetime
 ) -> CartView:

@@ -32,6 +32,7 @@ from cart.models import (
     Wishlist,
 )
 from cart.selectors import CartView
+from cart.services.change import changing
 from cart.services.lines import add_line
 from config.platform import flags, outbox
 from config.platform.actor import Actor
@@ -125,7 +126,7 @@ def clear_wishes(*, actor: Actor) -> None:
     Wish.objects.filter(wishlist__in=_own(Wishlist, actor)).delete()
 
 
-@transaction.atomic
+@changing
 def move_wish_to_cart(*, actor: Actor, wish_id: UUID, now: datetime, quantity: int = 1) -> CartView:
     """
     Put what was wished for into the caller's cart, held like anything added there, and take it off the list: both or none.

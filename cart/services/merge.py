@@ -20,12 +20,13 @@ from cart.selectors.state import ACTIVE, Head, Line, find_head, load_lines
 from cart.selectors.views import CartView
 from cart.services import texts
 from cart.services.carts import ensure
-from cart.services.change import Change, new_line, open_cart, snapshot
+from cart.services.change import Change, changing, new_line, open_cart, snapshot
 from cart.services.transfer import Row, has_room, settle_short, unbuyable
 from config.platform.actor import Actor, ActorKind
 from config.platform.errors import AuthRequired, FeatureDisabled
 from config.platform.models import new_id
 from inventory import services as inventory
+from pricing.outside import asking
 
 UNDO_WITHIN = timedelta(hours=24)
 
@@ -38,7 +39,7 @@ class Merged:
     report: list[dict[str, Any]]
 
 
-@transaction.atomic
+@changing
 def merge(
     *, actor: Actor, session_hash: bytes, now: datetime, expected: int | None = None
 ) -> Merged:
@@ -72,6 +73,7 @@ def merge(
     return _merge(change, source)
 
 
+@asking
 def preview_merge(*, actor: Actor, session_hash: bytes, now: datetime) -> Merged:
     """
     Return what `merge` would do, and the cart as it would be; nothing is written.
@@ -84,7 +86,7 @@ def preview_merge(*, actor: Actor, session_hash: bytes, now: datetime) -> Merged
     return merged
 
 
-@transaction.atomic
+@changing
 def undo_merge(*, actor: Actor, now: datetime) -> CartView:
     """
     Take the latest merge of the last day back: what it brought leaves the account's cart and is in the guest's again.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.events import ItemAdded
 from cart.selectors.state import ACTIVE
 from cart.selectors.views import CartView
 from cart.services.carts import ensure_for_write
+from cart.services.change import changing
 from cart.services.lines import NewItem, put, require_price, require_sold
 from config.platform.actor import Actor
 from inventory import services as inventory
@@ -18,7 +17,7 @@ from inventory.errors import BackInStockRequestNotFound
 from inventory.models import BackInStockRequest
 
 
-@transaction.atomic
+@changing
 def take_offer(*, actor: Actor, request_id: UUID, now: datetime) -> CartView:
     """
     Put what is kept for a request into the caller's cart, with the very hold that keeps it.

@@ -5,17 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from cart.events import CartUpdated
 from cart.selectors.views import CartView
-from cart.services.change import open_cart
+from cart.services.change import changing, open_cart
 from config.platform.actor import Actor
 from config.platform.errors import AuthRequired
 from pricing import services as pricing
 
 
-@transaction.atomic
+@changing
 def apply_points(
     *,
     actor: Actor,
@@ -44,7 +42,7 @@ def apply_points(
     return change.commit("cart.points_applied", summary=str(points))
 
 
-@transaction.atomic
+@changing
 def remove_points(
     *, actor: Actor, now: datetime, cart_id: UUID | None = None, expected: int | None = None
 ) -> CartView:

@@ -28,7 +28,7 @@ from cart.selectors.carts import view
 from cart.selectors.state import ACTIVE
 from cart.selectors.views import CartView
 from cart.services.carts import create, holder_of
-from cart.services.change import Change, open_cart
+from cart.services.change import Change, changing, open_cart
 from cart.services.transfer import bring, render, sources_of
 from config.platform import audit, flags, outbox
 from config.platform.actor import Actor
@@ -341,7 +341,7 @@ class Restored:
     token: str | None
 
 
-@transaction.atomic
+@changing
 def preview_recovery(*, actor: Actor, token: str, now: datetime) -> RecoveryPreview:
     """
     Return what a link would bring back, at today's prices; changes nothing but the count of clicks.
@@ -372,7 +372,7 @@ def preview_recovery(*, actor: Actor, token: str, now: datetime) -> RecoveryPrev
     )
 
 
-@transaction.atomic
+@changing
 def restore(*, actor: Actor, token: str, now: datetime) -> Restored:
     """
     Bring the lines of an abandoned cart into the visitor's own cart: held anew, at today's prices, with a report.

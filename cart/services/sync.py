@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 from cart.events import ItemsChanged
 from cart.models import CartMetadata
@@ -16,7 +16,7 @@ from cart.selectors.state import ACTIVE, Line
 from cart.selectors.views import CartView, LineView, basket_of
 from cart.services import texts
 from cart.services.carts import ensure_for_write
-from cart.services.change import Change
+from cart.services.change import Change, changing
 from cart.services.lines import (
     LISTS,
     NewItem,
@@ -69,7 +69,7 @@ class Synced:
     results: list[OperationResult]
 
 
-@transaction.atomic
+@changing
 def sync(
     *, actor: Actor, base_version: int, operations: Sequence[Operation], now: datetime
 ) -> Synced:

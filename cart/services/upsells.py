@@ -10,6 +10,7 @@ from django.db import transaction
 from cart.models import MOST_DISMISSED, DismissedUpsell
 from cart.selectors import CartView
 from cart.selectors.upsells import only_choice
+from cart.services.change import changing
 from cart.services.lines import add_line
 from cart.services.lists import own_list_locked
 from config.platform.actor import Actor
@@ -18,7 +19,7 @@ from inventory.errors import VariantInvalid
 from pricing import selectors as pricing
 
 
-@transaction.atomic
+@changing
 def add_upsell(
     *,
     actor: Actor,

@@ -21,6 +21,7 @@ from orders import selectors as placed
 from orders import services as orders
 from orders.errors import OrderNotEditable
 from orders.models import Order
+from pricing.outside import asking
 
 
 def edit_in_cart(
@@ -47,6 +48,7 @@ def edit_in_cart(
     return _give_back(actor=actor, order_id=order_id, into=into or actor, now=now)
 
 
+@asking
 @transaction.atomic
 def _give_back(*, actor: Actor, order_id: UUID, into: Actor, now: datetime) -> Brought:
     lock_cart(into)

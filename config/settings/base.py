@@ -634,11 +634,15 @@ VAT_NUMBERS_NEED_APPROVAL = switch("VAT_NUMBERS_NEED_APPROVAL", default=False)
 OUTSIDE_ENGINES = {
     "tax": text("OUTSIDE_TAX_URL"),
     "shipping": text("OUTSIDE_SHIPPING_URL"),
+    "prices": text("OUTSIDE_PRICES_URL"),
 }
 OUTSIDE_ENGINE_KEY = text("OUTSIDE_ENGINE_KEY")
 OUTSIDE_ENGINE_TIMEOUT = number("OUTSIDE_ENGINE_TIMEOUT_SECONDS", default=3, minimum=1)
 OUTSIDE_ENGINE_KEEP = timedelta(
     minutes=number("OUTSIDE_ENGINE_KEEP_MINUTES", default=60, minimum=1)
+)
+OUTSIDE_PRICES_KEEP = timedelta(
+    seconds=number("OUTSIDE_PRICES_KEEP_SECONDS", default=120, minimum=1)
 )
 OUTSIDE_ENGINE_FALLBACK = switch("OUTSIDE_ENGINE_FALLBACK", default=True)
 

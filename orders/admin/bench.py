@@ -167,8 +167,23 @@ def _explanation(order: Order) -> dict[str, Any] | None:
             }
             for kind, rule in _rules_of(order)
         ],
+        "served": _served(order),
         "priced_at": parse_datetime(order.quote.get("basis", {}).get("pricedAt", "")),
     }
+
+
+def _served(order: Order) -> list[str]:
+    """Say of each kind of rule that an outside engine is asked for whose rules they were."""
+    names = {"prices": _("Prices"), "shipping": _("Shipping"), "tax": _("Taxes")}
+    words = {
+        "outside": _("by the outside engine"),
+        "own tables": _("by the shop's own tables, the outside engine gave no usable answer"),
+        "outside and own tables": _(
+            "in part by the outside engine, in part by the shop's own tables"
+        ),
+    }
+    served = order.quote.get("basis", {}).get("servedBy", {})
+    return [f"{names[kind]}: {words[by]}" for kind, by in sorted(served.items())]
 
 
 def _rules_of(order: Order) -> list[tuple[str, dict[str, Any]]]:

@@ -529,6 +529,7 @@ _OWN_PRICES = {
     "quantity_break": ("quantity_break", "Price of {} for so many"),
     "customer_group": ("list_price", "Your price of {}"),
     "exchange": ("list_price", "Price of {} in exchange"),
+    "outside": ("list_price", "Price of {} by the price engine"),
 }
 
 
@@ -551,7 +552,7 @@ def _steps(quote: Quote) -> list[Step]:
     for line in quote.lines:
         label = f"{line.quantity} × {line.sku}" + (at if line.id in at_lines else "")
         add("list_price", label, line.list_price * line.quantity, line.id)
-        if line.unit_price != line.list_price:
+        if line.unit_price != line.list_price or line.price_kind == "outside":
             kind, label = _OWN_PRICES.get(line.price_kind, ("list_price", "Promised price of {}"))
             add(
                 kind,

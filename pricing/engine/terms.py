@@ -105,7 +105,7 @@ class Line:
     One line to be priced.
 
     `unit_price` is what one unit costs this customer (a promised price may be below `list_price`, the current one).
-    `price_kind` says why it is: `quantity_break`, `customer_group`, `exchange`, or empty (the current price, or a
+    `price_kind` says why it is: `quantity_break`, `customer_group`, `outside`, `exchange`, or empty (the current price, or a
     promised one). `is_converted` says that it has no price in the currency of the basket, and has that of the company's
     own converted.
     Lines that share `bundle_group` were added as one bundle.

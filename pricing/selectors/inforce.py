@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,7 @@ from django.db.models.functions import Cast, Coalesce, JSONObject, Now
 
 from config.platform.actor import Actor
 from inventory.models import Variant
+from pricing import outside
 from pricing.history import Change, Scheduled, lowest_before
 from pricing.ladder import Ladder, Step
 from pricing.models import (
@@ -178,7 +179,7 @@ def read_ladder(price: Decimal | None, found: Any) -> Ladder | None:
     return Ladder(price, tuple(steps), is_converted)
 
 
-def ladders(
+def own_ladders(
     *,
     variant_ids: Collection[UUID],
     currency: str,
@@ -187,17 +188,78 @@ def ladders(
     now: datetime | None = None,
 ) -> dict[UUID, Ladder]:
     """
-    Return what these variants cost a customer, by quantity; one that has no price is missing: one statement.
+    Return what these variants cost a customer by the shop's own tables, by quantity; one that has no price is missing:
+    one statement.
 
     `group_id` asks for anybody of a group, where no customer is meant.
     """
+    rows = _ladder_rows(variant_ids, currency, user_id=user_id, group_id=group_id, now=now)
+    return {variant_id: ladder for variant_id, _company_id, _sku, ladder in rows}
+
+
+@outside.asking
+def ladders(
+    *,
+    variant_ids: Collection[UUID],
+    currency: str,
+    user_id: UUID | None = None,
+    now: datetime | None = None,
+) -> dict[UUID, Ladder]:
+    """
+    Return what these variants cost a customer, by quantity; one that has no price is missing: one statement.
+
+    Where an outside engine says what goods cost it is asked, and one more statement reads the customer's groups. What
+    the shop itself has no price for is not sold, whatever the engine says.
+    """
+    rows = _ladder_rows(variant_ids, currency, user_id=user_id, now=now)
+    found = {variant_id: ladder for variant_id, _company_id, _sku, ladder in rows}
+    for company_id in {company_id for _id, company_id, _sku, _ladder in rows}:
+        known = priced_outside(
+            {sku: ladder for _id, owner, sku, ladder in rows if owner == company_id},
+            company_id=company_id,
+            currency=currency,
+            user_id=user_id,
+        )
+        found.update(
+            (variant_id, known[sku]) for variant_id, owner, sku, _ in rows if owner == company_id
+        )
+    return found
+
+
+def priced_outside(
+    ladders: Mapping[str, Ladder], *, company_id: UUID, currency: str, user_id: UUID | None
+) -> dict[str, Ladder]:
+    """Return what goods of a company cost by SKU, as the outside engine says where there is one (`outside.priced`)."""
+
+    def asked() -> outside.Asked:
+        groups = CustomerGroup.objects.filter(company_id=company_id, members__user=user_id)
+        names = () if user_id is None else groups.order_by("name").values_list("name", flat=True)
+        return outside.Asked(company_id, currency, tuple(names))
+
+    return outside.priced(ladders, asked=asked)
+
+
+def _ladder_rows(
+    variant_ids: Collection[UUID],
+    currency: str,
+    *,
+    user_id: UUID | None,
+    group_id: UUID | None = None,
+    now: datetime | None,
+) -> list[tuple[UUID, UUID, str, Ladder]]:
+    """Return variant, company, SKU and ladder of what has a price: one statement."""
     rows = Variant.objects.filter(id__in=variant_ids).values_list(
         "id",
+        "company_id",
+        "sku",
         public_price("pk", currency, now),
         steps_expression("pk", currency, user_id=user_id, group_id=group_id, now=now),
     )
-    found = {variant_id: read_ladder(amount, steps) for variant_id, amount, steps in rows}
-    return {variant_id: ladder for variant_id, ladder in found.items() if ladder is not None}
+    return [
+        (variant_id, company_id, sku, ladder)
+        for variant_id, company_id, sku, amount, steps in rows
+        if (ladder := read_ladder(amount, steps)) is not None
+    ]
 
 
 def lowest_prices(

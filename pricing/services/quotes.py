@@ -100,6 +100,7 @@ def _question(
         now=now,
     )
     rules, served = outside.applied(basket, rules)
+    served |= outside.who_priced(basket)
     if basket.shipping_prices is not None:
         rules = _at_prices(rules, basket.shipping_prices)
     if rules.has_reliefs and basket.user_id is not None and basket.destination is not None:

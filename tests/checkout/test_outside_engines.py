@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -21,10 +18,11 @@ from inventory.models import Company
 from orders import services as orders
 from orders.models import Order
 from orders.services import DirectItem
-from pricing import outside
 from pricing.outside import KINDS, HttpEngine, Question
+from pricing.outside.question import key_of
 from tests import factories
 from tests.checkout.conftest import ADDRESS, Buyer
+from tests.checkout.engines import Fake, drip, hang, serving
 
 pytestmark = pytest.mark.django_db
 
@@ -42,53 +40,11 @@ OPTIONS = {
 }  # fmt: skip
 
 
-class Fake(ThreadingHTTPServer):
-    """Answers `tax` and `shipping` with whatever a test puts there, and notes what it was asked."""
-
-    daemon_threads = True
-    answers: dict[str, Any]
-    asked: list[tuple[str, dict[str, Any], dict[str, str]]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Fake
-
-    def do_POST(self) -> None:
-        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        kind = self.path.strip("/")
-        self.server.asked.append((kind, question, dict(self.headers)))
-        answer = self.server.answers[kind]
-        if callable(answer):
-            answer(self)
-            return
-        status, body = answer if isinstance(answer, tuple) else (200, answer)
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def engine(settings: Any) -> Iterator[Fake]:
     cache.clear()
-    server = Fake(("127.0.0.1", 0), Handler)
-    server.answers, server.asked = {"tax": RATES, "shipping": OPTIONS}, []
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    settings.OUTSIDE_ENGINES = {kind: f"{address}/{kind}" for kind in KINDS}
-    settings.OUTSIDE_ENGINE_TIMEOUT = 10  # a busy machine is no broken engine
-    settings.OUTSIDE_ENGINE_KEY = "secret-of-the-shop"
-    yield server
-    server.shutdown()
-    server.server_close()
-    cache.clear()
-    for kind in KINDS:
-        outside._breaker(kind).reset()
+    with serving(settings, {"tax": RATES, "shipping": OPTIONS}) as server:
+        yield server
 
 
 def totals(buyer: Buyer) -> dict[str, str]:
@@ -213,22 +169,6 @@ def test_it_is_never_asked_in_a_transaction(
 
 
 # --- it fails -------------------------------------------------------------------------------------
-
-
-def hang(handler: Any) -> None:
-    time.sleep(0.6)
-
-
-def drip(handler: Any) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    for _ in range(12):
-        try:
-            handler.wfile.write(b" ")
-            handler.wfile.flush()
-        except OSError:
-            return
-        time.sleep(0.06)
 
 
 def lie(kind: str, **fields: Any) -> dict[str, Any]:
@@ -364,7 +304,7 @@ def test_it_is_off_unless_it_is_set_up(buyer: Buyer, settings: Any) -> None:
 
 
 def test_equal_content_is_the_same_question() -> None:
-    one, other = Question("tax", {"a": 1, "b": 2}), Question("tax", {"b": 2, "a": 1})
+    key = key_of("tax", {"a": 1, "b": 2})
 
-    assert one.key == other.key
-    assert one.key != Question("shipping", {"a": 1, "b": 2}).key
+    assert key == key_of("tax", {"b": 2, "a": 1})
+    assert key != key_of("shipping", {"a": 1, "b": 2})
