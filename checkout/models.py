@@ -147,6 +147,14 @@ class Payment(models.Model):
         Status.CANCELLED: {Status.AUTHORIZED},
     }
     OPEN: ClassVar[tuple[str, ...]] = (Status.PENDING, Status.PROCESSING, Status.AUTHORIZED)
+
+    class GoesBack(models.TextChoices):
+        """Why money that came is not kept. Who paid is told once, by one message, and of nothing else about it."""
+
+        SOLD_OUT = "sold_out", _("the goods were gone")
+        PAID_TWICE = "paid_twice", _("one payment too many")
+        ORDER_OVER = "order_over", _("the order had ended")
+
     UNPAID: ClassVar[tuple[str, ...]] = (
         Status.PENDING,
         Status.PROCESSING,
@@ -170,6 +178,14 @@ class Payment(models.Model):
     client_secret = models.CharField(max_length=255, blank=True)
     next_action = models.JSONField(null=True)
     failure = models.CharField(_("failure"), max_length=300, blank=True)
+    goes_back = models.CharField(
+        _("goes back"),
+        max_length=10,
+        choices=GoesBack.choices,
+        blank=True,
+        default="",
+        db_default="",
+    )
     is_disputed = models.BooleanField(default=False)
     # Of the latest dispute, as the provider calls them: `needs_response`, `won`, `lost` …
     dispute_status = models.CharField(_("dispute"), max_length=40, blank=True, default="")

@@ -416,3 +416,15 @@ def attempt_figures(*, now: datetime) -> AttemptFigures:
             action=ATTEMPTS_REFUSED, at__gt=since, at__lte=now
         ).count(),
     )
+
+
+def why_it_goes_back(*, payment_id: UUID | str) -> str:
+    """Return why a payment's money is not kept, one of `Payment.GoesBack`; empty if it is."""
+    found = Payment.objects.filter(pk=payment_id).values_list("goes_back", flat=True).first()
+    return found or ""
+
+
+def is_ended_by_payment(*, order_id: UUID) -> bool:
+    """Return whether an order was cancelled because its payment came when its goods were gone."""
+    ended = Payment.objects.filter(order_id=order_id, goes_back=Payment.GoesBack.SOLD_OUT)
+    return ended.exists()

@@ -212,7 +212,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     # Neither the client secret nor the key a charge is made with: whoever reads them could act as the customer.
     fields = [
         "order_link", "state", "amount_money", "captured_money", "refunded_money", "provider", "method", "provider_id",
-        "failure", "trouble", "dispute_reason", "evidence_due_at", "collect_by", "created_at", "updated_at", "heard",
+        "failure", "goes_back", "trouble", "dispute_reason", "evidence_due_at", "collect_by", "created_at", "updated_at", "heard",
     ]  # fmt: skip
     inlines = [StepInline, RefundInline]
     actions = ["ask_provider"]

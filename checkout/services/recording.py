@@ -204,6 +204,8 @@ def _money_in(
     }
     if too_many:
         if payment.captured_amount:
+            G = Payment.GoesBack
+            _let_go(payment, G.PAID_TWICE if paid_before else G.ORDER_OVER)
             orders.return_payment(
                 actor=actor,
                 order_id=order.id,
@@ -241,6 +243,8 @@ def _money_in(
         # An outcome, not an error: the goods went to somebody else while the payment took its time.
         order.refresh_from_db()
         orders.note_payment(order, status=status)
+        if payment.captured_amount:
+            _let_go(payment, Payment.GoesBack.SOLD_OUT)
         orders.cancel(
             actor=actor,
             order_id=order.id,
@@ -254,6 +258,12 @@ def _money_in(
             checkout.save(update_fields=["status", "updated_at"])
     else:
         finish(checkout)
+
+
+def _let_go(payment: Payment, why: Payment.GoesBack) -> None:
+    """Note on a locked payment that its money is not kept, before anything is told about it."""
+    payment.goes_back = why
+    payment.save(update_fields=["goes_back", "updated_at"])
 
 
 def _money_refused(payment: Payment, order: Order, *, actor: Actor, now: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from checkout import selectors as checkout
 from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
 from config.platform.actor import Actor
 from config.platform.outbox import Envelope, durable
@@ -51,6 +52,9 @@ def tell_delivered(event: OrderDelivered, envelope: Envelope, now: datetime) -> 
 
 @durable(OrderCancelled, consumer="notifications.order_cancelled")
 def tell_cancelled(event: OrderCancelled, envelope: Envelope, now: datetime) -> None:
+    """Tell the end of an order, but for one that a late payment ended: the mail about that payment tells it."""
+    if checkout.is_ended_by_payment(order_id=event.aggregate_id):
+        return
     _mail_about_order("order-cancelled", event, envelope, now, reason=event.reason)
 
 
@@ -124,6 +128,16 @@ def ask_difference(event: ExchangeDue, envelope: Envelope, now: datetime) -> Non
 
 @durable(PaymentCaptured, consumer="notifications.payment_confirmation")
 def confirm_payment(event: PaymentCaptured, envelope: Envelope, now: datetime) -> None:
+    """
+    Say that money came. Where it is not kept, one mail tells the whole: that it came, why it goes back, what of the order.
+
+    What that mail tells is not told again, by whatever event it is announced (`tell_cancelled`, `tell_refunded`).
+    """
+    why = checkout.why_it_goes_back(payment_id=event.payment_id)
+    if why:
+        amount = selectors.money(Decimal(event.amount), event.currency)
+        _mail_about_order("payment-returned", event, envelope, now, amount=amount, why=why)
+        return
     _mail_about_order("payment-confirmation", event, envelope, now, payment_id=event.payment_id)
 
 
@@ -134,6 +148,8 @@ def tell_payment_failed(event: PaymentFailed, envelope: Envelope, now: datetime)
 
 @durable(PaymentRefunded, consumer="notifications.refund_processed")
 def tell_refunded(event: PaymentRefunded, envelope: Envelope, now: datetime) -> None:
+    if checkout.why_it_goes_back(payment_id=event.payment_id):
+        return
     amount = selectors.money(Decimal(event.amount), event.currency)
     _mail_about_order("refund-processed", event, envelope, now, amount=amount)
 

@@ -167,7 +167,7 @@ def test_success_twenty_minutes_after_the_hold_is_an_order_or_one_refund(
         assert (refunds, moved) == (1, [2490, -2490])
         assert Refund.objects.count() == 1
         assert StockLevel.objects.get(variant=variant).total == 5
-        assert mails == ["order-cancelled", "payment-confirmation", "refund-processed"]
+        assert mails == ["payment-returned"]
     assert wrong(SAFETY) == wrong(LIVENESS) == []
     connections.close_all()
 
