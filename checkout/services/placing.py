@@ -19,6 +19,7 @@ from checkout.services.sessions import check_open, lock, move, remember
 from config.platform import outbox
 from config.platform.actor import Actor
 from config.platform.models import new_id
+from config.platform.writing import insert
 from inventory import services as inventory
 from inventory.services import Demand
 from orders import services as orders
@@ -193,8 +194,7 @@ def open_payment(
         created_at=now,
     )
     payment.idempotency_key = f"payment-{payment.id}"
-    payment.save(force_insert=True)
-    PaymentStatusChange.objects.create(payment=payment, to_status=payment.status, at=now)
+    insert(payment, PaymentStatusChange(payment=payment, to_status=payment.status, at=now))
     return payment
 
 

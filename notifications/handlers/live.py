@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
 from cart.events import CartChanged
 from config.platform.outbox import Envelope, around_live, live
 from inventory.events import HoldExpired, ProductDiscontinuedEvent, ProductUpdated, StockChanged
@@ -13,7 +18,21 @@ from pricing.events import ExchangeRateChanged, PriceUpdated
 
 SHOWN_AT_MOST = 10  # customers never learn an exact stock figure above this
 
+_owners: ContextVar[dict[UUID, orders.Owner | None]] = ContextVar("owners of orders")
+
+
+@contextmanager
+def _look_up_once() -> Iterator[None]:
+    """Several things may happen to an order in one commit; whose it is and where it stands is read once."""
+    token = _owners.set({})
+    try:
+        yield
+    finally:
+        _owners.reset(token)
+
+
 around_live(push.together)
+around_live(_look_up_once)
 
 
 @live(CartChanged)
@@ -77,7 +96,10 @@ def push_product(event: ProductUpdated | ProductDiscontinuedEvent, envelope: Env
 
 @live(OrderEvent)
 def push_order(event: OrderEvent, envelope: Envelope) -> None:
-    owner = orders.owner(order_id=event.aggregate_id)
+    known = _owners.get()
+    if event.aggregate_id not in known:
+        known[event.aggregate_id] = orders.owner(order_id=event.aggregate_id)
+    owner = known[event.aggregate_id]
     if owner is None:
         return
     body = {

@@ -17,6 +17,7 @@ from django.db.models import prefetch_related_objects
 from config.platform import outbox
 from config.platform.actor import Actor, hash_token
 from config.platform.models import new_id
+from config.platform.writing import insert
 from inventory import services as inventory
 from inventory.services import Demand
 from orders.events import OrderConfirmed, OrderPlaced
@@ -117,7 +118,6 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
     )
     token = access_token(order)
     order.access_token_hash = hash_token(token)
-    order.save(force_insert=True)
     lines = []
     for position, wanted in enumerate(draft.lines):
         line = quote.lines_by_id[wanted.quote_line_id]
@@ -148,8 +148,8 @@ def place(*, actor: Actor, draft: OrderDraft, now: datetime) -> Order:
                 points=quote.points_by_line[line.id] if quote.points else 0,
             )
         )
-    OrderLine.objects.bulk_create(lines)
-    StatusChange.objects.create(order=order, to_status=order.status, actor=actor.label, at=now)
+    begun = StatusChange(order=order, to_status=order.status, actor=actor.label, at=now)
+    insert(order, *lines, begun)
     outbox.publish(OrderPlaced(**about(order), access_token=token), actor=actor, now=now)
     return order
 

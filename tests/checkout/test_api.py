@@ -411,9 +411,9 @@ STATEMENTS = {
     "initialize": 13,
     "address": 5,
     "option": 5,
-    "payment": 23,
+    "payment": 20,
     "simulate": 7,
-    "complete": 20,
+    "complete": 19,
 }
 
 
