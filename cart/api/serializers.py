@@ -164,7 +164,8 @@ class AddBundle(Versioned):
 
 
 class Code(Versioned):
-    code = serializers.CharField(max_length=200, trim_whitespace=False, allow_blank=True)
+    # however long: what is no code is told as that
+    code = serializers.CharField(trim_whitespace=False, allow_blank=True)
 
 
 class Points(Versioned):

@@ -639,7 +639,7 @@ def test_a_code_lowers_the_total_and_can_be_taken_off(guest, company):
         ("NOPE", "DISCOUNT_INVALID"),
         ("not a code!", "DISCOUNT_INVALID"),
         ("", "DISCOUNT_INVALID"),
-        ("X" * 51, "DISCOUNT_INVALID"),
+        pytest.param("X" * 10_000, "DISCOUNT_INVALID", id="too long"),
         ("EXPIRED10", "DISCOUNT_EXPIRED"),
         (5, "VALIDATION_ERROR"),
         (None, "VALIDATION_ERROR"),

@@ -55,7 +55,8 @@ class ItemsInput(Input):
 
 
 class DiscountInput(Input):
-    code = serializers.CharField(max_length=200, trim_whitespace=False)
+    # however long: what is no code is told as that
+    code = serializers.CharField(trim_whitespace=False, allow_blank=True)
     currency = CurrencyField(required=False)
     items = ItemInput(many=True, max_length=MOST_ITEMS, required=False)
 
