@@ -147,13 +147,19 @@ class Promotions:
             return [share(amount, numerator, denominator) for amount in amounts]
         if rule.kind == BUY_X_GET_Y:
             return self._take_free_units(rule, indexes, amounts)
+        if rule.is_per_unit:
+            return self._take_from_units(rule, indexes, amounts)
+        return split_minor(min(self._worth(rule.value), sum(amounts)), amounts)
+
+    def _take_from_units(
+        self, rule: PromotionRule, indexes: list[int], amounts: list[int]
+    ) -> list[int]:
+        """Return what an amount off each unit takes off the lines; none falls below zero."""
         value = self._worth(rule.value)
-        if rule.details.get("per_unit"):
-            return [
-                min(amount, value * self.goods.lines[index].quantity)
-                for index, amount in zip(indexes, amounts, strict=True)
-            ]
-        return split_minor(min(value, sum(amounts)), amounts)
+        return [
+            min(amount, value * self.goods.lines[index].quantity)
+            for index, amount in zip(indexes, amounts, strict=True)
+        ]
 
     def _tier(self, rule: PromotionRule, indexes: Sequence[int]) -> Decimal:
         """Return the percentage of the highest tier that the units of the promotion's lines reach."""
@@ -195,6 +201,8 @@ class Promotions:
         self, rule: PromotionRule, indexes: list[int], amounts: list[int]
     ) -> list[int]:
         """Return what a promotion on the whole takes off, split over the lines by what is left of them."""
+        if rule.is_per_unit:
+            return self._take_from_units(rule, indexes, amounts)
         whole = sum(amounts)
         if rule.kind == PERCENTAGE:
             taken = share(whole, *percent(rule.value))

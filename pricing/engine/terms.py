@@ -227,6 +227,11 @@ class PromotionRule:
             return "line"
         return "order"
 
+    @property
+    def is_per_unit(self) -> bool:
+        """Whether the amount is taken off each unit, not once."""
+        return self.kind == FIXED_AMOUNT and bool(self.details.get("per_unit"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaxRule:

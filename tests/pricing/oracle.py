@@ -323,7 +323,8 @@ class Oracle:
                 if rule.maximum_discount is None
                 else self.worth(rule.maximum_discount, rule.currency)
             )
-            if mine and self.about_lines(rule):
+            by_unit = rule.kind == "FIXED_AMOUNT" and rule.details.get("per_unit")
+            if mine and (by_unit or self.about_lines(rule)):
                 self.off_lines(rule, costs, mine, ceiling)
             elif mine:
                 whole = sum((costs[i].left for i in mine), ZERO)
