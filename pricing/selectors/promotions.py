@@ -124,6 +124,11 @@ def named_codes(promotion: Promotion) -> tuple[str, ...]:
     return tuple(sorted(coupon.code for coupon in coupons if coupon.is_active))
 
 
+def promotion_currency(promotion: Promotion) -> str:
+    """Return the currency of a promotion's amounts: the company's own where none is named."""
+    return promotion.currency or home_currency(company_id=promotion.company_id)
+
+
 def promotion_terms(promotion: Promotion) -> PromotionTerms:
     """Return the terms of a promotion as a value, such as a change starts from."""
     return PromotionTerms(

@@ -19,6 +19,7 @@ from pricing import selectors
 from pricing.errors import DiscountInvalid, PromotionNotFound
 from pricing.models import Coupon, CustomerGroup, Promotion, PromotionUse
 from pricing.money import EXPONENTS
+from pricing.services.amounts import finer_than
 from pricing.services.codes import normalise_code
 from pricing.services.revision import bump
 from pricing.terms import PromotionTerms
@@ -38,6 +39,16 @@ _COLUMNS = [
 ]
 # What a use was a use of: it stays what it was, and another promotion is another row.
 _FIXED_ONCE_USED = {"kind": "kind", "scope": "scope", "currency": "currency"}
+
+_Kind = Promotion.Kind
+# What each kind asks beside its columns, see `engine.PromotionRule`.
+_DETAILS: Mapping[str, set[str]] = {
+    _Kind.PERCENTAGE: {"options"},
+    _Kind.FIXED_AMOUNT: {"per_unit", "options"},
+    _Kind.FREE_SHIPPING: {"options"},
+    _Kind.BUY_X_GET_Y: {"buy", "get", "percent", "times"},
+    _Kind.TIERED_QUANTITY: {"tiers"},
+}
 
 
 @transaction.atomic
@@ -246,7 +257,8 @@ def _checked(
         terms = dataclasses.replace(
             terms, currency=selectors.home_currency(company_id=actor.company_id)
         )
-    errors = [*_amount_errors(terms), *_detail_errors(terms)]
+    home = selectors.home_currency(company_id=actor.company_id)
+    errors = [*_amount_errors(terms, terms.currency or home), *_detail_errors(terms)]
     if terms.starts_at and terms.ends_at and terms.ends_at <= terms.starts_at:
         errors.append(FieldError("endsAt", "invalid", "It ends before it begins."))
     errors += _hour_errors(terms)
@@ -280,7 +292,7 @@ def _checked(
     )
 
 
-def _amount_errors(terms: PromotionTerms) -> Iterable[FieldError]:
+def _amount_errors(terms: PromotionTerms, currency: str) -> Iterable[FieldError]:
     if terms.kind not in Promotion.Kind.values:
         yield FieldError("kind", "invalid", "There is no such kind.")
     if terms.scope not in Promotion.Scope.values:
@@ -291,16 +303,26 @@ def _amount_errors(terms: PromotionTerms) -> Iterable[FieldError]:
         yield FieldError("value", "min_value", "A discount is not negative.")
     if terms.kind == Promotion.Kind.PERCENTAGE and terms.value > 100:
         yield FieldError("value", "max_value", "At most 100 percent.")
-    for name, amount in (
-        ("minimumOrder", terms.minimum_order),
-        ("maximumDiscount", terms.maximum_discount),
-    ):
+    amounts = {"minimumOrder": terms.minimum_order, "maximumDiscount": terms.maximum_discount}
+    for name, amount in amounts.items():
         if amount is not None and amount < 0:
             yield FieldError(name, "min_value", "It is not negative.")
+    if terms.kind == Promotion.Kind.FIXED_AMOUNT:
+        amounts["value"] = terms.value
+    yield from finer_than(currency, amounts)
 
 
 def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
     details = terms.settings
+    of_others = {name for kind, names in _DETAILS.items() if kind != terms.kind for name in names}
+    for name in sorted(details.keys() & of_others - _DETAILS.get(terms.kind, set())):
+        field = "perUnit" if name == "per_unit" else name
+        yield FieldError(f"settings.{field}", "invalid", "This kind knows no such detail.")
+    if terms.scope == Promotion.Scope.SHIPPING:
+        if terms.kind in {Promotion.Kind.BUY_X_GET_Y, Promotion.Kind.TIERED_QUANTITY}:
+            yield FieldError("scope", "invalid", "This kind is about goods, not about shipping.")
+        if details.get("per_unit"):
+            yield FieldError("settings.perUnit", "invalid", "Shipping has no units.")
     if terms.kind == Promotion.Kind.BUY_X_GET_Y:
         for name in ("buy", "get"):
             if not _is_count(details.get(name)):
@@ -319,15 +341,15 @@ def _detail_errors(terms: PromotionTerms) -> Iterable[FieldError]:
             )
         else:
             for index, tier in enumerate(tiers):
-                if (
-                    not isinstance(tier, dict)
-                    or not _is_count(tier.get("from"))
-                    or not _is_percentage(tier.get("percent"))
-                ):
+                if not _is_tier(tier):
                     yield FieldError(
                         f"settings.tiers.{index}",
                         "invalid",
                         'Such as {"from": 5, "percent": "10"}.',
+                    )
+                elif tier["from"] in {other["from"] for other in tiers[:index] if _is_tier(other)}:
+                    yield FieldError(
+                        f"settings.tiers.{index}", "invalid", "There is a step from there already."
                     )
     options = details.get("options", [])
     if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
@@ -367,6 +389,14 @@ def _hour_errors(terms: PromotionTerms) -> Iterable[FieldError]:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1_000
+
+
+def _is_tier(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and _is_count(value.get("from"))
+        and _is_percentage(value.get("percent"))
+    )
 
 
 def _is_percentage(value: object) -> bool:

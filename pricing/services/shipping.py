@@ -17,6 +17,7 @@ from config.platform.errors import FieldError, ValidationFailed
 from pricing.errors import ShippingRuleNotFound, ShippingZoneNotFound
 from pricing.models import ShippingRule, ShippingZone
 from pricing.money import EXPONENTS
+from pricing.services.amounts import finer_than
 from pricing.services.revision import bump
 from pricing.terms import ShippingRuleTerms, ZoneTerms
 
@@ -179,17 +180,18 @@ def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:
         errors.append(FieldError("currency", "invalid", "We do not sell in this currency."))
     if terms.type not in ShippingRule.Type.values:
         errors.append(FieldError("type", "invalid", "There is no such type."))
-    for name in (
-        "base_price",
-        "per_unit",
-        "per_kilogram",
-        "free_over",
-        "minimum_order",
-        "maximum_order",
-    ):
-        amount = getattr(terms, name)
+    amounts = {
+        "basePrice": terms.base_price,
+        "perUnit": terms.per_unit,
+        "perKilogram": terms.per_kilogram,
+        "freeOver": terms.free_over,
+        "minimumOrder": terms.minimum_order,
+        "maximumOrder": terms.maximum_order,
+    }
+    for name, amount in amounts.items():
         if amount is not None and amount < 0:
             errors.append(FieldError(name, "min_value", "It is not negative."))
+    errors += finer_than(terms.currency, amounts)
     if (
         terms.minimum_order is not None
         and terms.maximum_order is not None

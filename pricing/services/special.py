@@ -24,6 +24,7 @@ from pricing.events import PriceUpdated
 from pricing.models import CustomerGroup, Price, PriceChange, SpecialPrice
 from pricing.money import format_amount
 from pricing.selectors.inforce import in_force, public
+from pricing.services.amounts import finer_than
 from pricing.services.prices import NewPrice, checked
 from pricing.services.revision import bump
 
@@ -239,6 +240,8 @@ def _check(actor: Actor, terms: SpecialTerms, starts_at: datetime, now: datetime
         errors.append(FieldError("variantId", "invalid", "There is no such variant."))
     elif not Price.objects.filter(variant=terms.variant_id, currency=terms.currency).exists():
         errors.append(FieldError("currency", "PRICE_MISSING", "Set a base price first."))
+    amounts = {"price": terms.amount, "compareAtPrice": terms.compare_at}
+    errors += finer_than(terms.currency, amounts)
     if errors:
         raise ValidationFailed(errors=errors)
     if (

@@ -738,6 +738,25 @@ def test_a_promotion_without_a_code_applies_by_itself(staff_api: Api, public: Ap
         ({"endsAt": "2020-01-01T00:00:00Z", "startsAt": "2021-01-01T00:00:00Z"}, "endsAt"),
         ({"startsAt": "yesterday"}, "startsAt"),
         ({"settings": []}, "settings"),
+        ({"settings": {"note": 1}}, "settings.note"),
+        ({"settings": {"percent": "50"}}, "settings.percent"),
+        ({"kind": "FIXED_AMOUNT", "settings": {"perUnit": "yes"}}, "settings.perUnit"),
+        (
+            {"kind": "FIXED_AMOUNT", "scope": "SHIPPING", "settings": {"perUnit": True}},
+            "settings.perUnit",
+        ),
+        ({"kind": "BUY_X_GET_Y", "scope": "SHIPPING", "settings": {"buy": 1, "get": 1}}, "scope"),
+        (
+            {
+                "kind": "TIERED_QUANTITY",
+                "settings": {"tiers": [{"from": 2, "percent": "5"}, {"from": 2, "percent": "9"}]},
+            },
+            "settings.tiers.1",
+        ),
+        ({"kind": "FIXED_AMOUNT", "value": "5.005"}, "value"),
+        ({"kind": "FIXED_AMOUNT", "value": "5.5", "currency": "JPY"}, "value"),
+        ({"minimumOrder": "50.005"}, "minimumOrder"),
+        ({"maximumDiscount": "0.5", "currency": "JPY"}, "maximumDiscount"),
         ({"minimumOrder": "-1"}, "minimumOrder"),
         ({"maximumDiscount": "-0.01"}, "maximumDiscount"),
         ({"perCustomerLimit": 0}, "perCustomerLimit"),
@@ -771,6 +790,53 @@ def test_a_promotion_that_makes_no_sense_is_refused(
     assert answer.status_code == 400, answer.content
     assert field in [error["field"] for error in answer.json()["errors"]]
     assert not Promotion.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["PERCENTAGE", "FIXED_AMOUNT"])
+def test_how_much_a_promotion_takes_off_must_be_said(staff_api: Api, kind: str) -> None:
+    answer = staff_api.post("/promotions", {"name": "Nothing", "kind": kind, "scope": "CART"})
+
+    assert answer.status_code == 400, answer.content
+    assert [(e["field"], e["code"]) for e in answer.json()["errors"]] == [("value", "required")]
+    assert not Promotion.objects.exists()
+
+
+def test_amounts_of_a_promotion_without_a_currency_are_the_shops_own(
+    staff_api: Api, public: Api
+) -> None:
+    made = staff_api.post(
+        "/promotions",
+        {
+            "code": "TEN",
+            "name": "Ten",
+            "kind": "PERCENTAGE",
+            "scope": "CART",
+            "value": "10",
+            "minimumOrder": "50",
+            "maximumDiscount": "7.5",
+            "advertised": True,
+        },
+    ).json()
+
+    assert (made["value"], made["currency"]) == ("10", None)
+    assert (made["minimumOrder"], made["maximumDiscount"]) == ("50.00", "7.50")
+    told = public.get("/promotions/active").json()["results"]
+    assert [promotion["minimumOrder"] for promotion in told] == ["50.00"]
+
+
+@pytest.mark.parametrize("spelling", ["perUnit", "per_unit"])
+def test_details_of_a_promotion_are_named_like_all_fields(staff_api: Api, spelling: str) -> None:
+    made = staff_api.post(
+        "/promotions",
+        {"name": "Each", "kind": "FIXED_AMOUNT", "value": "1", "settings": {spelling: True}},
+    )
+
+    assert made.status_code == 201, made.content
+    assert made.json()["settings"] == {"perUnit": True}
+    assert Promotion.objects.get().settings == {"per_unit": True}
+    path = f"/promotions/{made.json()['id']}"
+    again = staff_api.request("PATCH", path, {"settings": made.json()["settings"]})
+    assert again.json() == made.json()
 
 
 def test_staff_keep_tax_rates(staff_api: Api) -> None:
@@ -824,6 +890,9 @@ def test_staff_keep_zones_and_ways_to_ship(staff_api: Api) -> None:
         {"zoneId": zone.json()["id"], "code": "standard", "name": "S", "currency": "USD"},
     )
     assert again.status_code == 400
+    finer = staff_api.request("PATCH", path, {"basePrice": "4.905", "perKilogram": "0.001"})
+    assert [error["field"] for error in finer.json()["errors"]] == ["basePrice", "perKilogram"]
+    assert staff_api.get(path).json()["basePrice"] == "4.90"
     zone_path = f"/shipping-zones/{zone.json()['id']}"
     assert staff_api.request("PATCH", zone_path, {"name": "Here"}).json()["name"] == "Here"
     assert staff_api.request("DELETE", zone_path).status_code == 204

@@ -563,6 +563,8 @@ def test_staff_set_and_end_special_prices(variant: Variant, staff_api: Api, now:
     [
         {"price": "-1"},
         {"price": "NaN"},
+        {"price": "8.005"},
+        {"compareAtPrice": "9.999"},
         {"price": None},
         {"fromQuantity": 0},
         {"fromQuantity": "many"},

@@ -7,9 +7,15 @@ from typing import Any
 
 from rest_framework import serializers
 
-from config.platform.http import Input, JsonObject
+from config.platform.http import Input, camel
 from pricing import selectors
-from pricing.api.serializers.fields import ListOutput, amount_field, moment_text, term_text
+from pricing.api.serializers.fields import (
+    ListOutput,
+    amount_field,
+    amount_text,
+    moment_text,
+    term_text,
+)
 from pricing.models import Promotion
 from pricing.terms import PromotionTerms
 
@@ -24,6 +30,24 @@ class AdvertisedOutput(serializers.Serializer):
     currency = serializers.CharField(allow_null=True)
     minimumOrder = serializers.CharField(allow_null=True)
     endsAt = serializers.DateTimeField(allow_null=True)
+
+
+class PromotionSettingsInput(Input):
+    """The details of a kind; which kind knows which, and what they may be, says the service."""
+
+    per_unit = serializers.BooleanField(required=False)
+    buy = serializers.IntegerField(required=False)
+    get = serializers.IntegerField(required=False)
+    percent = serializers.JSONField(required=False, help_text='Such as "50".')
+    times = serializers.IntegerField(required=False)
+    tiers = serializers.ListField(
+        child=serializers.JSONField(help_text='Such as {"from": 5, "percent": "10"}.'),
+        required=False,
+        max_length=100,
+    )
+    options = serializers.ListField(
+        child=serializers.CharField(max_length=40), required=False, max_length=100
+    )
 
 
 class PromotionChangeInput(Input):
@@ -44,7 +68,7 @@ class PromotionChangeInput(Input):
     scope = serializers.ChoiceField(choices=Promotion.Scope.choices, required=False)
     value = amount_field(required=False)
     currency = serializers.CharField(max_length=3, required=False, allow_blank=True)
-    settings = JsonObject(required=False)
+    settings = PromotionSettingsInput(required=False)
     product_ids = serializers.ListField(
         child=serializers.UUIDField(), required=False, max_length=5_000
     )
@@ -99,6 +123,12 @@ class PromotionChangeInput(Input):
 class PromotionInput(PromotionChangeInput):
     name = serializers.CharField(max_length=200)
     kind = serializers.ChoiceField(choices=Promotion.Kind.choices)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        kinds = {Promotion.Kind.PERCENTAGE, Promotion.Kind.FIXED_AMOUNT}
+        if attrs["kind"] in kinds and "value" not in attrs:
+            raise serializers.ValidationError({"value": "Say how much."}, code="required")
+        return attrs
 
 
 class PromotionsQuery(Input):
@@ -169,6 +199,7 @@ class AdvertisedListOutput(ListOutput):
 
 def advertised_json(promotion: Promotion) -> dict[str, Any]:
     codes = selectors.named_codes(promotion)
+    counted_in = selectors.promotion_currency(promotion)
     is_amount = promotion.kind == Promotion.Kind.FIXED_AMOUNT
     return {
         "id": promotion.id,
@@ -176,9 +207,9 @@ def advertised_json(promotion: Promotion) -> dict[str, Any]:
         "code": codes[0] if codes else None,
         "kind": promotion.kind,
         "scope": promotion.scope,
-        "value": term_text(promotion.value, promotion.currency if is_amount else ""),
+        "value": term_text(promotion.value, counted_in if is_amount else ""),
         "currency": promotion.currency or None,
-        "minimumOrder": term_text(promotion.minimum_order, promotion.currency),
+        "minimumOrder": amount_text(promotion.minimum_order, counted_in),
         "endsAt": moment_text(promotion.ends_at),
     }
 
@@ -187,7 +218,7 @@ def promotion_json(promotion: Any) -> dict[str, Any]:
     terms = selectors.promotion_terms(promotion)
     return advertised_json(promotion) | {
         "codes": terms.codes,
-        "settings": terms.settings,
+        "settings": {camel(name): detail for name, detail in terms.settings.items()},
         "productIds": terms.product_ids,
         "categoryIds": terms.category_ids,
         "excludedProductIds": terms.excluded_product_ids,
@@ -200,7 +231,9 @@ def promotion_json(promotion: Any) -> dict[str, Any]:
         "weekdays": terms.weekdays,
         "opensAt": terms.opens_at and f"{terms.opens_at:%H:%M}",
         "closesAt": terms.closes_at and f"{terms.closes_at:%H:%M}",
-        "maximumDiscount": term_text(terms.maximum_discount, terms.currency),
+        "maximumDiscount": amount_text(
+            terms.maximum_discount, selectors.promotion_currency(promotion)
+        ),
         "startsAt": moment_text(terms.starts_at),
         "usageLimit": terms.usage_limit,
         "perCustomerLimit": terms.per_customer_limit,
