@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from django_countries import countries
 
 from config.platform.errors import FieldError, ValidationFailed
-from pricing.engine import Place
+from pricing.engine import ANYWHERE, Place
 
 LONGEST_STATE, LONGEST_POSTAL_CODE = 40, 20
 
@@ -64,6 +64,18 @@ def state_code(country: str, text: str) -> str | None:
     if not text or country not in STATES:
         return text
     return STATES[country].get(text.upper())
+
+
+def country_of_rule(text: str) -> str:
+    """Return the code of the country that a rule is for, `*` for any; empty if there is no such country."""
+    return ANYWHERE if text.strip() == ANYWHERE else country_code(text)
+
+
+def state_of_rule(countries_of_rule: Iterable[str], text: str) -> str | None:
+    """Return the state that a rule is for, as destinations write it; None if none of the countries has it."""
+    named = " ".join(unicodedata.normalize("NFKC", text).split())
+    known = (state_code(country, named) for country in countries_of_rule)
+    return next((code for code in known if code is not None), None)
 
 
 def read_place(*, country: str, state: str = "", postal_code: str = "") -> Place:

@@ -14,6 +14,7 @@ from django.db import IntegrityError, models, transaction
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
+from pricing.destinations import country_of_rule, state_of_rule
 from pricing.errors import ShippingRuleNotFound, ShippingZoneNotFound
 from pricing.models import ShippingRule, ShippingZone
 from pricing.money import EXPONENTS
@@ -160,16 +161,25 @@ def _rule(actor: Actor, shipping_rule_id: UUID) -> ShippingRule:
 
 
 def _checked_zone(terms: ZoneTerms) -> ZoneTerms:
-    countries = [country.strip().upper() for country in terms.countries]
-    if not countries or not all(re.fullmatch(r"[A-Z]{2}|\*", country) for country in countries):
+    # Places are kept as destinations are written: a zone of "California" or UK would never be found.
+    countries = [country_of_rule(country) for country in terms.countries]
+    if not countries or not all(countries):
         raise ValidationFailed(
             errors=[
                 FieldError(
-                    "countries", "invalid", "Codes of two letters, or * for everywhere else."
+                    "countries",
+                    "invalid",
+                    "Countries by codes of two letters, or * for everywhere else.",
                 )
             ]
         )
-    return dataclasses.replace(terms, countries=list(dict.fromkeys(countries)))
+    states = [state_of_rule(countries, state) for state in terms.states]
+    known = [state for state in states if state is not None]
+    if len(known) < len(states):
+        raise ValidationFailed(errors=[FieldError("states", "invalid", "There is no such state.")])
+    return dataclasses.replace(
+        terms, countries=list(dict.fromkeys(countries)), states=list(dict.fromkeys(known))
+    )
 
 
 def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:

@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
+from pricing.destinations import country_of_rule, state_of_rule
 from pricing.errors import TaxRateNotFound
 from pricing.models import TaxRate
 from pricing.services.revision import bump
@@ -76,12 +77,32 @@ def _find(actor: Actor, tax_rate_id: UUID) -> TaxRate:
     return rate
 
 
+def placed(terms: TaxRateTerms) -> TaxRateTerms:
+    """
+    Return the terms with their place written as destinations are: "California" is CA, UK is GB.
+
+    Otherwise the rate would meet no destination, and its tax would be left out. What is no place stays as it is.
+    """
+    country = country_of_rule(terms.country) or terms.country.strip()
+    state = state_of_rule([country], terms.state)
+    return dataclasses.replace(
+        terms,
+        country=country,
+        state=terms.state.strip() if state is None else state,
+        postal_pattern=terms.postal_pattern.strip(),
+    )
+
+
 def contradictions(terms: TaxRateTerms) -> list[FieldError]:
     """Return what no tax rate can be, by its field."""
     errors = []
-    country = terms.country.strip().upper()
-    if len(country) != 2 and country != "*":
-        errors.append(FieldError("country", "invalid", "Two letters, or * for everywhere."))
+    country = country_of_rule(terms.country)
+    if not country:
+        errors.append(
+            FieldError("country", "invalid", "A country by two letters, or * for everywhere.")
+        )
+    elif state_of_rule([country], terms.state) is None:
+        errors.append(FieldError("state", "invalid", "There is no such state."))
     if not 0 <= terms.rate <= 1:
         errors.append(FieldError("rate", "invalid", "A fraction from 0 to 1: 0.19 is 19 percent."))
     if terms.type not in TaxRate.Type.values:
@@ -102,12 +123,7 @@ def _save(
     errors = contradictions(terms)
     if errors:
         raise ValidationFailed(errors=errors)
-    terms = dataclasses.replace(
-        terms,
-        country=terms.country.strip().upper(),
-        state=terms.state.strip(),
-        postal_pattern=terms.postal_pattern.strip(),
-    )
+    terms = placed(terms)
     for field in dataclasses.fields(terms):
         setattr(rate, field.name, getattr(terms, field.name))
     try:

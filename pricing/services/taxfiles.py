@@ -28,7 +28,7 @@ from config.platform.sheets import Source
 from pricing.models import TaxRate
 from pricing.services.pricelists import Problem
 from pricing.services.revision import bump
-from pricing.services.taxes import contradictions
+from pricing.services.taxes import contradictions, placed
 from pricing.terms import TaxRateTerms
 
 LARGEST_FILE = 1_000_000  # bytes
@@ -203,7 +203,7 @@ def plan_tax_file(*, actor: Actor, source: Source) -> TaxFilePlan:
         given = _read(cells, row.line, named, problems)
         if given is None:
             continue
-        key = _key(TaxRateTerms(**{**_DEFAULTS, **given}))
+        key = _key(placed(TaxRateTerms(**{**_DEFAULTS, **given})))
         rate = _meant(left.get(key, []), given)
         if rate is None and key in seen:
             said = _("The same rate stands on line %(line)d already.") % {"line": seen[key]}
@@ -212,7 +212,7 @@ def plan_tax_file(*, actor: Actor, source: Source) -> TaxFilePlan:
         seen.setdefault(key, row.line)
         before = None if rate is None else _terms(rate)
         base = _DEFAULTS if before is None else dataclasses.asdict(before)
-        after = TaxRateTerms(**{**base, **given})
+        after = placed(TaxRateTerms(**{**base, **given}))
         for error in contradictions(after):
             column = next((_NAMES[name] for name in _NAMES if _camel(name) == error.field), "")
             problems.append(

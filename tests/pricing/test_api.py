@@ -863,6 +863,46 @@ def test_staff_keep_tax_rates(staff_api: Api) -> None:
     assert not TaxRate.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ({"country": "uk"}, ("GB", "")),
+        ({"country": "us", "state": "california"}, ("US", "CA")),
+        ({"country": "US", "state": " tx "}, ("US", "TX")),
+        ({"country": "DE", "state": "Bayern"}, ("DE", "Bayern")),
+        ({"country": "*"}, ("*", "")),
+        ({"country": "XX"}, "country"),
+        ({"country": "-0"}, "country"),
+        ({"country": "US", "state": "ZZ"}, "state"),
+    ],
+)
+def test_a_rule_is_kept_for_a_place_that_destinations_can_be(
+    staff_api: Api, place: dict[str, str], kept: Any
+) -> None:
+    rate = staff_api.post("/tax-rates", {"name": "T", "type": "VAT", "rate": "0.1", **place})
+    zone = staff_api.post(
+        "/shipping-zones",
+        {
+            "name": "Z",
+            "countries": [place["country"]],
+            "states": [place["state"]] if "state" in place else [],
+        },
+    )
+
+    if isinstance(kept, tuple):
+        assert (rate.json()["country"], rate.json()["state"]) == kept
+        assert (zone.json()["countries"], zone.json()["states"]) == (
+            [kept[0]],
+            [kept[1]] if kept[1] else [],
+        )
+    else:
+        assert [error["field"] for error in rate.json()["errors"]] == [kept]
+        plural = {"country": "countries", "state": "states"}[kept]
+        assert [error["field"] for error in zone.json()["errors"]] == [plural]
+        assert not TaxRate.objects.exists()
+        assert not ShippingZone.objects.exists()
+
+
 def test_staff_keep_zones_and_ways_to_ship(staff_api: Api) -> None:
     zone = staff_api.post("/shipping-zones", {"name": "Home", "countries": ["us"]})
     assert zone.status_code == 201, zone.content

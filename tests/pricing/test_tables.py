@@ -132,7 +132,12 @@ FIXED = [
     ("USD", fixed("3", scope="PRODUCT"), "2.00 5.00*2", "0.50 2.50"),  # once, over the lines
     ("USD", fixed("3", scope="PRODUCT", details={"per_unit": True}), "2.00*2 5.00*2", "4.00 6.00"),
     ("USD", fixed("3", details={"per_unit": True}), "2.00*2 5.00*2", "4.00 6.00"),
-    ("USD", fixed("3", details={"per_unit": True}, maximum_discount="5"), "2.00*2 5.00*2", "2.00 3.00"),
+    (
+        "USD",
+        fixed("3", details={"per_unit": True}, maximum_discount="5"),
+        "2.00*2 5.00*2",
+        "2.00 3.00",
+    ),
     ("USD", fixed("5", **on_shoes()), "shoe:3.00 hat:50.00", "3.00 0.00"),
     ("JPY", fixed("100"), "1000 1000 1000", "34 33 33"),
     ("JPY", fixed("100"), "30 50", "30 50"),

@@ -53,6 +53,17 @@ def written() -> tuple[int, ...]:
     return tuple(model.objects.count() for model in tables)
 
 
+def test_a_place_is_read_as_destinations_are(system: Actor) -> None:
+    there = factories.make_tax_rate("0.07", name="Sales", type="VAT", country="US", state="CA")
+
+    found = applied(system, "Sales,VAT,us,California,,0.08,,,\nVAT,VAT,UK,,,0.2,,,\n")
+
+    assert (len(found.created), len(found.changed)) == (1, 1)
+    there.refresh_from_db()
+    assert there.rate == Decimal("0.08")
+    assert stored()[0][:2] == ("VAT", "GB")
+
+
 def test_new_rates_are_made_and_known_ones_changed(company: Company, system: Actor) -> None:
     there = factories.make_tax_rate("0.16", name="VAT", country="DE", is_included=True, priority=3)
 
@@ -97,7 +108,7 @@ def test_what_a_file_holds_already_is_nothing_to_write(company: Company, system:
 @pytest.mark.parametrize(
     ("row", "column"),
     [
-        ("VAT,VAT,DEU,,,0.19,,,", "country"),
+        ("VAT,VAT,XX,,,0.19,,,", "country"),
         ("VAT,VAT,DE,,,1.9,,,", "rate"),
         ("VAT,VAT,DE,,,0.1234567,,,", "rate"),
         ("VAT,VAT,DE,,,x,,,", "rate"),
