@@ -17,6 +17,7 @@ What to mind in such SQL:
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ _STALE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
 # all of a connection's plans anew costs a few milliseconds.
 PLAN_SECONDS = 15.0
 _PLANNED_AT = "holdfast_planned_at"
+_FORGOTTEN = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class PreparedCursor(psycopg.Cursor[Any]):
             self._forget_plans()
 
     def _forget_plans(self) -> None:
-        super().execute("DEALLOCATE ALL")  # the driver forgets its own notes at this, too
+        # The driver forgets its own notes at this, too, but looks only at what comes of a text that is new to it: one
+        # that it has counted before, when there were no notes to forget, would leave it asking for what is gone.
+        super().execute(f"DEALLOCATE ALL -- {next(_FORGOTTEN)}", prepare=False)
         self.connection.__dict__[_PLANNED_AT] = time.monotonic()
 
     def mogrify(self, query: Any, params: Any = None) -> str:

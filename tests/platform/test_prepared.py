@@ -137,6 +137,16 @@ def test_a_rollback_does_not_leave_statements_that_only_the_driver_knows(other):
     assert read(times=2) == 7
 
 
+def test_statements_are_dropped_again_after_there_were_none_to_drop(other, monkeypatch):
+    monkeypatch.setattr("config.platform.prepared.PLAN_SECONDS", 0.0)  # each call drops them first
+
+    with transaction.atomic():
+        read()
+        transaction.set_rollback(True)  # the driver drops its notes, so the next call finds none
+
+    assert read(times=3) == 7
+
+
 def test_a_cart_is_read_while_its_table_changes(user_api, company):
     variant = factories.make_priced_variant(company=company)
     added = user_api.post("/cart/items", {"sku": variant.sku})
