@@ -7,15 +7,17 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from config.platform.backoffice import ReadOnlyInline
 from config.platform.http import actor_of
 from pricing import services
 from pricing.admin.money import MoneyAdmin, names_of
+from pricing.admin.rulefile import SHIPPING, bring_page, file_of, may_bring
 from pricing.admin.trial import address_page
 from pricing.backoffice import amount
 from pricing.models import (
@@ -41,6 +43,28 @@ class ShippingZoneAdmin(MoneyAdmin):
     list_filter = ["is_active"]
     search_fields = ["name"]
     ordering = ["name"]
+    actions_list = ["bring_file", "take_file"]
+
+    @action(
+        description=_("Import zones and ways"),
+        url_path="import",
+        permissions=["bring"],
+        icon="upload",
+    )
+    def bring_file(self, request: HttpRequest) -> HttpResponseBase:
+        return bring_page(SHIPPING, self, request)
+
+    @action(description=_("All as CSV"), url_path="file", permissions=["take"], icon="download")
+    def take_file(self, request: HttpRequest) -> HttpResponseBase:
+        return file_of(SHIPPING, request)
+
+    def has_bring_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_bring(SHIPPING, request)
+
+    def has_take_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm(
+            "pricing.view_shippingrule"
+        )
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(lambda request: address_page(self, request))

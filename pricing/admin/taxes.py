@@ -25,7 +25,7 @@ from config.platform.http import actor_of
 from config.platform.models import User
 from pricing import services
 from pricing.admin.money import MoneyAdmin, MoneyForm, names_of
-from pricing.admin.taxfile import bring_page, tax_file
+from pricing.admin.rulefile import TAX_RATES, bring_page, file_of, may_bring
 from pricing.models import (
     PricingPolicy,
     TaxExemption,
@@ -45,16 +45,16 @@ class TaxRateAdmin(MoneyAdmin):
 
     @action(description=_("Import rates"), url_path="import", permissions=["bring"], icon="upload")
     def bring_file(self, request: HttpRequest) -> HttpResponseBase:
-        return bring_page(self, request)
+        return bring_page(TAX_RATES, self, request)
 
     @action(
         description=_("All rates as CSV"), url_path="file", permissions=["view"], icon="download"
     )
     def take_file(self, request: HttpRequest) -> HttpResponseBase:
-        return tax_file(request)
+        return file_of(TAX_RATES, request)
 
     def has_bring_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_add_permission(request) and self.has_change_permission(request)
+        return may_bring(TAX_RATES, request)
 
     @display(description=_("rate"), ordering="rate")
     def percent(self, rate: TaxRate) -> str:

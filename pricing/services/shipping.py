@@ -160,29 +160,34 @@ def _rule(actor: Actor, shipping_rule_id: UUID) -> ShippingRule:
     return rule
 
 
-def _checked_zone(terms: ZoneTerms) -> ZoneTerms:
-    # Places are kept as destinations are written: a zone of "California" or UK would never be found.
-    countries = [country_of_rule(country) for country in terms.countries]
-    if not countries or not all(countries):
-        raise ValidationFailed(
-            errors=[
-                FieldError(
-                    "countries",
-                    "invalid",
-                    "Countries by codes of two letters, or * for everywhere else.",
-                )
-            ]
-        )
-    states = [state_of_rule(countries, state) for state in terms.states]
-    known = [state for state in states if state is not None]
-    if len(known) < len(states):
-        raise ValidationFailed(errors=[FieldError("states", "invalid", "There is no such state.")])
+def placed_zone(terms: ZoneTerms) -> ZoneTerms:
+    """
+    Return the terms with their places written as destinations are: "California" is CA, UK is GB.
+
+    Otherwise the zone would never be found. What is no place stays as it is.
+    """
+    countries = [country_of_rule(country) or country.strip() for country in terms.countries]
+    states = [(state_of_rule(countries, state), state.strip()) for state in terms.states]
     return dataclasses.replace(
-        terms, countries=list(dict.fromkeys(countries)), states=list(dict.fromkeys(known))
+        terms,
+        countries=tuple(dict.fromkeys(countries)),
+        states=tuple(dict.fromkeys(said if known is None else known for known, said in states)),
     )
 
 
-def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:
+def zone_contradictions(terms: ZoneTerms) -> list[FieldError]:
+    """Return what no zone can be, by its field."""
+    countries = [country_of_rule(country) for country in terms.countries]
+    if not countries or not all(countries):
+        said = "Countries by codes of two letters, or * for everywhere else."
+        return [FieldError("countries", "invalid", said)]
+    if any(state_of_rule(countries, state) is None for state in terms.states):
+        return [FieldError("states", "invalid", "There is no such state.")]
+    return []
+
+
+def rule_contradictions(terms: ShippingRuleTerms) -> list[FieldError]:
+    """Return what no way to ship can be, by its field."""
     errors = []
     if not _OPTION.fullmatch(terms.code):
         errors.append(FieldError("code", "invalid", "Lower-case letters, digits and hyphens."))
@@ -210,7 +215,17 @@ def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:
         errors.append(FieldError("maximumOrder", "invalid", "More than the orders it begins with."))
     if terms.max_days < terms.min_days:
         errors.append(FieldError("maxDays", "invalid", "Not fewer than at least."))
-    if errors:
+    return errors
+
+
+def _checked_zone(terms: ZoneTerms) -> ZoneTerms:
+    if errors := zone_contradictions(terms):
+        raise ValidationFailed(errors=errors)
+    return placed_zone(terms)
+
+
+def _checked_rule(terms: ShippingRuleTerms) -> ShippingRuleTerms:
+    if errors := rule_contradictions(terms):
         raise ValidationFailed(errors=errors)
     return terms
 

@@ -8,53 +8,26 @@ not name is left alone, so a file never removes a rate.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from hashlib import sha256
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from config.platform import audit, sheets
+from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.sheets import Source
 from pricing.models import TaxRate
+from pricing.services import rulefiles
 from pricing.services.pricelists import Problem
 from pricing.services.revision import bump
+from pricing.services.rulefiles import MOST_PROBLEMS, MOVED, Column, FilePlan, PlannedRow
 from pricing.services.taxes import contradictions, placed
 from pricing.terms import TaxRateTerms
-
-LARGEST_FILE = 1_000_000  # bytes
-MOST_RATES = 5_000
-MOST_PROBLEMS = 100
-_MOVED = gettext_lazy("Something has changed since you looked. Here is what would happen now.")
-_YES, _NO = frozenset({"yes", "true", "1", "y"}), frozenset({"no", "false", "0", "n"})
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of the file, the field of the terms it is, and how a cell is read and written."""
-
-    name: str
-    field: str
-    read: Callable[[str], Any]
-    write: Callable[[Any], str]
-
-
-def _text(most: int) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if len(text) > most:
-            raise ValueError(_("At most %(most)d characters.") % {"most": most})
-        return text
-
-    return read
 
 
 def _fraction(text: str) -> Decimal:
@@ -73,165 +46,67 @@ def _fraction(text: str) -> Decimal:
     return round(rate, 6)
 
 
-def _flag(text: str) -> bool:
-    word = text.casefold()
-    if word not in _YES | _NO:
-        raise ValueError(_("yes or no, please."))
-    return word in _YES
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(_("A day such as 2026-07-01, please.")) from None
-
-
-def _number(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 10**6
-    if not text.isascii() or abs(number) > 32_000:
-        raise ValueError(_("A whole number, please."))
-    return number
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
-def _iso(value: date | None) -> str:
-    return value.isoformat() if value else ""
-
-
 COLUMNS = (
-    Column("name", "name", _text(100), str),
+    Column("name", "name", rulefiles.text(100), str),
     Column("type", "type", str.upper, str),
     Column("country", "country", str.upper, str),
-    Column("state", "state", _text(40), str),
-    Column("postalCodes", "postal_pattern", _text(40), str),
-    Column("taxClass", "tax_class", _text(40), str),
-    Column("rate", "rate", _fraction, lambda rate: f"{rate.normalize():f}"),
-    Column("included", "is_included", _flag, _yes),
-    Column("compound", "is_compound", _flag, _yes),
-    Column("onShipping", "on_shipping", _flag, _yes),
-    Column("priority", "priority", _number, str),
-    Column("validFrom", "valid_from", _day, _iso),
-    Column("validTo", "valid_to", _day, _iso),
-    Column("active", "is_active", _flag, _yes),
+    Column("state", "state", rulefiles.text(40), str),
+    Column("postalCodes", "postal_pattern", rulefiles.text(40), str),
+    Column("taxClass", "tax_class", rulefiles.text(40), str),
+    Column("rate", "rate", _fraction, rulefiles.plain),
+    Column("included", "is_included", rulefiles.flag, rulefiles.yes),
+    Column("compound", "is_compound", rulefiles.flag, rulefiles.yes),
+    Column("onShipping", "on_shipping", rulefiles.flag, rulefiles.yes),
+    Column("priority", "priority", rulefiles.number(), str),
+    Column("validFrom", "valid_from", rulefiles.day, rulefiles.iso),
+    Column("validTo", "valid_to", rulefiles.day, rulefiles.iso),
+    Column("active", "is_active", rulefiles.flag, rulefiles.yes),
 )
 REQUIRED = ("name", "type", "country", "rate")
-_DEFAULTS = {
-    field.name: field.default
-    for field in dataclasses.fields(TaxRateTerms)
-    if field.default is not dataclasses.MISSING
-}
+_DEFAULTS = rulefiles.defaults_of(TaxRateTerms)
 _NAMES = {column.field: column.name for column in COLUMNS}
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRate:
-    """A row of the file: its line, the rate that it changes (None: a new one), and the terms before and after."""
-
-    line: int
-    rate_id: UUID | None
-    before: TaxRateTerms | None
-    after: TaxRateTerms
-
-    @property
-    def changes(self) -> list[tuple[str, str, str]]:
-        """The columns that differ, with their cells before and after."""
-        return [
-            (column.name, column.write(was), column.write(will))
-            for column in COLUMNS
-            if self.before is not None
-            and (was := getattr(self.before, column.field))
-            != (will := getattr(self.after, column.field))
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class TaxFilePlan:
-    """What a file would do. `id` names exactly that: the rates it meets as they are, and as they would be."""
-
-    id: str
-    rows: Sequence[PlannedRate]
-    problems: Sequence[Problem]
-
-    @property
-    def created(self) -> list[PlannedRate]:
-        return [row for row in self.rows if row.before is None]
-
-    @property
-    def changed(self) -> list[PlannedRate]:
-        return [row for row in self.rows if row.changes]
-
-    @property
-    def is_sound(self) -> bool:
-        return not self.problems and bool(self.created or self.changed)
-
-
-def plan_tax_file(*, actor: Actor, source: Source) -> TaxFilePlan:
+def plan_tax_file(*, actor: Actor, source: Source) -> FilePlan:
     """
     Return what a file of tax rates would change, or what is wrong with it by line and column; writes nothing.
 
     :raises ImportUnreadable: if it is no text, too large, or lacks a column that must be there
     """
-    sheet = sheets.inspect(source, required=REQUIRED, most_bytes=LARGEST_FILE)
-    named = {column.casefold(): column for column in sheet.columns}
     problems: list[Problem] = []
-    known = {column.name.casefold() for column in COLUMNS}
-    problems += [
-        Problem(1, column, _("There is no such column."))
-        for name, column in named.items()
-        if column and name not in known
-    ]
     rates = list(TaxRate.objects.filter(company_id=actor.company_id).order_by("id"))
     left: dict[tuple[Any, ...], list[TaxRate]] = {}
     for there in rates:
         left.setdefault(_key(_terms(there)), []).append(there)
     seen: dict[tuple[Any, ...], int] = {}
-    rows: list[PlannedRate] = []
-    for row in sheets.read(sheet):
-        if len(problems) >= MOST_PROBLEMS:
-            break
-        if row.problem:
-            problems.append(Problem(row.line, "", row.problem))
-            continue
-        cells = {name.casefold(): sheets.unguard(value) for name, value in row.cells.items()}
-        given = _read(cells, row.line, named, problems)
+    rows: list[PlannedRow] = []
+    for cells in rulefiles.cells_of(source, columns=COLUMNS, required=REQUIRED, problems=problems):
+        given = cells.read(COLUMNS, _DEFAULTS, problems)
         if given is None:
             continue
         key = _key(placed(TaxRateTerms(**{**_DEFAULTS, **given})))
         rate = _meant(left.get(key, []), given)
         if rate is None and key in seen:
             said = _("The same rate stands on line %(line)d already.") % {"line": seen[key]}
-            problems.append(Problem(row.line, named["name"], said))
+            problems.append(Problem(cells.line, cells.column("name"), said))
             continue
-        seen.setdefault(key, row.line)
+        seen.setdefault(key, cells.line)
         before = None if rate is None else _terms(rate)
         base = _DEFAULTS if before is None else dataclasses.asdict(before)
         after = placed(TaxRateTerms(**{**base, **given}))
         for error in contradictions(after):
             column = next((_NAMES[name] for name in _NAMES if _camel(name) == error.field), "")
-            problems.append(
-                Problem(row.line, named.get(column.casefold(), column), str(error.message))
-            )
-        rows.append(PlannedRate(row.line, None if rate is None else rate.id, before, after))
-        if len(rows) > MOST_RATES:
-            said = _("More than %(most)d rows. Split the file.") % {"most": MOST_RATES}
-            problems.append(Problem(row.line, "", said))
-            break
+            problems.append(Problem(cells.line, cells.column(column), str(error.message)))
+        rows.append(_planned(cells.line, rate, before, after))
     if not rows and not problems:
         problems.append(Problem(2, "", _("The file has no rows.")))
     if not problems:
         problems += _overlaps(rates, rows)
-    return TaxFilePlan(_content_id(rows), rows, problems)
+    return FilePlan(rows, problems)
 
 
 @transaction.atomic
-def apply_tax_file(*, actor: Actor, source: Source, plan_id: str, now: datetime) -> TaxFilePlan:
+def apply_tax_file(*, actor: Actor, source: Source, plan_id: str, now: datetime) -> FilePlan:
     """
     Write what a plan of this file showed, all or nothing, and return it; placed orders keep what they were charged.
 
@@ -248,7 +123,7 @@ def apply_tax_file(*, actor: Actor, source: Source, plan_id: str, now: datetime)
     )
     plan = plan_tax_file(actor=actor, source=source)
     if plan.id != plan_id:
-        raise ValidationFailed(errors=[FieldError("planId", "moved", str(_MOVED))])
+        raise ValidationFailed(errors=[FieldError("planId", "moved", str(MOVED))])
     if not plan.is_sound:
         said = _("No rate would change.")
         raise ValidationFailed(
@@ -263,7 +138,7 @@ def apply_tax_file(*, actor: Actor, source: Source, plan_id: str, now: datetime)
             TaxRate.objects.bulk_update(changed, [column.field for column in COLUMNS])
             made = TaxRate.objects.bulk_create([_rate(actor, row) for row in plan.created])
     except IntegrityError:  # somebody entered a rate for these days at this moment
-        raise ValidationFailed(errors=[FieldError("planId", "moved", str(_MOVED))]) from None
+        raise ValidationFailed(errors=[FieldError("planId", "moved", str(MOVED))]) from None
     audit.record_each(
         actor=actor,
         action="tax_rate.changed",
@@ -292,38 +167,31 @@ def apply_tax_file(*, actor: Actor, source: Source, plan_id: str, now: datetime)
 
 
 def tax_file_lines(*, rates: Iterable[TaxRate]) -> Iterator[str]:
-    """Yield the file of these rates; bringing it back changes nothing. No cell is a formula to a spreadsheet."""
-    yield sheets.write_line([column.name for column in COLUMNS], end="\r\n")
-    for rate in rates:
-        cells = [sheets.guard(column.write(getattr(rate, column.field))) for column in COLUMNS]
-        yield sheets.write_line(cells, end="\r\n")
+    """Return the lines of the file of these rates; bringing it back changes nothing. No cell is a formula to a spreadsheet."""
+    return rulefiles.lines_of(
+        COLUMNS,
+        ([column.write(getattr(rate, column.field)) for column in COLUMNS] for rate in rates),
+    )
 
 
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _read(
-    cells: Mapping[str, str], line: int, named: Mapping[str, str], problems: list[Problem]
-) -> dict[str, Any] | None:
-    """Return the fields a row gives, empty cells as what a new rate has; None where one cannot be read."""
-    given: dict[str, Any] = {}
-    is_sound = True
-    for column in COLUMNS:
-        name = column.name.casefold()
-        if name not in cells:
-            continue
-        text = cells[name].strip()
-        if not text and column.field in _DEFAULTS:
-            given[column.field] = _DEFAULTS[column.field]
-            continue
-        try:
-            if not text:
-                raise ValueError(_("This cell is empty."))
-            given[column.field] = column.read(text)
-        except ValueError as wrong:
-            problems.append(Problem(line, named[name], str(wrong)))
-            is_sound = False
-    return given if is_sound else None
+def _planned(
+    line: int, rate: TaxRate | None, before: TaxRateTerms | None, after: TaxRateTerms
+) -> PlannedRow:
+    state = f"-{after.state}" if after.state else ""
+    where = f"{after.country}{state} {after.postal_pattern}".strip()
+    return PlannedRow(
+        line=line,
+        columns=COLUMNS,
+        rule_id=None if rate is None else rate.id,
+        before=before,
+        after=after,
+        title=after.name,
+        where=f"{where}, {after.tax_class}" if after.tax_class else where,
+        sum=rulefiles.plain(after.rate),
+    )
 
 
 def _terms(rate: TaxRate) -> TaxRateTerms:
@@ -357,15 +225,15 @@ def _meant(rates: list[TaxRate], given: Mapping[str, Any]) -> TaxRate | None:
     return rates.pop(0)
 
 
-def _rate(actor: Actor, row: PlannedRate) -> TaxRate:
-    more = {} if row.rate_id is None else {"id": row.rate_id}
+def _rate(actor: Actor, row: PlannedRow) -> TaxRate:
+    more = {} if row.rule_id is None else {"id": row.rule_id}
     fields = {name: getattr(row.after, name) for name in _NAMES}
     return TaxRate(company_id=actor.company_id, **more, **fields)
 
 
-def _overlaps(rates: Sequence[TaxRate], rows: Sequence[PlannedRate]) -> list[Problem]:
+def _overlaps(rates: Sequence[TaxRate], rows: Sequence[PlannedRow]) -> list[Problem]:
     """Return where two rates of one tax at one place would be in force on the same day, by line."""
-    touched = {row.rate_id for row in rows}
+    touched = {row.rule_id for row in rows}
     standing = [(0, _terms(rate)) for rate in rates if rate.id not in touched]
     places: dict[tuple[Any, ...], list[tuple[int, TaxRateTerms]]] = {}
     for line, terms in [*standing, *((row.line, row.after) for row in rows)]:
@@ -389,11 +257,3 @@ def _overlaps(rates: Sequence[TaxRate], rows: Sequence[PlannedRate]) -> list[Pro
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.title() for word in rest)
-
-
-def _content_id(rows: Sequence[PlannedRate]) -> str:
-    said = "\n".join(
-        f"{row.rate_id} {row.before and dataclasses.astuple(row.before)} {dataclasses.astuple(row.after)}"
-        for row in rows
-    )
-    return sha256(said.encode()).hexdigest()[:32]

@@ -19,7 +19,8 @@ from config.platform.sheets import Source
 from inventory.models import Company
 from pricing import selectors
 from pricing.models import Revision, TaxRate
-from pricing.services.taxfiles import TaxFilePlan, apply_tax_file, plan_tax_file, tax_file_lines
+from pricing.services.rulefiles import FilePlan
+from pricing.services.taxfiles import apply_tax_file, plan_tax_file, tax_file_lines
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -33,11 +34,11 @@ def source(text: str, name: str = "rates.csv") -> Source:
     return Source.of(name, text.encode())
 
 
-def plan(actor: Actor, rows: str, head: str = HEAD) -> TaxFilePlan:
+def plan(actor: Actor, rows: str, head: str = HEAD) -> FilePlan:
     return plan_tax_file(actor=actor, source=source(head + rows))
 
 
-def applied(actor: Actor, rows: str, head: str = HEAD) -> TaxFilePlan:
+def applied(actor: Actor, rows: str, head: str = HEAD) -> FilePlan:
     file = source(head + rows)
     shown = plan_tax_file(actor=actor, source=file)
     return apply_tax_file(actor=actor, source=file, plan_id=shown.id, now=timezone.now())
