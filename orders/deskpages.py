@@ -105,7 +105,7 @@ def figures_page(admin: Any, request: HttpRequest) -> HttpResponse:
     period = PERIODS.get(asked.get("period", ""), "day")
     try:
         last = parse_date(asked.get("date_to", "")) or today
-        first = parse_date(asked.get("date_from", "")) or last - timedelta(days=29)
+        first = parse_date(asked.get("date_from", ""))
         currency = asked.get("currency", "").upper()[:3]
         found = analytics(
             actor=actor_of(request), first=first, last=last, period=period, currency=currency
@@ -113,7 +113,7 @@ def figures_page(admin: Any, request: HttpRequest) -> HttpResponse:
     except (ValidationFailed, ValueError):
         problem = _("These days make no period. Here are the last thirty.")
         period = "day"
-        found = analytics(actor=actor_of(request), first=today - timedelta(days=29), last=today)
+        found = analytics(actor=actor_of(request), last=today)
     return TemplateResponse(
         request,
         "orders/admin/figures.html",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Q
 
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
+from orders.days import begin_of, end_of
 from orders.models import Order, OrderLine, RefundRequest
 from pricing.destinations import STATES
 from pricing.engine import Quote
@@ -117,14 +118,12 @@ class Period:
 
     @property
     def begins(self) -> datetime:
-        return datetime.combine(self.first, time.min, UTC)
+        return begin_of(self.first)
 
     @property
     def ends(self) -> datetime:
         """Return the moment after the last."""
-        if self.last == date.max:
-            return datetime.max.replace(tzinfo=UTC)
-        return datetime.combine(self.last + timedelta(days=1), time.min, UTC)
+        return end_of(self.last)
 
 
 def tax_report(*, actor: Actor, period: Period, currency: str = "") -> list[TaxRow]:

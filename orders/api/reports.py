@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -19,7 +18,7 @@ from config.platform.http.inputs import Input
 from config.platform.http.views import ApiViewSet
 from orders import selectors
 from orders.api.serializers import ListQuery
-from orders.api.views import midnight
+from orders.days import begin_of, end_of
 from orders.rendering import render_analytics, render_picking_task
 from orders.selectors.picking import picking_lines, picking_tasks
 from orders.selectors.reports import analytics, export_lines
@@ -47,11 +46,10 @@ class ReportViewSet(ApiViewSet):
     def analytics(self, request: Request) -> Response:
         """Return orders, revenue, averages, rates and best sellers of a period; the last thirty days by default."""
         query = AnalyticsQuery.read_query(request)
-        last = query.get("to") or timezone.now().date()
         found = analytics(
             actor=actor_of(request),
-            first=query.get("from") or last - timedelta(days=29),
-            last=last,
+            first=query.get("from"),
+            last=query.get("to") or timezone.now().date(),
             period=query.get("period", "day"),
             currency=query.get("currency", "").upper(),
         )
@@ -61,12 +59,12 @@ class ReportViewSet(ApiViewSet):
     def export(self, request: Request) -> StreamingHttpResponse:
         """Return the company's orders as CSV; the filters are those of the list."""
         query = ListQuery.read_query(request)
-        until = query.get("placed_to")
+        first, last = query.get("placed_from"), query.get("placed_to")
         orders = selectors.orders_of(
             actor=actor_of(request),
             statuses=query.get("status", ()),
-            placed_from=midnight(query.get("placed_from")),
-            placed_to=midnight(until + timedelta(days=1) if until else None),
+            placed_from=first and begin_of(first),
+            placed_to=last and end_of(last),
         )
         return _file(export_lines(orders), f"orders-{timezone.now():%Y-%m-%d}.csv")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
-
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +14,7 @@ from config.platform.http.views import ApiView, ApiViewSet
 from inventory.selectors import VariantRef
 from orders import selectors, services
 from orders.api import serializers
+from orders.days import begin_of, end_of
 from orders.explaining import render_explanation
 from orders.models import Order
 from orders.rendering import render_edit, render_order, render_return, render_status_change
@@ -44,12 +43,12 @@ class OrderViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """List the caller's orders, newest first."""
         query = serializers.ListQuery.read_query(request)
-        until = query.get("placed_to")
+        first, last = query.get("placed_from"), query.get("placed_to")
         orders = selectors.orders_of(
             actor=actor_of(request),
             statuses=query.get("status", ()),
-            placed_from=midnight(query.get("placed_from")),
-            placed_to=midnight(until + timedelta(days=1) if until else None),
+            placed_from=first and begin_of(first),
+            placed_to=last and end_of(last),
         )
         return Response(
             page(
@@ -336,10 +335,6 @@ class HealthView(ApiView):
 
     def get(self, request: Request) -> Response:
         return Response({"status": "ok", "drafts": selectors.count_drafts(actor=actor_of(request))})
-
-
-def midnight(date) -> datetime | None:
-    return None if date is None else datetime.combine(date, time.min, tzinfo=UTC)
 
 
 def _units(items) -> list[Units]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -16,10 +16,12 @@ from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.sheets import guard, write_line
 from inventory.models import Company
+from orders.days import begin_of, end_of
 from orders.models import Order
-from pricing.money import format_amount, quantize
+from pricing.money import EXPONENTS, format_amount, quantize
 
 LONGEST = timedelta(days=1100)
+ENDS = (date.min.year, date.max.year)
 TOP = 10
 Period = Literal["day", "week", "month"]
 
@@ -114,7 +116,7 @@ class Analytics:
 def analytics(
     *,
     actor: Actor,
-    first: date,
+    first: date | None = None,
     last: date,
     period: Period = "day",
     currency: str = "",
@@ -122,11 +124,20 @@ def analytics(
     """
     Return what the company's orders of a period came to: `first` and `last` are days in UTC, both included.
 
-    Every day, week (from Monday) or month between them has its row, also one without orders. Without `currency` it is
-    the company's. Five statements.
+    Without `first` it is thirty days. Every day, week (from Monday) or month between them has its row, also one
+    without orders. Without `currency` it is the company's. Five statements.
 
-    :raises ValidationFailed: if the period ends before it begins or is longer than three years
+    :raises ValidationFailed: if the period ends before it begins, is longer than three years or at an end of the
+        calendar, or if the currency is unknown
     """
+    # A week or a month more than what is asked for is counted with: the calendar of computers has to have it.
+    if last.year in ENDS:
+        raise _refused("to", "invalid", "There is nothing to count then.")
+    first = first or last - timedelta(days=29)
+    if first.year in ENDS:
+        raise _refused("from", "invalid", "There is nothing to count then.")
+    if currency and currency not in EXPONENTS:
+        raise _refused("currency", "invalid", "There is no such currency.")
     if last < first:
         raise _refused("to", "min_value", "This is before the first day.")
     if last - first > LONGEST:
@@ -134,8 +145,7 @@ def analytics(
     currency = currency or Company.objects.values_list("currency", flat=True).get(
         pk=actor.company_id
     )
-    start = datetime.combine(first, time.min, tzinfo=UTC)
-    end = datetime.combine(last + timedelta(days=1), time.min, tzinfo=UTC)
+    start, end = begin_of(first), end_of(last)
     values: dict[str, Any] = {
         "company": actor.company_id,
         "currency": currency,

@@ -114,12 +114,35 @@ def test_days_weeks_and_months_have_no_holes(staff: Actor, shop: Any) -> None:
         ("from=yesterday", "from"),
         ("period=hour", "period"),
         ("currency=DOLLAR", "currency"),
+        ("currency=XXX", "currency"),
+        ("to=9999-12-31", "to"),
+        ("to=0001-01-01", "to"),
+        ("from=0001-12-31&to=0002-01-01", "from"),
     ],
 )
 def test_a_period_that_is_none_is_refused(staff_api: Api, query: str, field: str) -> None:
     answer = staff_api.get(f"/orders/analytics?{query}")
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/export"])
+def test_the_calendar_has_ends(place: Any, staff_api: Api, path: str) -> None:
+    order = place(1)
+
+    answer = staff_api.get(f"{path}?placedFrom=0001-01-01&placedTo=9999-12-31")
+
+    found = answer.getvalue() if answer.streaming else answer.content
+    assert (answer.status_code, order.number in found.decode()) == (200, True)
+
+
+@pytest.mark.parametrize("query", ["currency=XXX", "date_to=9999-12-31", "date_to=0001-01-01"])
+def test_the_page_of_figures_says_what_is_no_period(client: Any, query: str) -> None:
+    client.force_login(factories.make_staff(is_superuser=True))
+
+    answer = client.get(f"/admin/orders/order/figures/?{query}")
+
+    assert (answer.status_code, bool(answer.context["problem"])) == (200, True)
 
 
 def test_figures_are_for_staff_of_the_company(
