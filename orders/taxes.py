@@ -27,6 +27,8 @@ from pricing.engine import Quote
 from pricing.money import from_minor, quantize, split_minor, to_minor
 
 COLLECTED, REFUNDED = "collected", "refunded"
+# How the money of a cancelled order stands when none of it is here: never taken, or taken too late and given back.
+NOTHING_KEPT = (Order.PaymentStatus.CANCELLED, Order.PaymentStatus.REFUNDED)
 LONGEST = timedelta(days=3 * 366)  # of a period that is asked for
 _CHUNK = 500
 
@@ -196,8 +198,8 @@ def entries_of(order: Order, *, refunds: Sequence[RefundRequest]) -> Iterator[Ta
             left -= parts[-1].take(min(left, share))
         _spread(left, parts)
         yield from _gone_back(order, parts, refund.done_at)
-    if order.payment_status == Order.PaymentStatus.CANCELLED and order.cancelled_at is not None:
-        # cancelled before the money was taken: what was charged is charged no more
+    if order.cancelled_at is not None and order.payment_status in NOTHING_KEPT:
+        # Cancelled before the money was taken, or while it was: what was charged is charged no more.
         for part in parts:
             part.take(part.left)
         yield from _gone_back(order, parts, order.cancelled_at)

@@ -126,6 +126,27 @@ def test_a_period_that_is_none_is_refused(staff_api: Api, query: str, field: str
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field)
 
 
+@pytest.mark.parametrize("end", ["cancelled", "refunded"])
+def test_what_was_promised_and_never_kept_is_no_revenue(
+    place: Any, staff: Actor, system: Actor, end: str
+) -> None:
+    kept, promised = place(2), place(3, pay=False)
+    orders.set_payment_status(
+        actor=system, order_id=promised.id, status="authorized", method="test", now=DAY
+    )
+    orders.confirm(actor=system, order_id=promised.id, now=DAY)
+    orders.cancel(actor=staff, order_id=promised.id, now=DAY)
+    # Money that was taken after the end went back as no part of the order: that says "refunded".
+    orders.set_payment_status(actor=system, order_id=promised.id, status=end, now=DAY)
+
+    found = analytics(actor=staff, first=DAY.date(), last=DAY.date())
+
+    assert (found.totals.orders, found.totals.revenue) == (1, kept.grand_total)
+    [top] = found.top_products
+    assert (top.units, top.revenue) == (2, kept.lines.get().total)
+    assert found.by_status["cancelled"] == 1
+
+
 @pytest.mark.parametrize("path", ["/orders", "/orders/export"])
 def test_the_calendar_has_ends(place: Any, staff_api: Api, path: str) -> None:
     order = place(1)

@@ -145,6 +145,30 @@ def test_an_order_cancelled_before_its_money_was_taken_nets_to_nothing(
     )
 
 
+def test_money_that_came_after_the_end_and_went_back_is_no_tax(
+    draft: Order, staff: Actor, system: Actor, refunds: Refunds, now: datetime
+) -> None:
+    orders.set_payment_status(
+        actor=system, order_id=draft.id, status="authorized", method="test", now=now
+    )
+    orders.confirm(actor=system, order_id=draft.id, now=now)
+    orders.cancel(actor=staff, order_id=draft.id, reason="changed my mind", now=now)
+    orders.return_payment(
+        actor=staff,
+        order_id=draft.id,
+        payment_id=draft.id,
+        amount=draft.grand_total,
+        reason="paid after the order had ended",
+        now=now,
+    )
+    refunds(draft)
+    orders.set_payment_status(actor=system, order_id=draft.id, status="refunded", now=now)
+
+    [row] = tax_report(actor=staff, period=period(now))
+
+    assert (row.collected, row.refunded) == (Decimal("5.50"), Decimal("5.50"))
+
+
 def test_a_payment_too_many_that_goes_back_is_no_tax(
     paid: Order, staff: Actor, refunds: Refunds, now: datetime
 ) -> None:
