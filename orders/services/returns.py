@@ -207,11 +207,11 @@ def receive_return(
 
     All that was announced has come, unless `came` says for an order line how many did. What is missing is refunded only
     with `refund_missing`; else it is the customer's again. `damaged` names order lines whose units cannot be sold
-    again. Where the return is for something else, what it brings pays for that. Locks the order, then its
-    replacement, then the stock.
+    again. Where the return is for something else, what it brings pays for that. One that brings nothing is at its
+    end. Locks the order, then its replacement, then the stock.
 
     :raises InvalidTransition: if the return was not approved
-    :raises ValidationFailed: if more came of a line than was announced, or nothing at all
+    :raises ValidationFailed: if more came of a line than was announced, a line was not, or nothing came at all
     """
     request, order = _lock(return_id, actor=actor)
     _check(request, Status.RECEIVED)
@@ -244,7 +244,10 @@ def receive_return(
         reason="returned",
         return_request=request,
     )
-    if refund is not None:
+    if refund is None:  # all its money went back before, or it had cost none
+        request.status = Status.REFUNDED
+        request.save(update_fields=["status"])
+    else:
         owed = RefundRequest.objects.filter(return_request=request)
         request.refund_amount = owed.aggregate(total=Sum("amount"))["total"]
         request.save(update_fields=["refund_amount"])
@@ -274,6 +277,8 @@ def _counted(
     """Return what came of each line; what nobody counted came as it was announced."""
     errors = []
     announced = {part.order_line_id: part.quantity for part in sent}
+    if not damaged <= announced.keys():
+        errors.append(FieldError("damaged", "invalid", "This was not announced."))
     for index, (line_id, count) in enumerate(came.items()):
         if line_id not in announced:
             errors.append(FieldError(f"items.{index}.itemId", "invalid", "This was not announced."))

@@ -462,6 +462,45 @@ def test_it_takes_goods_back_and_owes_their_shares(
     assert "order.return_requested" in names()
 
 
+def test_a_return_that_brings_no_money_is_at_its_end(delivered, actor_user, staff, refunds, now):
+    line = delivered.lines.all()[0]
+    request = orders.request_return(
+        actor=actor_user, order_id=delivered.id, wanted=[WantedReturn(line.id, 1)], now=now
+    )
+    orders.refund_units(
+        actor=staff, order_id=delivered.id, units=[Units(line.id, 3)], reason="late", now=now
+    )
+    refunds(delivered)
+    orders.approve_return(actor=staff, return_id=request.id, now=now)
+    before = stock(line.variant_id)
+
+    orders.receive_return(actor=staff, return_id=request.id, now=now)
+
+    request = reload(request)
+    assert (request.status, request.refund_amount) == ("REFUNDED", 0)
+    assert not delivered.refund_requests.filter(status="due").exists()
+    assert stock(line.variant_id)[0] == before[0] + 1
+
+
+def test_what_was_not_announced_is_not_taken_in_as_damaged(
+    delivered, actor_user, staff, system, now
+):
+    first, second = delivered.lines.all()
+    request = orders.request_return(
+        actor=actor_user, order_id=delivered.id, wanted=[WantedReturn(first.id, 1)], now=now
+    )
+    orders.approve_return(actor=staff, return_id=request.id, now=now)
+
+    with pytest.raises(ValidationFailed) as refused:
+        orders.receive_return(
+            actor=staff, return_id=request.id, damaged=frozenset({second.id}), now=now
+        )
+
+    assert [error.field for error in refused.value.errors] == ["damaged"]
+    assert reload(request).status == "APPROVED"
+    assert not delivered.refund_requests.exists()
+
+
 def test_a_delivered_order_is_refunded_when_all_its_money_went_back(delivered, staff, refunds, now):
     first, second = delivered.lines.all()
     orders.refund_units(
