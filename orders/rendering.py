@@ -287,5 +287,9 @@ def render_invoice(invoice: Invoice, order: Order) -> dict[str, Any]:
         "currency": invoice.currency,
         "issuedAt": moment(invoice.issued_at),
         "pdfUrl": f"/api/v1/orders/{order.number}/invoices/{invoice.number}/pdf",
-        "content": invoice.content,
+        # What it says is frozen as it was written; a moment leaves in the form that all have.
+        "content": {
+            **invoice.content,
+            "placedAt": moment(datetime.fromisoformat(invoice.content["placedAt"])),
+        },
     }

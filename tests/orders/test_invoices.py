@@ -41,6 +41,14 @@ def test_an_invoice_is_written_once_and_says_what_was_bought(paid, system, now):
     assert written(paid, system, now)[0].content == content
 
 
+def test_a_paper_tells_its_moments_as_all_answers_do(paid, user_api):
+    [paper] = user_api.get(f"/orders/{paid.id}/invoices").json()["results"]
+    placed = user_api.get(f"/orders/{paid.id}").json()["placedAt"]
+
+    assert placed.endswith("Z")
+    assert paper["content"]["placedAt"] == placed
+
+
 def test_what_is_not_paid_has_none(draft, system, now, user_api):
     with pytest.raises(InvoiceNotAvailable):
         written(draft, system, now)
