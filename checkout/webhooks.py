@@ -16,6 +16,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 from djstripe.models import WebhookEndpoint, WebhookEventTrigger
 
 from checkout import services
@@ -26,7 +27,6 @@ from config.platform.errors import (
     ApplicationError,
     BodyTooLarge,
     MalformedRequest,
-    MethodNotAllowed,
     NotFound,
     UnsupportedMediaType,
     WebhookSignatureInvalid,
@@ -48,6 +48,7 @@ ENDPOINT_UUID = UUID("01900000-0000-7000-8000-0000000057e1")
 
 
 @csrf_exempt
+@require_POST
 def receive(request: HttpRequest, provider: str) -> HttpResponse:
     """
     Take one webhook: 413 before it is read if it is too large, 400 if its signature is wrong, else stored and 200.
@@ -56,8 +57,6 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
     Only what is not signed is counted, and leaves a trace: a provider may send as fast as it likes.
     """
     try:
-        if request.method != "POST":
-            raise MethodNotAllowed
         body = _body(request)
         if body and request.content_type != "application/json":
             raise UnsupportedMediaType

@@ -998,6 +998,7 @@ def test_a_method_that_a_path_lacks_is_405(api: Api, guest: Api, staff: Api) -> 
     assert missing == [], "calls that the OpenAPI document does not name"
     guest.refused("METHOD_NOT_ALLOWED", "PATCH", "/cart/summary", {})
     guest.refused("METHOD_NOT_ALLOWED", "DELETE", "/health")
+    api.refused("METHOD_NOT_ALLOWED", "GET", "/webhooks/stripe")
 
 
 def test_a_path_of_nobody_is_not_found(api: Api) -> None:

@@ -54,7 +54,10 @@ class RequestMiddleware:
             response = self._early(request) or self.get_response(request)
             if is_api(request) and response.status_code in _BY_STATUS and not _is_ours(response):
                 # Django's own answer to an unknown path, a forbidden host or a crash outside a view.
+                allowed = response.headers.get("Allow")
                 response = problems.problem(request, _BY_STATUS[response.status_code]())
+                if allowed is not None:
+                    response.headers["Allow"] = allowed
             response.headers["X-Request-ID"] = request.request_id
             self._tell(request, response, time.perf_counter() - started)
         finally:
