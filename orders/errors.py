@@ -20,6 +20,11 @@ class OrderNotCancellable(ApplicationError):
     advice = "Once it has arrived, you can return it."
 
 
+class DraftNotDivisible(OrderNotCancellable):
+    message = "Units cannot be left out before the order is paid."
+    advice = "Put the order back into the cart to change it, or cancel all of it."
+
+
 class ShipmentNotFound(ApplicationError):
     code = "SHIPMENT_NOT_FOUND"
     http_status = 404

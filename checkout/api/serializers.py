@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from checkout.services import Delivery, Outcome
 from config.platform.http.inputs import Input
+from pricing.money import EXPONENTS
 
 
 class Text(serializers.CharField):
@@ -16,7 +17,10 @@ class Text(serializers.CharField):
 
 
 class Initialize(Input):
-    email = Text(required=False, default="", max_length=400)
+    email = Text(required=False, allow_null=True, default="", max_length=400)
+
+    def validate_email(self, value: str | None) -> str:
+        return value or ""
 
 
 class Update(Input):
@@ -47,6 +51,11 @@ class Intent(Input):
     amount = serializers.CharField(max_length=20)
     currency = serializers.CharField(max_length=3, min_length=3)
     method = serializers.CharField(max_length=20)
+
+    def validate_currency(self, value: str) -> str:
+        if value.upper() not in EXPONENTS:
+            raise serializers.ValidationError("There is no such currency.", code="invalid")
+        return value.upper()
 
 
 class Capture(Input):

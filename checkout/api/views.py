@@ -73,7 +73,9 @@ class CheckoutViewSet(ApiViewSet):
     def validate(self, request: Request, checkout_id) -> Response:
         """List what keeps this checkout from being placed."""
         serializers.Nothing.read(request)
-        view = selectors.view(actor=actor_of(request), checkout_id=checkout_id, now=timezone.now())
+        view = services.validate(
+            actor=actor_of(request), checkout_id=checkout_id, now=timezone.now()
+        )
         problems = [
             {"code": requirement.code, "field": requirement.field}
             for requirement in view.requirements
@@ -149,12 +151,11 @@ class PaymentViewSet(ApiViewSet):
         """Open a payment for an order by its amount."""
         body = serializers.Intent.read(request)
         actor = actor_of(request)
-        currency = body["currency"].upper()
         payment = services.open_intent(
             actor=actor,
             order_id=orders.find_id(actor=actor, reference=body["order_id"]),
-            amount=_amount(body["amount"], currency),
-            currency=currency,
+            amount=_amount(body["amount"], body["currency"]),
+            currency=body["currency"],
             method=body["method"],
             now=timezone.now(),
         )
@@ -206,7 +207,7 @@ class PaymentViewSet(ApiViewSet):
             actor=actor,
             order_id=order.id,
             units=[Units(item["item_id"], item["quantity"]) for item in body["items"]],
-            shipping=_amount(body["shipping"], order.currency, "shipping")
+            shipping=_amount(body["shipping"], order.currency, "shipping", free=bool(body["items"]))
             if "shipping" in body
             else Decimal(0),
             reason=body["reason"],
@@ -263,12 +264,13 @@ class HealthView(ApiView):
         )
 
 
-def _amount(text: str, currency: str, field: str = "amount") -> Decimal:
+def _amount(text: str, currency: str, field: str = "amount", *, free: bool = False) -> Decimal:
+    """Return an amount that was sent; nothing is one where it is `free`."""
     try:
         amount = parse_amount(text, currency)
     except ValueError as problem:
         raise ValidationFailed(errors=[FieldError(field, "invalid", str(problem))]) from None
-    if amount <= 0:
+    if amount < 0 or not (amount or free):
         raise ValidationFailed(
             errors=[FieldError(field, "min_value", "This must be more than nothing.")]
         )

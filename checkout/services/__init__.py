@@ -51,7 +51,7 @@ from checkout.services.refunding import (
     refundable,
 )
 from checkout.services.reordering import reorder
-from checkout.services.sessions import calculate, expire_due, initialize, update
+from checkout.services.sessions import calculate, expire_due, initialize, update, validate
 from checkout.services.settling import close_open_payments, reconcile, settle
 from checkout.services.simulation import (
     BUTTONS,
@@ -121,5 +121,6 @@ __all__ = [
     "store_webhook",
     "take_approval",
     "update",
+    "validate",
     "work_runs",
 ]

@@ -152,6 +152,19 @@ def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
+def validate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:
+    """
+    Return a checkout with what keeps it from being placed, nothing once it is; writes nothing.
+
+    :raises CheckoutNotFound: if there is none for this caller
+    :raises CheckoutExpired, InvalidTransition: if it was not placed and is over
+    """
+    checkout = selectors.find(actor=actor, checkout_id=checkout_id)
+    if checkout.order_id is None:
+        check_open(checkout, now=now)
+    return selectors.view_of(checkout, now=now)
+
+
 @transaction.atomic
 def expire_due(*, now: datetime, limit: int = 1000) -> int:
     """End open checkouts whose time is over, at most `limit`, and return how many; placed ones wait for payment."""

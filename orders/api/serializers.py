@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from config.platform.http.inputs import Input
 from orders.models import Order
+from pricing.money import EXPONENTS
 
 
 class ListQuery(Input):
@@ -119,6 +120,11 @@ class DirectOrder(Input):
     shipping_option = serializers.CharField(required=False, max_length=40, default="")
     currency = serializers.CharField(required=False, max_length=3, default="")
     notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
+
+    def validate_currency(self, value: str) -> str:
+        if value and value.upper() not in EXPONENTS:
+            raise serializers.ValidationError("There is no such currency.", code="invalid")
+        return value.upper()
 
 
 class AddressChange(Reason):

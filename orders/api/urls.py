@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from config.platform.api.views import ReadinessView
 from orders.api import disputes, taxes
 from orders.api.edits import EditViewSet
 from orders.api.papers import InvoiceViewSet, PackingSlipView
@@ -32,7 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("products/pricing/disputes/<str:dispute_id>/decide", disputes.DecisionView.as_view()),
     path("orders", _order(get="list", post="create")),
     path("orders/health", HealthView.as_view()),
-    path("orders/health/dependencies", HealthView.as_view()),
+    path("orders/health/dependencies", ReadinessView.as_view()),
     path("orders/analytics", _report("analytics")),
     path("orders/export", _report("export")),
     path("orders/picking", _report("picking")),

@@ -69,7 +69,7 @@ class OrderViewSet(ApiViewSet):
             email=body["email"],
             shipping_address=body["shipping_address"],
             shipping_option=body["shipping_option"],
-            currency=body["currency"].upper(),
+            currency=body["currency"],
             notes=body["notes"],
             now=timezone.now(),
         )

@@ -13,7 +13,7 @@ from config.platform import flags, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FieldError, ValidationFailed
 from inventory import services as inventory
-from orders.errors import OrderNotCancellable
+from orders.errors import DraftNotDivisible, OrderNotCancellable
 from orders.events import OrderCancelled, OrderItemsCancelled
 from orders.models import Order, OrderLine, RefundRequest
 from orders.services.refunds import PAID, Units, claim
@@ -68,6 +68,8 @@ def cancel_items(
     """
     flags.require("ORDER_ENABLE_PARTIAL_CANCELLATION")
     order = lock(actor=actor, order_id=order_id)
+    if order.status == Order.Status.DRAFT:
+        raise DraftNotDivisible(extra={"status": order.status})
     if order.status not in SOLD:
         raise OrderNotCancellable(extra={"status": order.status})
     lines = {line.id: line for line in order.lines.all()}

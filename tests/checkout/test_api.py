@@ -362,6 +362,33 @@ def test_an_expired_checkout_says_so(page):
     assert api.post("/checkout/initialize", {}).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({"expires_at": "2020-01-01T00:00:00Z"}, (410, "CHECKOUT_EXPIRED")),
+        ({"status": "CANCELLED"}, (409, "INVALID_STATUS_TRANSITION")),
+    ],
+    ids=["expired", "cancelled"],
+)
+def test_what_is_over_is_not_called_valid(filled, change, refused):
+    api, begun = filled
+    path = f"/checkout/{begun['id']}/validate"
+    assert api.post(path, {}).json()["valid"] is True
+    Checkout.objects.update(**change)
+
+    answer = api.post(path, {})
+
+    assert (answer.status_code, answer.json()["code"]) == refused
+
+
+def test_an_email_that_is_null_is_one_that_was_not_sent(buyer, variant):
+    buyer.add(variant)
+
+    begun = buyer.api.post("/checkout/initialize", {"email": None})
+
+    assert (begun.status_code, begun.json()["email"]) == (201, None)
+
+
 def test_it_does_not_show_a_card_number_in_its_answer_or_log(page, caplog):
     api, begun = page
 
@@ -668,7 +695,9 @@ def test_strange_headers_and_providers_never_break_it(company, now):
 
     assert send(body, signature, **{"X-Forwarded-For": "rubbish, ;;"}).status_code == 200
     assert Api().request("POST", "/webhooks/nobody", body).status_code == 404
-    assert Api().get("/webhooks/test").status_code == 405
+    asked = Api().get("/webhooks/test")
+    assert (asked.status_code, asked.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
+    assert asked["Allow"] == "POST"
     assert Api().request("POST", "/webhooks/stripe", body).status_code == 404
 
 

@@ -406,8 +406,12 @@ def test_staff_refund_lines_and_shipping_to_the_cent(user: Api, staff: Api, prod
     assert abs(Decimal(after["refundedTotal"]) - share) < Decimal("0.01")
     assert after["paymentStatus"] == "partially_refunded"
     shipping = order["totals"]["shippingTotal"]
+    free = refund({"shipping": "0.00", "reason": "nothing"})
+    assert free.status_code == 400, free.text
+    two = refund({"items": [{"itemId": line["id"], "quantity": 1}], "shipping": "0.00"})
+    assert two.status_code in (200, 201), two.text
     rest = refund(
-        {"items": [{"itemId": line["id"], "quantity": 2}], "shipping": shipping, "reason": "all"}
+        {"items": [{"itemId": line["id"], "quantity": 1}], "shipping": shipping, "reason": "all"}
     )
     assert rest.status_code in (200, 201), rest.text
     end = _refunded(user, order, order["totals"]["grandTotal"])
@@ -477,6 +481,38 @@ def test_a_malformed_direct_order_is_refused(
 
     assert response.status_code in (400, 404, 409), response.text
     assert user.get("/orders")["results"] == []
+
+
+@pytest.mark.parametrize("currency", ["XXX", "US", 5])
+def test_a_currency_of_nobody_is_named(user: Api, product: Maker, currency: Any) -> None:
+    body = {"items": [{"sku": product().sku, "quantity": 1}], "email": "d@example.com", "shippingAddress": CALIFORNIA}  # fmt: skip
+
+    problem = user.refused("VALIDATION_ERROR", "POST", "/orders", {**body, "currency": currency})
+
+    assert [error["field"] for error in problem["errors"]] == ["currency"]
+    assert user.get("/orders")["results"] == []
+
+
+def test_figures_of_a_currency_of_nobody_are_refused(staff: Api) -> None:
+    problem = staff.refused("VALIDATION_ERROR", "GET", "/orders/analytics?currency=XXX")
+
+    assert [error["field"] for error in problem["errors"]] == ["currency"]
+
+
+def test_lists_know_the_ends_of_the_calendar(user: Api, product: Maker) -> None:
+    order = buy(user, {product().sku: 1})
+
+    found = user.get("/orders?placedFrom=0001-01-01&placedTo=9999-12-31")["results"]
+
+    assert [one["id"] for one in found] == [order["id"]]
+
+
+def test_papers_keep_the_rules_of_all_answers(user: Api, product: Maker) -> None:
+    order = buy(user, {product().sku: 1})
+
+    [paper] = user.get(f"/orders/{order['id']}/invoices")["results"]
+
+    assert (paper["kind"], paper["amount"]) == ("invoice", order["totals"]["grandTotal"])
 
 
 def test_a_price_in_a_direct_order_counts_for_nothing(user: Api, product: Maker) -> None:

@@ -175,6 +175,25 @@ def test_some_units_are_cancelled(user_api, paid, staff_api):
     ]
 
 
+def test_what_is_not_paid_is_not_divided_and_its_answer_says_what_to_do(user_api, draft):
+    line = str(draft.lines.all()[0].id)
+
+    refused = user_api.post(
+        f"/orders/{draft.id}/cancel-items", {"items": [{"itemId": line, "quantity": 1}]}
+    )
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "ORDER_NOT_CANCELLABLE")
+    assert "cart" in refused.json()["advice"]
+    assert draft.lines.all()[0].cancelled_quantity == 0
+
+
+def test_the_dependencies_of_orders_are_told_one_by_one(api):
+    answer = api.get("/orders/health/dependencies")
+
+    assert answer.status_code == 200
+    assert {"database", "redis", "jobs"} <= answer.json()["checks"].keys()
+
+
 def test_returns_are_asked_for_and_decided(user_api, staff_api, delivered):
     line = str(delivered.lines.all()[0].id)
     asked = user_api.post(
