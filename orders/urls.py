@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.views import aftercare, disputes, edits, papers, returning
+from orders.views import aftercare, changing, disputes, papers, returning
 from orders.views import orders as views
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,7 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         "orders/<str:number>/invoice/<str:paper>.pdf", papers.invoice_file, name="page_invoice_file"
     ),
-    path("orders/<str:number>/address/", edits.address, name="page_order_address"),
+    path("orders/<str:number>/change/", changing.change, name="page_order_change"),
     path("orders/<str:number>/cancel-items/", aftercare.cancel_items, name="page_order_items"),
     path("orders/<str:number>/dispute/", disputes.dispute, name="page_order_dispute"),
     path("orders/<str:number>/return/", returning.request_return, name="page_order_return"),

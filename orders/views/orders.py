@@ -192,7 +192,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         and not found.credit_total
         and not waits_for_goods
         and _is_the_buyers(actor, found),
-        "can_change_address": is_own and found.status == Status.CONFIRMED,
+        "can_change": is_own and found.status == Status.CONFIRMED and not _is_partly_sent(found),
         "additions": _additions(found) if is_own else [],
         "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),

@@ -36,7 +36,6 @@ def stranger() -> Client:
 def test_units_are_left_out_after_a_look(paid: Order, page: Client) -> None:
     first, second = paid.lines.all()
     place = f"/orders/{paid.number}/cancel-items/"
-    assert place in page.get(f"/orders/{paid.number}/").content.decode()
     assert f'max="{first.quantity}"' in page.get(place).content.decode()
 
     asked = page.post(place, {f"quantity-{first.id}": "2", "step": "review"})

@@ -313,7 +313,7 @@ OWN: dict[str, Call] = {
             "reorder",
             "invoice",
             "pay",
-            "address",
+            "change",
             "edit-in-cart",
         )
     },
