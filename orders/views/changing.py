@@ -24,7 +24,7 @@ from django.views.decorators.http import require_http_methods
 
 from config.platform import flags
 from config.platform.actor import Actor
-from config.platform.errors import ApplicationError, ValidationFailed
+from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key
 from inventory.errors import HoldFailed, InsufficientStock
@@ -198,13 +198,13 @@ class _Page:
         edit = self._edit(wish)
         try:
             count(self.request, "checkout")
+            self._check_stock(wish)
             proposal = orders.preview_edit(
                 actor=self.actor, order_id=self.order.id, edit=edit, now=timezone.now()
             )
-            self._check_stock(wish)
         except ApplicationError as refusal:
             return self._refused(wish, edit, refusal)
-        return self._review(wish, proposal, note)
+        return self.form(wish) if wish.errors else self._review(wish, proposal, note)
 
     def apply(self, wish: Wish) -> HttpResponse:
         """Do exactly what was shown, or show what it would come to by now."""
@@ -232,7 +232,7 @@ class _Page:
         return redirect(f"/orders/{self.order.number}/")
 
     def _check_stock(self, wish: Wish) -> None:
-        """:raises ValidationFailed: naming each field that asks for more than there is"""
+        """Say beside each field that asks for more than there is how much is left."""
         wanted = {
             f"units-{line_id}": (VariantRef(variant_id=self.lines[line_id].variant_id), units - self.lines[line_id].unsent)
             for line_id, units in wish.units.items()
@@ -242,8 +242,6 @@ class _Page:
         for name, offer in zip(wanted, found, strict=True):
             if any(isinstance(problem, InsufficientStock) for problem in offer.problems):
                 wish.errors[name] = _left(offer.available)
-        if wish.errors:
-            raise ValidationFailed
 
     def _offers(self, wanted: Sequence[tuple[VariantRef, int]]) -> list[Offer]:
         return offers(
