@@ -70,7 +70,38 @@ _ENTRY: dict[str, Any] = {
     "updatedAt": "2026-11-21T09:30:00.000Z",
 }
 
+_BACK: dict[str, Any] = {  # abridged: a cart as `GET /cart` has it
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41d101",
+    "status": "ACTIVE",
+    "version": 4,
+    "currency": "USD",
+    "quoteId": "b0c9d3f1a6e24c58",
+}
+
 EXAMPLES: Examples = {
+    "post_orders_by_reference_edit_in_cart": [
+        answered(
+            {
+                **_BACK,
+                "report": [
+                    {
+                        "sku": "LANTERN-BRASS",
+                        "name": "Brass Lantern",
+                        "status": "added",
+                        "requested": 2,
+                        "added": 2,
+                        "list": "active",
+                        "reason": None,
+                        "itemId": "01990f3c-5a10-7c31-9b0e-2f6d3a41d102",
+                        "oldPrice": "64.00",
+                        "unitPrice": "64.00",
+                    }
+                ],
+                "cart": _BACK,
+            },
+            "The cart, and what became of each line",
+        ),
+    ],
     "post_cart_express_paypal_create_order": [
         answered(
             {

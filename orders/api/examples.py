@@ -260,6 +260,46 @@ _PROPOSAL: dict[str, Any] = {
     "paidBefore": "142.32",
     "difference": {"kind": "refund", "toPay": "0.00", "toRefund": "67.52"},
 }
+_GROWN: dict[str, Any] = {
+    **_PROPOSAL,
+    "quoteId": "77e04dda06f82644dccddedf60d73a01",
+    "items": [{**_PROPOSAL["items"][0], "quantityAfter": 2, "refund": "0.00"}],
+    "added": [
+        {
+            "sku": "MUG-BONE",
+            "name": "Harbour Enamel Mug",
+            "quantity": 1,
+            "unitPrice": "18.00",
+            "lineDiscount": "0.00",
+            "lineTax": "0.99",
+            "lineTotal": "18.99",
+        }
+    ],
+    "shipping": {
+        **_PROPOSAL["shipping"],
+        "optionAfter": "express",
+        "nameAfter": "Express",
+        "priceAfter": "19.00",
+        "difference": "12.10",
+        "options": [
+            {"id": "standard", "name": "Standard", "price": "6.90"},
+            {"id": "express", "name": "Express", "price": "19.00"},
+        ],
+    },
+    "difference": {"kind": "payment", "toPay": "31.76", "toRefund": "0.00"},
+}
+_MOVED: dict[str, Any] = {
+    **_PROPOSAL,
+    "quoteId": "0c1f4dda06f82644dccddedf60d7aa55",
+    "items": _GROWN["items"],
+    "shippingAddress": {**_PROPOSAL["shippingAddress"], "line1": "2 Harbour Street"},
+    "difference": {"kind": "none", "toPay": "0.00", "toRefund": "0.00"},
+}
+_GROW: dict[str, Any] = {
+    "add": [{"sku": "MUG-BONE", "quantity": 1}],
+    "shippingOption": "express",
+}
+_EDITED: dict[str, Any] = {"id": _PROPOSAL["orderId"], "number": _PROPOSAL["orderNumber"]}
 
 EXAMPLES: Examples = {
     "post_orders_by_reference_returns": [
@@ -351,8 +391,12 @@ EXAMPLES: Examples = {
         answered(_DECIDED),
     ],
     "post_orders_by_reference_edits_preview": [
-        sent({"items": [{"itemId": _ITEM, "quantity": 1}]}),
-        answered(_PROPOSAL),
+        sent({"items": [{"itemId": _ITEM, "quantity": 1}]}, "One unit less"),
+        sent(_GROW, "Something more, and faster"),
+        sent({"shippingAddress": _MOVED["shippingAddress"]}, "Another address"),
+        answered(_PROPOSAL, "One unit less"),
+        answered(_GROWN, "Something more, and faster"),
+        answered(_MOVED, "Another address"),
     ],
     "post_orders_by_reference_edits": [
         sent(
@@ -360,16 +404,35 @@ EXAMPLES: Examples = {
                 "items": [{"itemId": _ITEM, "quantity": 1}],
                 "quoteId": _PROPOSAL["quoteId"],
                 "reason": "one is enough",
-            }
+            },
+            "One unit less",
         ),
+        sent({**_GROW, "quoteId": _GROWN["quoteId"]}, "Something more, and faster"),
         answered(
             {
                 "quoteId": _PROPOSAL["quoteId"],
                 "toPay": "0.00",
                 "toRefund": "67.52",
                 "addition": None,
-                "order": {"id": _PROPOSAL["orderId"], "number": _PROPOSAL["orderNumber"]},
-            }
+                "order": _EDITED,
+            },
+            "One unit less",
+        ),
+        answered(
+            {
+                "quoteId": _GROWN["quoteId"],
+                "toPay": "31.76",
+                "toRefund": "0.00",
+                "addition": {
+                    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41e00b",
+                    "orderNumber": "ORD-20261121-000009",
+                    "status": "draft",
+                    "paymentStatus": "pending",
+                    "grandTotal": "31.76",
+                },
+                "order": _EDITED,
+            },
+            "Something more, and faster",
         ),
     ],
     "get_orders_by_reference_explain": [answered(_EXPLAINED)],
