@@ -143,6 +143,15 @@ def find_payment(*, actor: Actor, payment_id: UUID) -> Payment:
     return payment
 
 
+def order_of_payment(*, payment_id: UUID, company_id: UUID) -> UUID | None:
+    """Return which order a payment of the company is for, whoever asks."""
+    return (
+        Payment.objects.filter(pk=payment_id, order__company_id=company_id)
+        .values_list("order_id", flat=True)
+        .first()
+    )
+
+
 def addresses_of(*, actor: Actor) -> QuerySet[Address]:
     """Return the signed-in caller's address book, the default first, then the newest."""
     if actor.user_id is None:

@@ -23,11 +23,11 @@ from checkout.gateway import methods
 from checkout.models import Checkout, Payment
 from checkout.services import BUTTONS
 from checkout.views.page import leave, offered_methods, open_checkout, show
+from checkout.views.payer import Payer, let_on, payer_of, payer_of_payment
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key, once
-from orders import selectors as placed
 from orders.models import Order
 from pricing.templatetags.money import money_text
 
@@ -75,7 +75,7 @@ def pay(request: HttpRequest) -> HttpResponse:
     if payment is None or payment.status in (Payment.Status.CAPTURED, Payment.Status.REFUNDED):
         return redirect(f"/orders/{order.number}/")
     if "approved" in payment.metadata and payment.status == Payment.Status.PENDING:
-        return _settled(request, actor, payment.id, is_asked=True)  # agreed to already
+        return _settled(request, Payer(actor, order), payment.id, is_asked=True)  # agreed already
     return redirect(_approval_of(payment) or f"/checkout/pay/{payment.id}/")
 
 
@@ -91,23 +91,27 @@ def pay_order(request: HttpRequest, number: str) -> HttpResponseBase:
     """
     Pay an order that no checkout leads to, such as the difference of an exchange: choose how, and go on.
 
-    :raises OrderNotFound: if it is not the visitor's
+    :raises OrderNotFound: if it is not the visitor's, and no link opens it
     """
-    actor = actor_of(request)
-    order_id = placed.find_id(actor=actor, reference=number)
-    order = placed.find(actor=actor, reference=str(order_id))
+    payer = payer_of(request, number)
+    order = payer.order
     if order.checkout_id is not None or order.status != Order.Status.DRAFT:
-        return redirect(f"/orders/{order.number}/")
+        return redirect(payer.order_url)
     if request.method == "POST":
-        return _pay_order(request, actor=actor, order=order)
+        response = _pay_order(request, payer=payer)
     latest = selectors.latest_payment(order_id=order.id)
-    if latest is not None and latest.status in Payment.OPEN:
-        return redirect(f"/checkout/pay/{latest.id}/")
+    is_open = latest is not None and latest.status in Payment.OPEN
+    if request.method == "POST":
+        # Beside what is done once: the answer that is given again has no cookie of its own.
+        return let_on(response, payer, latest.id) if latest is not None and is_open else response
+    if latest is not None and is_open:
+        return let_on(redirect("page_pay", latest.id), payer, latest.id)
     return render(
         request,
         "checkout/pay_order.html",
         {
             "number": order.number,
+            "order_url": payer.order_url,
             "amount": order.to_pay,
             "currency": order.currency,
             "credit": order.credit_total,
@@ -118,19 +122,19 @@ def pay_order(request: HttpRequest, number: str) -> HttpResponseBase:
 
 
 @once
-def _pay_order(request: HttpRequest, *, actor: Actor, order: Order) -> HttpResponse:
+def _pay_order(request: HttpRequest, *, payer: Payer) -> HttpResponse:
     try:
         count(request, "payment")
         payment = checkouts.start_payment(
-            actor=actor,
-            order_id=order.id,
+            actor=payer.actor,
+            order_id=payer.order.id,
             method=request.POST.get("method", ""),
             now=timezone.now(),
         )
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
-        return redirect(f"/orders/{order.number}/")
-    return redirect(f"/checkout/pay/{payment.id}/")
+        return redirect(payer.order_url)
+    return redirect("page_pay", payment.id)
 
 
 def _is_to_accept(found: Checkout, actor: Actor, now: Any) -> bool:
@@ -156,25 +160,25 @@ def _change(change: PriceChanged) -> str:
 
 @cache_control(no_store=True)
 @require_safe
-def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
+def payment(request: HttpRequest, payment_id: UUID) -> HttpResponseBase:
     """
     Where a payment stands: the provider's own fields, or with the test provider, the buttons that decide it.
 
     Who comes back from a bank is asked nothing: whatever the address claims, the provider says whether it is paid.
     """
-    found = selectors.find_payment(actor=actor_of(request), payment_id=payment_id)
+    payer, found = payer_of_payment(request, payment_id)
     order = found.order
     if (
         not {"payment_intent", "PayerID"}.isdisjoint(request.GET)
         and order.status == order.Status.DRAFT
     ):
         count(request, "payment")
-        return _settled(request, actor_of(request), payment_id, is_asked=True)
+        return _settled(request, payer, payment_id, is_asked=True)
     if order.status != order.Status.DRAFT:
-        return redirect(f"/orders/{order.number}/")
+        return redirect(payer.order_url)
     latest = selectors.latest_payment(order_id=order.id)
     if latest is not None and latest.id != found.id:
-        return redirect(f"/checkout/pay/{latest.id}/")
+        return let_on(redirect("page_pay", latest.id), payer, latest.id)
     waiting = ""
     if found.next_action and found.provider == "test":
         waiting = _("Your bank wants you to confirm. Here you are the bank: approve or decline.")
@@ -193,9 +197,7 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
             "failure": found.failure,
             "method": found.method,
-            "retry_url": "/checkout/pay/"
-            if order.checkout_id is not None
-            else f"/orders/{order.number}/pay/",
+            "retry_url": "/checkout/pay/" if order.checkout_id is not None else payer.pay_url,
             "from_cart": order.checkout_id is not None,
             "quote_id": order.quote_id,
             "waiting": waiting,
@@ -243,7 +245,7 @@ def _outcomes() -> list[dict[str, str]]:
 @once
 def simulate(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Press one of the test provider's buttons, and see how the shop copes."""
-    actor, now = actor_of(request), timezone.now()
+    payer, _found = payer_of_payment(request, payment_id)
     simulation = BUTTONS.get(request.POST.get("outcome", ""))
     try:
         count(request, "payment")
@@ -251,37 +253,44 @@ def simulate(request: HttpRequest, payment_id: UUID) -> HttpResponse:
             raise ValidationFailed(_("Choose what the bank should do."))
         outcome, delivery = simulation
         checkouts.simulate(
-            actor=actor, payment_id=payment_id, outcome=outcome, delivery=delivery, now=now
+            actor=payer.actor,
+            payment_id=payment_id,
+            outcome=outcome,
+            delivery=delivery,
+            now=timezone.now(),
         )
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
         return redirect(f"/checkout/pay/{payment_id}/")
-    return _settled(request, actor, payment_id)
+    return _settled(request, payer, payment_id)
 
 
 @require_POST
 def complete(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Ask the provider where the payment stands."""
     count(request, "payment")
-    return _settled(request, actor_of(request), payment_id, is_asked=True)
+    payer, _found = payer_of_payment(request, payment_id)
+    return _settled(request, payer, payment_id, is_asked=True)
 
 
 def _settled(
-    request: HttpRequest, actor: Actor, payment_id: UUID, *, is_asked: bool = False
+    request: HttpRequest, payer: Payer, payment_id: UUID, *, is_asked: bool = False
 ) -> HttpResponse:
-    order = selectors.find_payment(actor=actor, payment_id=payment_id).order
+    order = payer.order
     try:
         if order.checkout_id is None:
             _settle(payment_id)
         else:
-            checkouts.complete(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
+            checkouts.complete(
+                actor=payer.actor, checkout_id=_checkout_of(order), now=timezone.now()
+            )
     except PaymentRequired as refusal:
         if is_asked:
             messages.warning(request, f"{refusal.detail} {refusal.advice}")
         return redirect(f"/checkout/pay/{payment_id}/")
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
-    return redirect(f"/orders/{order.number}/")
+    return redirect(payer.order_url)
 
 
 def _settle(payment_id: UUID) -> None:
@@ -305,15 +314,15 @@ def _checkout_of(order: Order) -> UUID:
 @require_POST
 def cancel(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Give up paying: what was bought goes back into the cart."""
-    actor = actor_of(request)
-    order = selectors.find_payment(actor=actor, payment_id=payment_id).order
+    payer, _found = payer_of_payment(request, payment_id)
+    order = payer.order
     if order.checkout_id is None:  # it came from no cart, and waits until its own end
-        return redirect(f"/orders/{order.number}/")
+        return redirect(payer.order_url)
     try:
         count(request, "checkout")
-        checkouts.cancel(actor=actor, checkout_id=_checkout_of(order), now=timezone.now())
+        checkouts.cancel(actor=payer.actor, checkout_id=_checkout_of(order), now=timezone.now())
     except ApplicationError as refusal:
         messages.error(request, f"{refusal.detail} {refusal.advice}")
-        return redirect(f"/orders/{order.number}/")
+        return redirect(payer.order_url)
     messages.success(request, _("Nothing was charged. Everything is back in your cart."))
     return redirect("/cart/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet, Sum
 
-from config.platform.actor import Actor, hash_token
+from config.platform.actor import Actor, ActorKind, hash_token
 from orders.errors import OrderNotFound
 from orders.models import (
     Invoice,
@@ -91,6 +91,27 @@ def find_id(*, actor: Actor, reference: str) -> UUID:
     if found is None:
         raise OrderNotFound
     return found
+
+
+def find_as_owner(*, actor: Actor, reference: str, token: str) -> tuple[Actor, Order]:
+    """
+    Return who may act for an order's customer, with the order: who placed it, or for a guest's order, who has its link.
+
+    The link of what an account bought opens it to be read only.
+
+    :raises OrderNotFound: for anybody else
+    """
+    try:
+        order_id = find_id(actor=actor, reference=reference)
+    except OrderNotFound:
+        order = find(actor=actor, reference=reference, token=token)
+        if order.user_id is not None or order.session_hash is None:
+            raise
+        guest = replace(
+            actor, kind=ActorKind.GUEST, user_id=None, session_hash=bytes(order.session_hash)
+        )
+        return guest, order
+    return actor, find(actor=actor, reference=str(order_id))
 
 
 def look_up(*, actor: Actor, number: str, email: str) -> Order:

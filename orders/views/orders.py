@@ -30,7 +30,7 @@ from orders.explaining import grounds_of
 from orders.models import Order, OrderLine, RefundRequest, Shipment
 from orders.rendering import tracking_url
 from orders.views.disputes import shown_disputes
-from orders.views.returning import shown_returns
+from orders.views.returning import order_path, shown_returns
 from pricing.arrival import arrival
 from pricing.display import (
     arrival_text,
@@ -134,8 +134,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
     actor, token = actor_of(request), request.GET.get("token", "")
     found = selectors.find(actor=actor, reference=number, token=token)
     is_own = _is_own(actor, found)
-    # Who has the link of a guest's order may send it back; what an account bought, only who is signed in.
-    may_return = is_own or (found.user_id is None and found.session_hash is not None)
+    # Who has the link of a guest's order may send it back and pay it; what an account bought, only who is signed in.
+    may_act = is_own or (found.user_id is None and found.session_hash is not None)
     waits_for_goods = found.status == Status.DRAFT and _waits_for_goods(found)
     address = found.shipping_address or {}
     quote = Quote.from_json(found.quote) if found.quote else None
@@ -151,13 +151,16 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
             "placed_at": found.placed_at,
             "email": found.email if is_own else "",
             "shipping_name": _shipping_text(found, quote),
-            "pay_url": _pay_url(found) if is_own and not waits_for_goods else "",
+            "pay_url": _pay_url(found, by_link=not is_own)
+            if may_act and not waits_for_goods
+            else "",
         },
         "headline": _("It is kept for you.") if waits_for_goods else _headline(found),
         "next_step": _("We send it as soon as what you send back for it is here.")
         if waits_for_goods
         else _next_step(found, is_own=is_own),
         "exchange_of": found.metadata.get("exchangeOf", ""),
+        "is_own": is_own,
         "credit_total": found.credit_total,
         "moved_total": found.moved_total,
         "to_pay": found.to_pay,
@@ -193,12 +196,12 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         and not waits_for_goods
         and _is_the_buyers(actor, found),
         "can_change": is_own and found.status == Status.CONFIRMED and not _is_partly_sent(found),
-        "additions": _additions(found) if is_own else [],
+        "additions": _additions(found, by_link=not is_own) if may_act else [],
         "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),
         "parcels": _parcels(found),
-        "returns": shown_returns(found, token) if may_return else [],
-        "return_url": _return_url(found, token) if may_return and _can_return(found) else "",
+        "returns": shown_returns(found, token) if may_act else [],
+        "return_url": _return_url(found, token) if may_act and _can_return(found) else "",
         "disputes": shown_disputes(found),
         "dispute_url": _dispute_url(found, token),
         "form_key": form_key(),
@@ -230,10 +233,12 @@ def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -
     return redirect(f"/orders/{number}/")
 
 
-def _pay_url(order: Order) -> str:
+def _pay_url(order: Order, *, by_link: bool) -> str:
     if order.status != Status.DRAFT:
         return ""
-    return "/checkout/" if order.checkout_id else f"/orders/{order.number}/pay/"
+    if order.checkout_id is not None:  # its checkout is where it was begun
+        return "" if by_link else "/checkout/"
+    return order_path(order, "pay/", by_link=by_link)
 
 
 def _waits_for_goods(order: Order) -> bool:
@@ -340,15 +345,15 @@ def _refund_notes(found: Order) -> list[dict[str, str]]:
     ]
 
 
-def _additions(found: Order) -> list[dict[str, Any]]:
+def _additions(found: Order, *, by_link: bool) -> list[dict[str, Any]]:
     """Return the orders that were added to this one later, each with what it came to and whether it is paid."""
     return [
         {
             "number": added.number,
-            "url": f"/orders/{added.number}/",
+            "url": order_path(added, by_link=by_link),
             "status_text": added.get_status_display(),
             "grand_total": added.grand_total,
-            "pay_url": f"/orders/{added.number}/pay/" if added.status == Status.DRAFT else "",
+            "pay_url": _pay_url(added, by_link=by_link),
         }
         for added in found.additions.order_by("placed_at")
     ]

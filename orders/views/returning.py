@@ -7,9 +7,10 @@ Every step carries what the others asked for, so going back loses nothing, and n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -23,7 +24,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
-from config.platform.actor import Actor, ActorKind
+from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key
@@ -32,6 +33,7 @@ from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.models import Order, OrderLine, ReturnLine, ReturnRequest
+from orders.rendering import tracking_url
 from orders.services import Offer, Units, Wanted, WantedReturn
 from orders.views.aftercare import once_at_the_end, read_units
 from pricing.display import options_text
@@ -73,24 +75,24 @@ def owner_of(request: HttpRequest, number: str) -> tuple[Actor, Order]:
 
     :raises OrderNotFound: for anybody else
     """
-    actor, token = actor_of(request), request.GET.get("token", "")
-    try:
-        order_id = selectors.find_id(actor=actor, reference=number)
-    except OrderNotFound:
-        order = selectors.find(actor=actor, reference=number, token=token)
-        if order.user_id is not None or order.session_hash is None:
-            raise
-        guest = replace(
-            actor, kind=ActorKind.GUEST, user_id=None, session_hash=bytes(order.session_hash)
-        )
-        return guest, order
-    return actor, selectors.find(actor=actor, reference=str(order_id))
+    return selectors.find_as_owner(
+        actor=actor_of(request), reference=number, token=request.GET.get("token", "")
+    )
 
 
 def order_url(request: HttpRequest, number: str) -> str:
     """Return the page of an order, with the key to it that the visitor came with."""
     token = request.GET.get("token", "")
     return f"/orders/{number}/" + (f"?token={token}" if token.isalnum() else "")
+
+
+def order_path(order: Order, tail: str = "", *, by_link: bool) -> str:
+    """Return the page of an order that belongs to another; who came by a link goes on by the link of this one."""
+    path = f"/orders/{order.number}/{tail}"
+    if not by_link:
+        return path
+    query = urlsplit(tracking_url(order)).query
+    return f"{path}?{query}" if query else path
 
 
 @cache_control(no_store=True)
@@ -207,7 +209,7 @@ def shown_returns(order: Order, token: str) -> list[dict[str, Any]]:
                 + (_wanted_text(part) if part.exchange_variant else "")
                 for part in found.lines.all()
             ],
-            "instead": _instead(found, order.currency),
+            "instead": _instead(found, by_link=bool(token)),
             "failure": _(
                 "What you wanted instead is gone, so we pay you back.",
             )
@@ -277,7 +279,7 @@ def _bad(title: str, at: Any) -> dict[str, Any]:
     return {**_done(title, at), "state": "bad"}
 
 
-def _instead(found: ReturnRequest, currency: str) -> dict[str, Any] | None:
+def _instead(found: ReturnRequest, *, by_link: bool) -> dict[str, Any] | None:
     order = found.replacement
     if order is None:
         return None
@@ -289,7 +291,8 @@ def _instead(found: ReturnRequest, currency: str) -> dict[str, Any] | None:
         if is_open and not is_back
         else order.get_status_display(),
         "to_pay": order.to_pay if is_open and is_back else None,
-        "pay_url": f"/orders/{order.number}/pay/" if is_open and is_back else "",
+        "url": order_path(order, by_link=by_link),
+        "pay_url": order_path(order, "pay/", by_link=by_link) if is_open and is_back else "",
     }
 
 

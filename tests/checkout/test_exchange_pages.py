@@ -102,6 +102,13 @@ def test_a_guest_exchanges_by_the_link_of_the_mail(
     orders.receive_return(actor=staff, return_id=found.id, now=now)
     paid = text(page.get(f"/orders/{order.number}/{link}"))
     assert "Pay the difference of $2.50" in paid
+    own_link = f"?token={orders.access_token(found.replacement)}"
+    place = f"/orders/{found.replacement.number}/pay/{own_link}"
+    assert place in paid
+    going = page.post(place, {"method": "test"})
+    done = page.post(f"{going['Location']}simulate/", {"outcome": "succeed"})
+    assert done["Location"] == f"/orders/{found.replacement.number}/{own_link}"
+    assert Order.objects.get(pk=found.replacement.pk).status == "confirmed"
 
 
 def test_the_difference_is_paid_on_its_own_page(
