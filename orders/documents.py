@@ -1,100 +1,26 @@
-"""
-Paper: an invoice, a credit note, a packing slip as PDF. Made from frozen contents, never from tables.
-
-The letters are those of DejaVu Sans (`fonts/`), which has the scripts of Europe, Cyrillic, Greek, Arabic and Hebrew;
-`INVOICE_FALLBACK_FONT` names a font file for what it lacks, such as Chinese or Thai.
-"""
+"""An invoice, a credit note, a packing slip as PDF. Made from frozen contents, never from tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
-from fpdf.fonts import FontFace
 
 from pricing.display import country_name
 
-FONTS = Path(__file__).parent / "fonts"
-INK, SOFT, LINE = (20, 38, 43), (90, 105, 110), (214, 220, 216)
+if TYPE_CHECKING:
+    from orders.paper import Paper
 
 
-class Paper(FPDF):
-    """An A4 page with the project's letters, and its number at the foot."""
+def _paper(*, foot: str, created: datetime) -> Paper:
+    # The PDF library takes a second and 20 MB: only a process that is asked for a paper loads it.
+    from orders.paper import Paper
 
-    def __init__(self, *, foot: str, created: datetime) -> None:
-        super().__init__(format="A4")
-        self.foot = foot
-        self.set_creation_date(created)  # the same document is the same bytes
-        self.add_font("Sans", "", FONTS / "DejaVuSans.ttf")
-        self.add_font("Sans", "B", FONTS / "DejaVuSans-Bold.ttf")
-        if settings.INVOICE_FALLBACK_FONT:
-            self.add_font("More", "", settings.INVOICE_FALLBACK_FONT)
-            self.set_fallback_fonts(["More"], exact_match=False)
-        self.set_text_shaping(False)
-        self.set_margins(20, 18, 20)
-        self.set_auto_page_break(True, margin=22)
-        self.alias_nb_pages()
-        self.add_page()
-
-    def footer(self) -> None:
-        self.set_y(-15)
-        self.set_font("Sans", size=7.5)
-        self.set_text_color(*SOFT)
-        self.cell(0, 5, f"{self.foot} · {self.page_no()}/{{nb}}", align="C")
-
-    def say(self, text: str, *, size: float = 9, bold: bool = False, soft: bool = False) -> None:
-        """Write a paragraph over the whole width."""
-        self.set_font("Sans", "B" if bold else "", size)
-        self.set_text_color(*(SOFT if soft else INK))
-        self.multi_cell(0, size * 0.52, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-
-    def columns(self, *texts: str) -> None:
-        """Write blocks of lines beside each other."""
-        self.set_font("Sans", size=9)
-        self.set_text_color(*INK)
-        width, top, bottom = self.epw / len(texts), self.get_y(), self.get_y()
-        for index, text in enumerate(texts):
-            self.set_xy(self.l_margin + index * width, top)
-            self.multi_cell(width - 4, 4.8, text, new_x=XPos.LEFT, new_y=YPos.NEXT)
-            bottom = max(bottom, self.get_y())
-        self.set_xy(self.l_margin, bottom)
-
-    def rows(
-        self, head: Sequence[str], body: Sequence[Sequence[str]], widths: Sequence[int]
-    ) -> None:
-        """Write a table; the first column is text, the others are figures."""
-        self.set_font("Sans", size=8.5)
-        self.set_text_color(*INK)
-        self.set_draw_color(*LINE)
-        with self.table(
-            col_widths=tuple(widths),
-            text_align=("LEFT", *["RIGHT"] * (len(head) - 1)),
-            borders_layout="HORIZONTAL_LINES",
-            headings_style=FontFace(emphasis="BOLD", color=SOFT, size_pt=7.5),
-            line_height=5,
-            padding=(1.2, 1),
-        ) as table:
-            for cells in (head, *body):
-                row = table.row()
-                for cell in cells:
-                    row.cell(cell)
-
-    def sums(self, rows: Sequence[tuple[str, str, bool]]) -> None:
-        """Write sums at the right, one a line."""
-        for label, amount, strong in rows:
-            self.set_font("Sans", "B" if strong else "", 9.5 if strong else 8.5)
-            self.set_text_color(*INK)
-            self.set_x(self.l_margin + self.epw * 0.4)
-            self.cell(self.epw * 0.38, 5.6, label)
-            self.cell(self.epw * 0.22, 5.6, amount, align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    return Paper(foot=foot, created=created)
 
 
 def invoice_pdf(content: dict[str, Any], *, issued_at: datetime) -> bytes:
@@ -105,7 +31,7 @@ def invoice_pdf(content: dict[str, Any], *, issued_at: datetime) -> bytes:
     def money(amount: str) -> str:
         return f"{amount} {currency}"
 
-    paper = Paper(foot=f"{content['seller']['name']} · {content['number']}", created=issued_at)
+    paper = _paper(foot=f"{content['seller']['name']} · {content['number']}", created=issued_at)
     paper.set_title(f"{title} {content['number']}")
     paper.say(content["seller"]["name"], size=15, bold=True)
     paper.say(country_name(content["seller"]["country"]), soft=True)
@@ -135,7 +61,7 @@ def invoice_pdf(content: dict[str, Any], *, issued_at: datetime) -> bytes:
                 ]
                 for line in content["lines"]
             ],
-            (46, 10, 15, 15, 14, 18),
+            (36, 9, 19, 16, 18, 20),  # an amount of eleven figures stays on one line
         )
     elif content["lines"]:
         paper.rows(
@@ -181,7 +107,7 @@ def packing_slip_pdf(
     lines: Sequence[tuple[str, str, str, int]],
 ) -> bytes:
     """Return the slip that lies in the parcel: (place, SKU, name, units) a line, and no prices."""
-    paper = Paper(foot=f"{seller} · {number}", created=placed_at)
+    paper = _paper(foot=f"{seller} · {number}", created=placed_at)
     paper.set_title(f"{_('Packing slip')} {number}")
     paper.say(seller, size=15, bold=True)
     paper.ln(5)
@@ -215,7 +141,26 @@ def _sums(content: dict[str, Any], money: Any) -> list[tuple[str, str, bool]]:
     label = _("Tax in it") if content["pricesIncludeTax"] or is_note else _("Tax")
     tax = (label, money(content["tax"]), False)
     total = (_("Total") if not is_note else _("Credited"), money(content["total"]), True)
-    return [*rows, total, tax] if content["pricesIncludeTax"] or is_note else [*rows, tax, total]
+    rows += [total, tax] if content["pricesIncludeTax"] or is_note else [tax, total]
+    return [*rows, *((label, money(amount), False) for label, amount in payments_of(content))]
+
+
+def payments_of(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """
+    Return how what a paper is about was paid, or went back: empty where it is all money of one kind.
+
+    What is listed adds up to the total. Papers of before this was written down have none of it.
+    """
+    words = {
+        "exchange": _("Paid by what was sent back of %(order)s"),
+        "money": _("Paid by you"),
+        "moved": _("Went into order %(order)s"),
+        "refund": _("Paid back"),
+    }
+    return [
+        (words[row["kind"]] % {"order": row["orderNumber"]}, row["amount"])
+        for row in content.get("payments", ())
+    ]
 
 
 def _named(line: dict[str, Any]) -> str:

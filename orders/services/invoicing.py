@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -49,9 +49,11 @@ def write_invoices(*, actor: Actor, order_id: UUID, now: datetime) -> list[Invoi
     invoice = known[0]
     noted = {note.refund_request_id for note in known}
     credited = sum((note.amount for note in known[1:]), Decimal(0))
-    done = RefundRequest.objects.filter(
-        order=order, status=RefundRequest.Status.DONE, payment_id=None
-    ).order_by("done_at", "id")
+    done = (
+        RefundRequest.objects.filter(order=order, status=RefundRequest.Status.DONE, payment_id=None)
+        .select_related("moved_to")
+        .order_by("done_at", "id")
+    )
     for request in done:
         if request.pk in noted:
             continue
@@ -140,7 +142,24 @@ def _invoice_content(order: Order, lines: Iterable[OrderLine]) -> dict[str, Any]
         "taxes": _taxes(order, lines),
         "relief": Quote.from_json(order.quote).relief_json() if "relief" in order.quote else None,
         "total": money(order.grand_total),
+        "payments": _payments(order),
     }
+
+
+def _payments(order: Order) -> list[dict[str, str]]:
+    """Return what of an order was paid by goods sent back, and what in money; empty where it was all money."""
+    if not order.credit_total:
+        return []
+    parts = {"exchange": order.credit_total, "money": order.grand_total - order.credit_total}
+    return _parts(parts, order.metadata.get("exchangeOf", ""), order.currency)
+
+
+def _parts(parts: Mapping[str, Decimal], number: str, currency: str) -> list[dict[str, str]]:
+    return [
+        {"kind": kind, "orderNumber": number, "amount": format_amount(amount, currency)}
+        for kind, amount in parts.items()
+        if amount
+    ]
 
 
 def _taxes(order: Order, lines: Iterable[OrderLine]) -> list[dict[str, str]]:
@@ -208,4 +227,11 @@ def _credit_content(
         "shipping": format_amount(request.shipping_amount, order.currency),
         "tax": format_amount(tax, order.currency),
         "total": format_amount(request.amount, order.currency),
+        "payments": _parts(
+            {"moved": request.moved_amount, "refund": request.amount - request.moved_amount},
+            request.moved_to.number,
+            order.currency,
+        )
+        if request.moved_to is not None
+        else [],
     }

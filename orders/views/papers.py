@@ -46,6 +46,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
             "content": paper.content,
             "taxes": _taxes(paper.content),
             "taxes_included": paper.content["pricesIncludeTax"],
+            "payments": documents.payments_of(paper.content),
             "has_discount": Decimal(paper.content["discount"]) > 0,
             "seller_country": country_name(paper.content["seller"]["country"]),
             "bill_to": address_lines(paper.content["billTo"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from config.platform.actor import Actor
 from inventory.models import Product, Variant
 from inventory.selectors import VariantRef
 from notifications.models import Notification
+from orders import selectors
 from orders import services as orders
 from orders.models import Order, ReturnRequest
 from tests import factories
@@ -109,6 +111,18 @@ def test_a_guest_exchanges_by_the_link_of_the_mail(
     done = page.post(f"{going['Location']}simulate/", {"outcome": "succeed"})
     assert done["Location"] == f"/orders/{found.replacement.number}/{own_link}"
     assert Order.objects.get(pk=found.replacement.pk).status == "confirmed"
+    printed = text(page.get(f"/orders/{found.replacement.number}/invoice/{own_link}"))
+    assert f"Paid by what was sent back of {order.number}</dt><dd>10.00" in printed
+    assert "Paid by you</dt><dd>2.50" in printed
+    clerk = selectors.clerk(order)
+    [bill] = orders.write_invoices(actor=clerk, order_id=found.replacement.id, now=now)
+    parts = [Decimal(part["amount"]) for part in bill.content["payments"]]
+    assert sum(parts) == Decimal(bill.content["total"]) == Decimal("12.50")
+    bill, note = orders.write_invoices(actor=clerk, order_id=order.id, now=now)
+    assert bill.content["payments"] == []  # all of it was money
+    assert note.content["payments"] == [
+        {"kind": "moved", "orderNumber": found.replacement.number, "amount": "10.00"}
+    ]
 
 
 def test_the_difference_is_paid_on_its_own_page(

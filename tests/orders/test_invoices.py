@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pypdfium2
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 from django.test import Client
@@ -23,6 +29,44 @@ from tests.orders.conftest import ADDRESS
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db
+
+
+ISSUED = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+
+def invoice_of(
+    *, name: str = "Ada Marsh", currency: str = "USD", price: str = "10.00", lines: int = 1
+) -> dict[str, Any]:
+    """Return what an invoice says, made up: what a PDF is made from."""
+    return {
+        "kind": "invoice", "number": "INV-000001", "seller": {"name": name[:80], "country": "US"},
+        "billTo": {**ADDRESS, "name": name}, "email": "ada@example.com", "orderNumber": "ORD-20261121-000001",
+        "placedAt": ISSUED.isoformat(), "currency": currency, "pricesIncludeTax": False,
+        "lines": [
+            {"sku": f"SKU-{number:03d}", "name": name, "options": {"Colour": name[:60]}, "quantity": 1,
+             "unitPrice": price, "discount": "0.00", "tax": "0.00", "amount": price}
+            for number in range(lines)
+        ],
+        "subtotal": price, "discount": "0.00", "shippingName": name[:80], "shipping": "0.00", "tax": "0.00",
+        "taxes": [], "relief": None, "total": price,
+    }  # fmt: skip
+
+
+def paper() -> Any:
+    from orders.paper import Paper
+
+    return Paper(foot="Kelp", created=ISSUED)
+
+
+@pytest.fixture
+def text_of() -> Callable[[bytes], list[str]]:
+    """Return a function that reads the text of each page of a PDF, as a reader of PDFs finds it."""
+
+    def read(pdf: bytes) -> list[str]:
+        with pypdfium2.PdfDocument(pdf) as document:
+            return [page.get_textpage().get_text_bounded() for page in document]
+
+    return read
 
 
 def written(order: Order, actor: Actor, now: datetime) -> list[Invoice]:
@@ -134,23 +178,114 @@ def test_each_company_counts_for_itself(paid, system, now):
     assert InvoiceCounter.objects.get(company=there).last == 41
 
 
-@pytest.mark.parametrize("name", ["Ада Лавлейс", "Άντα", "عائشة", "Zoë Ørsted–Łuk", "x" * 190])
-def test_the_paper_holds_any_name(paid, system, now, name):
-    Order.objects.filter(pk=paid.pk).update(shipping_address={**ADDRESS, "name": name})
-    [paper] = written(paid, system, now)
+NAMES = {
+    "Cyrillic": "Ада Лавлейс",
+    "Greek": "Άντα",
+    "Arabic": "عائشة بنت محمد",
+    "Hebrew": "שרה כהן",
+    "Chinese": "深圳市南山区 王小明",
+    "Japanese": "東京都 山田ﾀﾛｳ",
+    "Korean": "김철수",
+    "Thai": "สมชาย",
+    "Devanagari": "नरेन्द्र",
+    "emoji": "🎁 Ada 👩\u200d🚀 ❤️",
+    "unassigned": "Ada \U000e0fff",
+    "markup": "**Ada** <b>&amp;</b> __x__ --y--",
+    "long": "x" * 500,
+}
 
-    pdf = documents.invoice_pdf(paper.content, issued_at=now)
+
+@pytest.mark.parametrize("script", NAMES)
+def test_the_paper_holds_any_name(script, caplog):
+    content = invoice_of(name=NAMES[script])
+
+    pdf = documents.invoice_pdf(content, issued_at=ISSUED)
 
     assert pdf.startswith(b"%PDF-")
-    assert pdf == documents.invoice_pdf(paper.content, issued_at=now)
+    assert pdf == documents.invoice_pdf(content, issued_at=ISSUED)
     assert len(pdf) < 150_000
+    assert "missing the following glyphs" not in caplog.text
 
 
-def test_a_long_order_takes_more_pages(paid, system, now):
-    [paper] = written(paid, system, now)
-    content = {**paper.content, "lines": paper.content["lines"] * 40}
+def test_no_letter_is_left_blank():
+    written = paper().legible
 
-    assert documents.invoice_pdf(content, issued_at=now).count(b"/Type /Page\n") >= 3
+    assert (
+        written("深圳 김철수 عائشة ﾀﾛｳ") == "深圳 김철수 عائشة ﾀﾛｳ"
+    )  # as they are: there are letters for them
+    assert written("สมชาย") == "smchay"
+    assert written("🎁") == ":gift:"
+    assert written("👩🚀") == ":woman::rocket:"
+    assert written("a\x07\n\U000e0fff") == "a\n\ufffd"
+    assert written("e\u0301") == "é"
+
+
+def test_the_east_asian_font_is_opened_only_where_it_is_needed():
+    page = paper()
+
+    page.legible("Ada عائشة สมชาย 🎁")
+    assert page.further == []
+    page.legible("王")
+    assert page.further == ["CJK"]
+
+
+def test_a_process_that_writes_no_paper_does_not_load_the_pdf_library():
+    script = "import django; django.setup(); import config.urls, sys; print('fpdf' in sys.modules)"
+
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=settings.BASE_DIR, env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings.test"})  # fmt: skip
+
+    assert told.stdout.strip().endswith("False"), told.stderr
+
+
+@pytest.mark.parametrize(
+    ("currency", "price"), [("JPY", "123456789"), ("KWD", "1234567.890"), ("USD", "0.00")]
+)
+def test_any_money_fits(currency, price, text_of):
+    content = invoice_of(currency=currency, price=price)
+
+    [page] = text_of(documents.invoice_pdf(content, issued_at=ISSUED))
+
+    assert f"{price} {currency}" in page
+    assert page.count(price) >= 3  # no amount is broken over two lines
+
+
+def test_a_name_from_right_to_left_turns_nothing_else_round(text_of):
+    [page] = text_of(documents.invoice_pdf(invoice_of(name=NAMES["Hebrew"]), issued_at=ISSUED))
+
+    for line in ("1 Harbour Street", "04101 Portland ME", "SKU-000"):
+        assert line in page
+
+
+def test_a_long_order_takes_more_pages_and_loses_no_line(text_of):
+    content = invoice_of(lines=130)
+
+    pages = text_of(documents.invoice_pdf(content, issued_at=ISSUED))
+
+    assert len(pages) >= 4
+    for number in range(130):
+        assert sum(f"SKU-{number:03d}" in page for page in pages) == 1
+    assert all("Amount" in page for page in pages[:-1])  # the head of the table is on each
+    assert [f"{number}/{len(pages)}" in page for number, page in enumerate(pages, 1)] == [True] * len(pages)  # fmt: skip
+    slip = documents.packing_slip_pdf(
+        seller="Kelp", number="ORD-1", placed_at=ISSUED, address=ADDRESS, shipping_name="Standard", notes="王",
+        lines=[("A1", f"SKU-{number:03d}", "n" * 500, 1) for number in range(130)],
+    )  # fmt: skip
+    assert sum("SKU-129" in page for page in text_of(slip)) == 1
+
+
+def test_what_an_exchange_paid_adds_up(text_of):
+    content = invoice_of(price="60.00") | {
+        "payments": [
+            {"kind": "exchange", "orderNumber": "ORD-20261101-000007", "amount": "45.00"},
+            {"kind": "money", "orderNumber": "ORD-20261101-000007", "amount": "15.00"},
+        ]
+    }
+
+    [page] = text_of(documents.invoice_pdf(content, issued_at=ISSUED))
+
+    assert "Paid by what was sent back of ORD-20261101-000007" in " ".join(page.split())
+    assert "45.00 USD" in page
+    assert "15.00 USD" in page
 
 
 def test_papers_over_http(paid, user_api, staff_api, guest_api, api):
