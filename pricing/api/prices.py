@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
@@ -71,18 +72,18 @@ class SeenItemsInput(Input):
     items = SeenItemInput(many=True, max_length=MOST_ITEMS, allow_empty=False)
 
 
+_PLAIN_AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?", re.ASCII)
+
+
 @extend_schema_field(OpenApiTypes.ANY)
 class IgnoredPrice(serializers.Field[Decimal | None, Any, str, Any]):
     """What a client sent as a price: never charged, so whatever it is it is no error; null if it is no amount."""
 
     def to_internal_value(self, data: Any) -> Decimal | None:
-        if isinstance(data, bool) or not isinstance(data, str | int | float) or len(str(data)) > 20:
+        if isinstance(data, bool) or not isinstance(data, str | int | float):
             return None
-        try:
-            amount = Decimal(str(data))
-        except InvalidOperation:
-            return None
-        return amount if amount.is_finite() else None
+        # No exponents: written out, "1e9999999" would be an answer of ten million digits.
+        return Decimal(str(data)) if _PLAIN_AMOUNT.fullmatch(str(data)) else None
 
     def to_representation(self, value: Decimal) -> str:
         return str(value)
@@ -392,6 +393,7 @@ def _price_warnings(items: Sequence[dict[str, Any]], quote: engine.Quote) -> lis
                 }
             )
         elif sent != line.unit_price:
+            written = quote.format(sent)
             found.append(
                 {
                     "code": "PRICE_CHANGED",
@@ -399,7 +401,7 @@ def _price_warnings(items: Sequence[dict[str, Any]], quote: engine.Quote) -> lis
                     "message": _("This is not the price of %(sku)s now.") % {"sku": line.sku},
                     "extra": {
                         "sku": line.sku,
-                        "from": plain(sent),
+                        "from": written if Decimal(written) == sent else plain(sent),
                         "to": quote.format(line.unit_price),
                     },
                 }

@@ -246,15 +246,24 @@ def test_prices_that_a_client_sends_are_ignored_and_told_where_they_differ(
         {"sku": variant.sku, "price": {"amount": 1}},
         {"sku": variant.sku, "price": "NaN", "total": "1.00"},
         {"sku": variant.sku},
+        {"sku": variant.sku, "price": "9"},
+        {"sku": variant.sku, "price": "9.005"},
+        {"sku": variant.sku, "price": "1e1000000"},
+        {"sku": variant.sku, "price": "1e-1000000"},
     ]
 
     answer = public.post("/products/pricing/calculate-cart-value", {"items": items}).json()
 
-    assert answer["totals"]["grandTotal"] == "50.00"
+    assert answer["totals"]["grandTotal"] == "90.00"
     assert [(w["code"], w["index"], w["extra"]) for w in answer["warnings"]] == [
         ("PRICE_CHANGED", 0, {"sku": variant.sku, "from": "0.01", "to": "10.00"}),
         ("PRICE_IGNORED", 2, {"sku": variant.sku}),
         ("PRICE_IGNORED", 3, {"sku": variant.sku}),
+        ("PRICE_CHANGED", 5, {"sku": variant.sku, "from": "9.00", "to": "10.00"}),
+        ("PRICE_CHANGED", 6, {"sku": variant.sku, "from": "9.005", "to": "10.00"}),
+        # written out they would be an answer of a million digits
+        ("PRICE_IGNORED", 7, {"sku": variant.sku}),
+        ("PRICE_IGNORED", 8, {"sku": variant.sku}),
     ]
 
 
