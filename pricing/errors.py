@@ -40,7 +40,7 @@ class LoyaltyUnavailable(ApplicationError):
     code = "POINTS_NOT_ACCEPTED"
     http_status = 409
     title = "Points are not taken here"
-    message = "Points cannot be spent in this currency."
+    message = "Points cannot be spent in this currency at the moment."
     advice = "Choose the shop's own currency."
 
 

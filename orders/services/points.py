@@ -28,6 +28,7 @@ def settle_points(*, order_id: UUID, now: datetime) -> int:
         purchase=Purchase(
             order_id=order.id,
             user_id=order.user_id,
+            placed_at=order.placed_at,
             currency=order.currency,
             goods=order.subtotal - (order.discount_total - order.shipping_discount),
             paid=order.grand_total,

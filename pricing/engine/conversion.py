@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 from pricing.engine.terms import (
     FIXED_AMOUNT,
     BundleOffer,
+    PointValue,
     PromotionRule,
     Rate,
     Rules,
@@ -35,6 +36,7 @@ def in_currency(rules: Rules, rate: Rate) -> Rules:
         promotions=tuple(_promotion(rule, rate) for rule in rules.promotions),
         zones=tuple(_zone(zone, rate) for zone in rules.zones),
         bundles={id: _bundle(offer, rate) for id, offer in rules.bundles.items()},
+        point_value=_point_value(rules.point_value, rate),
         rate=rate,
     )
 
@@ -86,6 +88,12 @@ def _bundle(offer: BundleOffer, rate: Rate) -> BundleOffer:
         return offer
     prices = {**offer.prices, rate.quote: _at(offer.prices[rate.base], rate)}
     return dataclasses.replace(offer, prices=prices, converted_from=rate.base)
+
+
+def _point_value(value: PointValue | None, rate: Rate) -> PointValue | None:
+    if value is None or value.currency != rate.base:
+        return value
+    return PointValue(_at(value.amount, rate), rate.quote, converted_from=rate.base)
 
 
 def _at(amount: Decimal, rate: Rate) -> Decimal:

@@ -104,6 +104,8 @@ class _Pricing:
                 outcome.left[index] -= part
                 if part:
                     shares[index].append((len(discounts), part))
+            if self.rules.point_value is not None and self.rules.point_value.converted_from:
+                converted.add(len(discounts))
             discounts.append(
                 Discount(
                     None,

@@ -313,10 +313,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class PointValue:
-    """What one point is worth when it is spent: an amount above zero, in one currency and in no other."""
+    """
+    What one point is worth when it is spent: an amount above zero, not rounded; `converted_from` names the currency that
+    it was converted from.
+    """
 
     amount: Decimal
     currency: str
+    converted_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ class LoyaltyProgram(models.Model):
     """
     How points are earned and what they are worth; without a row it is the default of each column.
 
-    Amounts are in the company's own currency, the only one in which points are earned and spent.
+    Amounts are in the company's own currency; in others points are earned and spent at the exchange rate.
     """
 
     company = models.OneToOneField(

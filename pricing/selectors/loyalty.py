@@ -17,6 +17,8 @@ from config.platform.models import User
 from inventory.models import Company
 from pricing.models import LoyaltyAccount, LoyaltyEntry, LoyaltyProgram, LoyaltyTier
 from pricing.money import exponent, from_minor
+from pricing.selectors.catalogue import home_currency
+from pricing.selectors.exchange import rate_in_force
 
 LOYALTY_FLAG = "LOYALTY_ENABLED"  # CFG-57
 YEAR = timedelta(days=365)
@@ -60,13 +62,25 @@ def points_of(*, company_id: UUID, user_id: UUID, now: datetime) -> int:
 
 
 def spendable_points(*, actor: Actor, currency: str, now: datetime) -> int:
-    """Return how many points the caller could spend on goods in a currency; none for guests. At most two statements."""
+    """Return how many points the caller could spend on goods in a currency; none for guests. At most three statements."""
     if actor.user_id is None or not flags.is_enabled(LOYALTY_FLAG):
         return 0
     points = points_of(company_id=actor.company_id, user_id=actor.user_id, now=now)
-    if not points or not Company.objects.filter(pk=actor.company_id, currency=currency).exists():
+    if not points or not takes_points(company_id=actor.company_id, currency=currency, now=now):
         return 0
     return points
+
+
+def takes_points(*, company_id: UUID, currency: str, now: datetime) -> bool:
+    """
+    Return whether points are worth something in a currency: it is the company's own, or a rate to it is in force.
+
+    At most one statement, and one more now and then.
+    """
+    home = home_currency(company_id=company_id)
+    return currency == home or (
+        rate_in_force(company_id=company_id, base=home, quote=currency, now=now) is not None
+    )
 
 
 def _spendable(account: LoyaltyAccount, now: datetime) -> int:

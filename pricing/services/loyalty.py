@@ -32,12 +32,14 @@ from pricing.models import (
     LoyaltyProgram,
     LoyaltyTier,
 )
+from pricing.selectors.exchange import rate_in_force
 from pricing.selectors.loyalty import (
     LOYALTY_FLAG,
     MOST_POINTS,
     YEAR,
     points_of,
     program_of,
+    takes_points,
     tier_of,
 )
 from pricing.services.revision import bump
@@ -48,12 +50,13 @@ Kind = LoyaltyEntry.Kind
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """
-    What an order tells about points: what its goods cost after discounts and without added tax, what was paid, and
-    what of that went back.
+    What an order tells about points: when it was placed, what its goods cost after discounts and without added tax, what
+    was paid, and what of that went back.
     """
 
     order_id: UUID
     user_id: UUID
+    placed_at: datetime
     currency: str
     goods: Decimal
     paid: Decimal
@@ -65,11 +68,11 @@ def check_points(*, actor: Actor, points: int, currency: str, now: datetime) -> 
     Refuse points that this customer cannot spend on a cart in this currency.
 
     :raises FeatureDisabled: while points are switched off
-    :raises LoyaltyUnavailable: if points are not spent in this currency
+    :raises LoyaltyUnavailable: if points are worth nothing in this currency: no exchange rate is in force
     :raises PointsInsufficient: if the customer has fewer
     """
     flags.require(LOYALTY_FLAG)
-    if currency != Company.objects.values_list("currency", flat=True).get(pk=actor.company_id):
+    if not takes_points(company_id=actor.company_id, currency=currency, now=now):
         raise LoyaltyUnavailable(extra={"currency": currency})
     available = (
         0
@@ -140,7 +143,9 @@ def settle_purchase(*, actor: Actor, purchase: Purchase, now: datetime) -> int:
     """
     Let a delivered order earn its points, or take back what its refunds undid; return the change.
 
-    `floor(goods × points per unit × (100 + bonus of the tier) %)` are earned once. Of these go back
+    `floor(goods × points per unit × (100 + bonus of the tier) %)` are earned once; goods in another currency than the
+    company's own count at the exchange rate that was in force when they were ordered, not rounded, and earn nothing where
+    there was none. Of these go back
     `ceil(earned × refunded ÷ paid)`, as far as the customer still has points: a balance is never negative. Safe to
     repeat. Locks the account. While points are switched off nothing is earned.
     """
@@ -148,7 +153,8 @@ def settle_purchase(*, actor: Actor, purchase: Purchase, now: datetime) -> int:
     change = 0
     if earned is None:
         company = Company.objects.get(pk=actor.company_id)
-        if not flags.is_enabled(LOYALTY_FLAG) or purchase.currency != company.currency:
+        goods = _at_home(purchase, company)
+        if not flags.is_enabled(LOYALTY_FLAG) or goods is None:
             return 0
         account = _lock(company.id, purchase.user_id)
         earned = LoyaltyEntry.objects.filter(order_id=purchase.order_id, kind=Kind.EARN).first()
@@ -156,7 +162,7 @@ def settle_purchase(*, actor: Actor, purchase: Purchase, now: datetime) -> int:
             program = program_of(company_id=company.id)
             tier = tier_of(account, now=now)
             points = math.floor(
-                Fraction(purchase.goods)
+                goods
                 * Fraction(program.points_per_unit)
                 * (100 + (tier.bonus_percent if tier else 0))
                 / 100
@@ -196,6 +202,20 @@ def settle_purchase(*, actor: Actor, purchase: Purchase, now: datetime) -> int:
     if change:
         _settle_tier(account, now=now)
     return change
+
+
+def _at_home(purchase: Purchase, company: Company) -> Fraction | None:
+    """Return what goods cost in the company's own currency, exactly; None without a rate when they were ordered."""
+    goods = Fraction(purchase.goods)
+    if purchase.currency == company.currency:
+        return goods
+    found = rate_in_force(
+        company_id=company.id,
+        base=company.currency,
+        quote=purchase.currency,
+        now=purchase.placed_at,
+    )
+    return None if found is None else goods / Fraction(found.rate)
 
 
 @transaction.atomic

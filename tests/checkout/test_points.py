@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -227,6 +227,34 @@ def test_units_that_are_cancelled_bring_their_money_and_their_points(
     assert [points for kind, points in book(rich) if kind == "RETURN"] == [333, 333, 334]
     asked = [request.amount for request in order.refund_requests.order_by("id")]
     assert sum(asked) == Decimal("24.90")
+    assert balance(rich) == 1_000
+
+
+def test_points_spent_in_another_currency_come_back_to_the_last_one(
+    rich: User, actor_user: Actor, staff: Actor, shop: Company, variant: Variant, now: datetime
+) -> None:
+    """27.42 − 9.13 for 1,000 points, worth 0.009137 each; a rate that moves afterwards changes nothing of what is back."""
+    terms = pricing.RateTerms(quote="EUR", rate=Decimal("0.9137"))
+    pricing.set_exchange_rate(actor=staff, terms=terms, now=now)
+    carts.create(actor=actor_user, currency="EUR", now=now)
+    buyer = spending(Buyer(actor_user, "", now).add(variant, 3), 1_000)
+    order, payment = buyer.pay()
+    spent = -next(points for kind, points in book(rich) if kind == "SPEND")
+    buyer.simulate(payment)
+    line = order.lines.get()
+    assert (order.currency, order.discount_total) == ("EUR", Decimal("9.13"))
+    assert (spent, line.points) == (1_000, 1_000)
+    assert order.quote["basis"]["exchangeRate"]["rate"] == "0.9137"
+
+    later = now + timedelta(minutes=1)
+    pricing.set_exchange_rate(
+        actor=staff, terms=pricing.RateTerms(quote="EUR", rate=Decimal(2)), now=later
+    )
+    for _ in range(3):
+        orders.cancel_items(actor=staff, order_id=order.id, units=[Units(line.id, 1)], now=later)
+
+    assert [points for kind, points in book(rich) if kind == "RETURN"] == [333, 333, 334]
+    assert sum(request.amount for request in order.refund_requests.all()) == order.grand_total
     assert balance(rich) == 1_000
 
 

@@ -188,14 +188,15 @@ class Oracle:
         value = self.rules.point_value
         costs = [answer.lines[line.id] for line in self.lines]
         whole = sum((item.left for item in costs), ZERO)
-        if value is None or value.currency != self.basket.currency or not whole:
+        if value is None or value.currency not in {self.basket.currency, self.home} or not whole:
             return
-        worth = floor(self.basket.points * Fraction(value.amount) / self.unit) * self.unit
+        each = self.here(value.amount, value.currency)
+        worth = floor(self.basket.points * each / self.unit) * self.unit
         taken = min(whole, worth)
         answer.points = next(
             count
             for count in range(self.basket.points + 1)
-            if floor(count * Fraction(value.amount) / self.unit) * self.unit >= taken
+            if floor(count * each / self.unit) * self.unit >= taken
         )
         if taken:
             self.hand_out(f"{answer.points} points", taken, costs, range(len(costs)))

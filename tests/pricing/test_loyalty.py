@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.utils import timezone
 
 from config.platform import flags
 from config.platform.actor import Actor
@@ -46,6 +48,7 @@ def purchase(user: User, goods: str = "100.00", **fields: Any) -> Purchase:
         **{
             "order_id": uuid4(),
             "user_id": user.pk,
+            "placed_at": timezone.now(),
             "currency": "USD",
             "goods": Decimal(goods),
             "paid": Decimal(goods),
@@ -400,6 +403,77 @@ def test_points_of_one_company_are_worth_nothing_in_another(
         services.check_points(
             actor=actor_for(user, factories.default_company()), points=1, currency="EUR", now=now
         )
+
+
+# --- in other currencies ---------------------------------------------------------------------------
+
+
+def enter(staff: Actor, rate: str, now: datetime, *, until: datetime | None = None) -> None:
+    terms = services.RateTerms(quote="EUR", rate=Decimal(rate), valid_until=until)
+    services.set_exchange_rate(actor=staff, terms=terms, now=now)
+
+
+def test_points_are_spent_where_a_rate_is_in_force(
+    staff: Actor, user: User, actor_user: Actor, now: datetime
+) -> None:
+    give(staff, user, 300, now)
+    enter(staff, "0.5", now, until=now + DAY)
+
+    def spendable(at: datetime) -> int:
+        return selectors.spendable_points(actor=actor_user, currency="EUR", now=at)
+
+    def total(at: datetime) -> Decimal:
+        basket = Basket(lines=[line("10.00")], currency="EUR", points=300, user_id=user.pk)
+        return services.quote(actor=actor_user, basket=basket, now=at).totals.grand_total
+
+    services.check_points(actor=actor_user, points=300, currency="EUR", now=now)
+    later = now + 2 * DAY
+    with pytest.raises(LoyaltyUnavailable):
+        services.check_points(actor=actor_user, points=300, currency="EUR", now=later)
+
+    assert (spendable(now), total(now)) == (300, Decimal("8.50"))
+    assert (spendable(later), total(later)) == (0, Decimal("10.00"))
+
+
+def test_goods_earn_at_the_rate_that_was_in_force_when_they_were_ordered(
+    staff: Actor, company: Company, user: User, now: datetime
+) -> None:
+    enter(staff, "0.9137", now)
+    enter(staff, "0.5", now + DAY)
+    bought = purchase(
+        user, "100.00", currency="EUR", paid=Decimal("104.90"), placed_at=now + DAY / 2
+    )
+
+    def settle(refunded: str, at: datetime) -> int:
+        return services.settle_purchase(
+            actor=Actor.system(company.id),
+            purchase=replace(bought, refunded=Decimal(refunded)),
+            now=at,
+        )
+
+    earned = settle("0", now + 2 * DAY)
+    again = settle("0", now + 2 * DAY)
+    taken = [settle(part, now + 3 * DAY) for part in ("0.01", "50.00", "104.90", "104.90")]
+
+    # 100 / 0.9137 = 109.4451…
+    assert (earned, again) == (109, 0)
+    # ceil(109 × part ÷ 104.90), and in the end all of it
+    assert taken == [-1, -51, -57, 0]
+    assert book(user)[-1][2] == 0
+
+
+def test_goods_of_a_time_without_a_rate_earn_nothing(
+    staff: Actor, company: Company, user: User, now: datetime
+) -> None:
+    enter(staff, "0.5", now, until=now + DAY)
+    bought = purchase(user, currency="EUR", placed_at=now + 2 * DAY)
+
+    change = services.settle_purchase(
+        actor=Actor.system(company.id), purchase=bought, now=now + 3 * DAY
+    )
+
+    assert change == 0
+    assert not LoyaltyEntry.objects.exists()
 
 
 # --- the API --------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -16,10 +17,14 @@ from pricing.engine import (
     PointValue,
     PromotionRule,
     Quote,
+    Rate,
     Rules,
     TaxRule,
+    in_currency,
     price,
 )
+from pricing.money import exponent
+from tests.pricing.oracle import Oracle
 from tests.pricing.words import line, new_id, promotion
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -119,3 +124,54 @@ def test_the_stored_quote_knows_its_points_and_one_without_reads_as_before() -> 
     assert Quote.from_json(spent.to_json()).points == 100
     assert "points" not in none.to_json()
     assert Quote.from_json(none.to_json()) == none
+
+
+# --- in other currencies ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("currency", "rate", "goods", "off", "spent"),
+    [
+        ("EUR", "0.9137", "10.00", "2.28", 250),  # 250 × 0.009137 = 2.28425
+        ("EUR", "0.9137", "2.00", "2.00", 219),  # 218 points are 1.9918…, 219 are 2.0010…
+        ("JPY", "149.55", "5000", "373", 250),  # 373.875
+        ("KWD", "0.30745", "9.000", "0.768", 250),  # 0.768625
+        ("EUR", "0.0001", "10.00", "0.00", 0),  # not a cent: every point stays
+        ("EUR", "0.3333333333", "0.83", "0.83", 250),  # 0.83333…
+    ],
+)
+def test_points_are_worth_what_the_rate_makes_of_them_cut_once(
+    currency: str, rate: str, goods: str, off: str, spent: int
+) -> None:
+    asked = Basket(lines=[line(goods)], currency=currency, points=250)
+    known = Rate(id=UUID(int=1), base="USD", quote=currency, rate=Decimal(rate), valid_from=NOW)
+
+    quote = price(asked, in_currency(Rules(point_value=CENT), known), NOW)
+
+    assert (quote.points, quote.totals.discount_total) == (spent, Decimal(off))
+    assert quote.totals.grand_total == Decimal(goods) - Decimal(off)
+    assert sum(quote.points_by_line.values()) == spent
+    told = [step.label for step in quote.steps if step.kind == "loyalty"]
+    assert told == ([f"{spent} points at 1 USD = {rate} {currency}"] if spent else [])
+
+
+def test_without_a_rate_points_of_another_currency_stay() -> None:
+    quote = price(
+        Basket(lines=[line("10.00")], currency="EUR", points=250), Rules(point_value=CENT), NOW
+    )
+
+    assert (quote.points, quote.totals.grand_total) == (0, Decimal("10.00"))
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+def test_a_second_reckoning_in_fractions_comes_to_the_same(currency: str) -> None:
+    rate = Decimal({"EUR": "0.9137", "JPY": "149.55", "KWD": "0.30745"}[currency])
+    known = Rate(id=UUID(int=1), base="USD", quote=currency, rate=rate, valid_from=NOW)
+    rules = Rules(point_value=CENT)
+    for points in range(1, 60, 7):
+        asked = Basket(lines=[line("3"), line("5", quantity=2)], currency=currency, points=points)
+        quote = price(asked, in_currency(rules, known), NOW)
+
+        answer = Oracle(asked, rules, NOW, exponent(currency), ("USD", rate)).answer()
+
+        assert (quote.points, quote.totals.grand_total) == (answer.points, answer.grand_total)
