@@ -38,6 +38,7 @@ class PaymentNotFound(ApplicationError):
     http_status = 404
     title = "No such payment"
     message = "There is no such payment for you."
+    audit_action = "payment.refused"
 
 
 class DifferenceNotFound(ApplicationError):
@@ -67,12 +68,14 @@ class PaymentAmountMismatch(ApplicationError):
     code = "PAYMENT_AMOUNT_MISMATCH"
     title = "The amount is not the order's"
     message = "The amount or currency is not that of the order."
+    audit_action = "payment.refused"
 
 
 class RefundExceedsPayment(ApplicationError):
     code = "REFUND_EXCEEDS_PAYMENT"
     title = "More than was paid"
     message = "The refund is more than what is left of the payment."
+    audit_action = "refund.refused"
 
 
 class AddressNotFound(ApplicationError):
@@ -80,6 +83,7 @@ class AddressNotFound(ApplicationError):
     http_status = 404
     title = "No such address"
     message = "There is no such address in your address book."
+    audit_action = "address.refused"
 
 
 class AddressBookFull(ApplicationError):

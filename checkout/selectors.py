@@ -427,6 +427,26 @@ def attempt_figures(*, now: datetime) -> AttemptFigures:
     )
 
 
+REFUSALS = {
+    "webhook.refused": "forged",  # a message that its sender did not sign
+    "payment.mismatch": "mismatch",  # a provider speaks of another amount or currency than ours
+    "payment.refused": "tampered",  # an amount that is not the order's, or somebody else's payment
+    "address.refused": "tampered",
+    "refund.refused": "tampered",
+}
+
+
+def refusal_figures(*, now: datetime) -> dict[str, int]:
+    """Return how often in the last hour something was refused that smells of attack, by kind; one statement."""
+    found = dict.fromkeys(REFUSALS.values(), 0)
+    hour = AuditEntry.objects.filter(
+        at__gt=now - timedelta(hours=1), at__lte=now, action__in=list(REFUSALS)
+    )
+    for row in hour.order_by().values("action").annotate(count=Count("id")):
+        found[REFUSALS[row["action"]]] += row["count"]
+    return found
+
+
 def why_it_goes_back(*, payment_id: UUID | str) -> str:
     """Return why a payment's money is not kept, one of `Payment.GoesBack`; empty if it is."""
     found = Payment.objects.filter(pk=payment_id).values_list("goes_back", flat=True).first()

@@ -45,7 +45,39 @@ def attempts(now: datetime) -> Iterable[Gauge]:
     yield Gauge("payments_clients_refused_hour", {}, found.refused)
 
 
+@metrics.gauges
+def refusals(now: datetime) -> Iterable[Gauge]:
+    """Yield what was refused within the hour and smells of attack: forged messages, strange amounts, others' payments."""
+    for kind, count in selectors.refusal_figures(now=now).items():
+        yield Gauge(f"payments_{kind}_hour", {}, count)
+
+
 alerts.watch(
+    Rule(
+        name="forged_messages",
+        series="payments_forged_hour",
+        warning=4,
+        critical=99,
+        title=_("Messages come that their sender did not sign"),
+        hint=_(
+            "The audit log shows from when (webhook.refused). Somebody forges them, or a secret is wrong."
+        ),
+    ),
+    Rule(
+        name="payment_mismatch",
+        series="payments_mismatch_hour",
+        warning=0,
+        title=_("A provider reports another payment than ours"),
+        hint=_("The audit log names both amounts (payment.mismatch); the order is flagged."),
+    ),
+    Rule(
+        name="tampering",
+        series="payments_tampered_hour",
+        warning=9,
+        critical=99,
+        title=_("Somebody sends amounts, payments or addresses that are not theirs"),
+        hint=_("The audit log names who (payment.refused, address.refused, refund.refused)."),
+    ),
     Rule(
         name="card_testing",
         series="payments_clients_refused_hour",

@@ -17,6 +17,7 @@ from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.core.validators import EmailValidator
 from django.utils.html import strip_tags
 
+from config.platform.cards import CARD_CODE, CARD_MESSAGE, has_card_number
 from config.platform.errors import FieldError, ValidationFailed
 from pricing.destinations import STATES, country_code, state_code
 
@@ -62,46 +63,7 @@ POSTAL_CODES: Mapping[str, re.Pattern[str]] = MappingProxyType(
     }
 )
 _PHONE = re.compile(r"\+?[0-9][0-9 ()./\-]{3,38}( ?(x|ext\.?) ?[0-9]{1,6})?")
-_DIGITS = re.compile(r"[0-9]+(?:[ \-.][0-9]+)*")
-# How the numbers of the card networks begin, and how long they are (ISO/IEC 7812; Visa, Mastercard, American Express,
-# Diners Club, Discover, JCB, UnionPay).
-_ISSUED = re.compile(
-    r"4[0-9]{12}([0-9]{3}){0,2}|(5[1-5]|2[2-7])[0-9]{14}|3[47][0-9]{13}|3(0[0-5]|[689][0-9])[0-9]{11,16}"
-    r"|6(011|4[4-9][0-9]|5[0-9]{2})[0-9]{12,15}|35(2[89]|[3-8][0-9])[0-9]{12,15}|62[0-9]{14,17}"
-)
 _email = EmailValidator()
-
-
-def has_card_number(text: str, *, issued: bool = False) -> bool:
-    """
-    Return whether the text contains 13 to 19 digits that pass the check of payment cards.
-
-    Digits may be grouped; groups that follow, such as an expiry date, do not hide a number. With `issued` they must
-    also begin as some network's cards do: of long numbers of another kind, one in ten passes the check by chance.
-    """
-    for run in _DIGITS.finditer(text):
-        groups = re.split(r"[ \-.]", run.group())
-        for first in range(len(groups)):
-            digits = ""
-            for group in groups[first:]:
-                digits += group
-                if len(digits) > 19:
-                    break
-                if (
-                    len(digits) >= 13
-                    and _passes_luhn(digits)
-                    and (not issued or _ISSUED.fullmatch(digits))
-                ):
-                    return True
-    return False
-
-
-def _passes_luhn(digits: str) -> bool:
-    doubled = (int(digit) * 2 for digit in digits[-2::-2])
-    total = sum(map(int, digits[-1::-2])) + sum(
-        number - 9 if number > 9 else number for number in doubled
-    )
-    return total % 10 == 0 and digits.strip("0") != ""
 
 
 def check_text(
@@ -126,11 +88,7 @@ def check_text(
     if len(text) > limit:
         raise _refusal(field, "max_length", f"This may have at most {limit} characters.")
     if has_card_number(text, issued=numbers) and not is_phone(text):
-        raise _refusal(
-            field,
-            "card_data_not_accepted",
-            "This looks like a card number. Never send card numbers here.",
-        )
+        raise _refusal(field, CARD_CODE, CARD_MESSAGE)
     try:
         return strip_tags(text).strip()
     except SuspiciousOperation:  # more brackets than anybody writes

@@ -105,3 +105,4 @@ class RefundExceedsPayment(ApplicationError):
     code = "REFUND_EXCEEDS_PAYMENT"
     title = "More than was paid"
     message = "The refund is more than what is left of the payment."
+    audit_action = "refund.refused"

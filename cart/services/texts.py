@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.utils.html import strip_tags
 
+from config.platform.cards import CARD_CODE, CARD_MESSAGE, has_card_number
 from config.platform.errors import FieldError, ValidationFailed
 
 NOTE_LENGTH = 500
@@ -24,7 +25,7 @@ def plain_text(text: str, *, field: str, length: int) -> str:
     """
     Return the text without markup and control characters, trimmed.
 
-    :raises ValidationFailed: if it holds a NUL or half a character, or is too long
+    :raises ValidationFailed: if it holds a NUL, half a character or a card number, or is too long
     """
     if "\x00" in text:
         raise _refused(field, "invalid", "The text holds a character that cannot be stored.")
@@ -36,6 +37,8 @@ def plain_text(text: str, *, field: str, length: int) -> str:
         ) from None
     if len(text) > length:
         raise _refused(field, "max_length", f"At most {length} characters are possible.")
+    if has_card_number(text, issued=True):
+        raise _refused(field, CARD_CODE, CARD_MESSAGE)
     try:
         return _CONTROL.sub("", strip_tags(text)).strip()
     except SuspiciousOperation:
@@ -81,6 +84,8 @@ def _plain(value: Any, field: str, depth: int) -> Any:
         case int():
             if abs(value) > 2**53:
                 raise _refused(field, "invalid", "A number is out of range.")
+            if has_card_number(str(value), issued=True):
+                raise _refused(field, CARD_CODE, CARD_MESSAGE)
             return value
         case float():
             if not math.isfinite(value):

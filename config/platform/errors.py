@@ -29,6 +29,8 @@ class ApplicationError(Exception):
     title: ClassVar[str] = "The request was refused"
     message: ClassVar[str] = "The request was refused."
     advice: ClassVar[str] = ""
+    # The audit entry that the API leaves of a refusal of this kind, because who asks may be trying doors; none if empty.
+    audit_action: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class Forbidden(ApplicationError):
     http_status = 403
     title = "Not allowed"
     message = "You may not do this."
+    audit_action = "access.refused"
 
 
 class RateLimited(ApplicationError):
@@ -153,6 +156,7 @@ class InvalidTransition(ApplicationError):
     http_status = 409
     title = "This status change is not allowed"
     message = "This status change is not allowed."
+    audit_action = "transition.refused"
 
 
 class Conflict(ApplicationError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from config.platform.http.inputs import Input
+from config.platform.http.inputs import FreeText, Input
 from orders.models import Order
 from pricing.money import EXPONENTS
 
@@ -27,7 +27,7 @@ class Lookup(Input):
 
 
 class Reason(Input):
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+    reason = FreeText(required=False, allow_blank=True, max_length=500, default="")
 
 
 class UnitsInput(Input):
@@ -54,17 +54,17 @@ class ExchangeInput(Input):
 
 
 class ReturnUnits(UnitsInput):
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
+    reason = FreeText(required=False, allow_blank=True, max_length=200, default="")
     exchange_for = ExchangeInput(required=False, allow_null=True, default=None)
 
 
 class ReturnInput(Input):
     items = ReturnUnits(many=True, allow_empty=False, max_length=200)
-    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+    notes = FreeText(required=False, allow_blank=True, max_length=500, default="")
 
 
 class RejectReturn(Input):
-    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
+    notes = FreeText(required=False, allow_blank=True, max_length=500, default="")
 
 
 class CameUnits(Input):
@@ -119,7 +119,7 @@ class DirectOrder(Input):
     shipping_address = serializers.DictField()
     shipping_option = serializers.CharField(required=False, max_length=40, default="")
     currency = serializers.CharField(required=False, max_length=3, default="")
-    notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
+    notes = FreeText(required=False, allow_blank=True, max_length=1000, default="")
 
     def validate_currency(self, value: str) -> str:
         if value and value.upper() not in EXPONENTS:
@@ -144,5 +144,5 @@ class ReviewInput(Reason):
 
 
 class EditInput(Reason):
-    staff_notes = serializers.CharField(required=False, allow_blank=True, max_length=5000)
+    staff_notes = FreeText(required=False, allow_blank=True, max_length=5000)
     needs_attention = serializers.CharField(required=False, allow_blank=True, max_length=200)

@@ -17,6 +17,7 @@ from rest_framework import fields, serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 
+from config.platform.cards import CARD_CODE, CARD_MESSAGE, has_card_number
 from config.platform.errors import MalformedRequest
 from config.platform.http.parsing import is_plain, is_storable
 from config.platform.http.problems import camel
@@ -186,6 +187,18 @@ def single_line(text: str) -> None:
     """Validate that a text has no line break, for what ends up in a mail's header."""
     if "\n" in text or "\r" in text:
         raise serializers.ValidationError("One line is needed.", code="invalid")
+
+
+class FreeText(serializers.CharField):
+    """What somebody writes in their own words: it holds no card number."""
+
+    default_error_messages = {CARD_CODE: CARD_MESSAGE}
+
+    def to_internal_value(self, data: Any) -> Any:
+        text = super().to_internal_value(data)
+        if has_card_number(text, issued=True):
+            self.fail(CARD_CODE)
+        return text
 
 
 class JsonObject(serializers.JSONField):

@@ -15,6 +15,7 @@ from rest_framework import exceptions as rest
 from rest_framework.exceptions import ErrorDetail
 
 from config.platform import errors
+from config.platform.cards import CARD_CODE
 from config.platform.errors import ApplicationError, FieldError
 
 logger = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ CONTENT_TYPE = "application/problem+json"
 # The codes of single fields that clients may rely on; DRF's finer ones all say "invalid".
 FIELD_CODES = {
     "required", "invalid", "null", "blank", "min_value", "max_value", "min_length", "max_length", "unknown_field",
-    "invalid_choice",
+    "invalid_choice", CARD_CODE,
 }  # fmt: skip
 # What PostgreSQL says when two transactions are in each other's way: the loser may simply try again.
 CONFLICTS = {"40P01", "40001"}

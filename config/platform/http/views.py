@@ -20,7 +20,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.platform import audit, idempotency, limits
-from config.platform.errors import Forbidden, IdempotencyKeyRequired, MethodNotAllowed
+from config.platform.cards import CARD_CODE
+from config.platform.errors import ApplicationError, IdempotencyKeyRequired, MethodNotAllowed
 from config.platform.http import problems
 from config.platform.http.authentication import ApiAuthentication, Known
 from config.platform.http.context import SAFE_METHODS, actor_of
@@ -34,6 +35,10 @@ R = TypeVar("R")
 
 PUBLIC = "public, max-age=30, stale-while-revalidate=60"
 VARY = ("Authorization", "Cookie", "X-Session-Token", "X-Company-Id")
+
+
+def _has_card(error: ApplicationError) -> bool:
+    return any(each.code == CARD_CODE for each in error.errors)
 
 
 def retry_on_conflict(attempts: int = 3) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -162,8 +167,9 @@ class ApiMixin:
         ):
             # The connection may be the broken one; what follows gets another.
             connection.close_if_unusable_or_obsolete()
-        if isinstance(error, Forbidden):
-            self._note_refusal()
+        action = "card_number.refused" if _has_card(error) else error.audit_action
+        if action:
+            self._note_refusal(action, error)
         response = Response(
             problems.body(error, request_id=getattr(self.request, "request_id", "")),
             status=error.http_status,
@@ -177,17 +183,17 @@ class ApiMixin:
         response.exception = True
         return response
 
-    def _note_refusal(self: Any) -> None:
-        # Who tries doors that are not theirs is worth knowing (OBS-08).
+    def _note_refusal(self: Any, action: str, error: ApplicationError) -> None:
+        # Who tries doors that are not theirs is worth knowing (OBS-08). Of what was sent nothing is kept.
         actor = actor_of(self.request)
         request = self.request
         try:
             audit.record(
                 actor=actor,
-                action="access.refused",
+                action=action,
                 object_type="address",
                 object_id=request.path[:64],
-                after={"method": request.method, "address": actor.address},
+                after={"method": request.method, "address": actor.address, "code": error.code},
                 now=timezone.now(),
             )
         except DatabaseError:
