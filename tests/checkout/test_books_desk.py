@@ -140,6 +140,90 @@ def test_money_that_is_nobody_s_is_given_back_once(office: Client, company: Any)
     assert (finding.state, finding.outcome) == ("FIXED", "5.00 USD went back.")
 
 
+def click(office: Client, finding: ReconciliationFinding, step: str) -> str:
+    """Press a button of a difference as its page shows it now; return what staff read then."""
+    finding.refresh_from_db()
+    answer = office.post(
+        at("reconciliationfinding_do", finding.pk, step), {"seen": finding.fingerprint}, follow=True
+    )
+    assert answer.status_code == 200
+    finding.refresh_from_db()
+    text: str = answer.content.decode()
+    return text
+
+
+def collected(ready: Buyer) -> TestCharge:
+    _, payment = ready.pay()
+    ready.simulate(payment)
+    assert Order.objects.get().payment_status == "captured"
+    return TestCharge.objects.get()
+
+
+def ours() -> tuple[Any, ...]:
+    payment = Payment.objects.values_list("status", "captured_amount", "refunded_amount").get()
+    return (*payment, *Order.objects.values_list("status", "payment_status").get())
+
+
+def test_amounts_that_differ_are_settled_once_the_provider_says_ours(
+    office: Client, ready: Buyer
+) -> None:
+    charge = collected(ready)
+    TestCharge.objects.update(captured_amount=Decimal("20.00"))
+    compare(office)
+    finding = ReconciliationFinding.objects.get()
+    assert (finding.kind, finding.theirs, finding.ours) == (
+        "amount_differs", Decimal("20.00"), Decimal("24.90"),
+    )  # fmt: skip
+    page = office.get(at("reconciliationfinding_change", finding.pk)).content.decode()
+    assert ("$20.00" in page, "$24.90" in page) == (True, True)
+    assert at("reconciliationfinding_do", finding.pk, "settle") in page
+    before = ours()
+
+    # Settling believes no amount that is not ours: nothing moves, the order is flagged, it stays open.
+    click(office, finding, "settle")
+    assert (finding.state, ours()) == ("OPEN", before)
+    order = Order.objects.get()
+    assert order.needs_attention == "The provider reports another payment than ours."
+    assert AuditEntry.objects.filter(action="payment.mismatch").count() == 1
+
+    TestCharge.objects.update(captured_amount=charge.captured_amount)
+    for _ in range(2):
+        assert "The books agree about it." in click(office, finding, "settle")
+    assert (finding.state, ours()) == ("FIXED", before)
+    assert AuditEntry.objects.filter(action="difference.fixed").count() == 1
+
+
+def test_money_that_a_provider_never_took_can_only_be_looked_at_and_explained(
+    office: Client, ready: Buyer
+) -> None:
+    charge = collected(ready)
+    TestCharge.objects.update(captured_amount=0, status="requires_payment")
+    compare(office)
+    finding = ReconciliationFinding.objects.get()
+    assert (finding.kind, finding.theirs, finding.ours) == (
+        "order_no_payment", Decimal(0), Decimal("24.90"),
+    )  # fmt: skip
+    page = office.get(at("reconciliationfinding_change", finding.pk)).content.decode()
+    offered = {
+        step
+        for step in ("look", "settle", "adopt", "link", "give_back", "refund_due", "work_off")
+        if at("reconciliationfinding_do", finding.pk, step) in page
+    }
+    assert offered == {"look"}
+    assert at("reconciliationfinding_explain", finding.pk) in page
+    before = ours()
+
+    for step in ("settle", "give_back", "look"):  # no click invents money, and none gives it back
+        click(office, finding, step)
+        assert (finding.state, ours()) == ("OPEN", before)
+    assert TestCharge.objects.get().refunded_amount == 0
+
+    TestCharge.objects.update(captured_amount=charge.captured_amount, status=charge.status)
+    for _ in range(2):
+        assert "The books agree about it." in click(office, finding, "look")
+    assert (finding.state, ours()) == ("FIXED", before)
+
+
 def test_a_difference_is_explained_with_a_reason(office: Client, lost: Payment) -> None:
     compare(office)
     finding = ReconciliationFinding.objects.get()

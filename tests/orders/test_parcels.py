@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from html import unescape
@@ -24,9 +25,11 @@ from config.platform.sheets import Source
 from inventory.models import Variant
 from orders import services as orders
 from orders.models import Order, Shipment
-from orders.services import DirectItem, ParcelLine
+from orders.services import DirectItem, ParcelLine, shipping
+from orders.services import parcels as parcels_service
 from tests import factories
 from tests.orders.conftest import ADDRESS, reload
+from tests.threads import together
 
 pytestmark = pytest.mark.django_db
 
@@ -303,3 +306,63 @@ def test_a_long_list_is_judged_in_as_many_statements_as_a_short_one(
         return len(found)
 
     assert statements(1) == statements(6) == 2
+
+
+# --- two of staff at once ---------------------------------------------------------------------------
+
+
+def planned(staff: Actor, waiting: list[Order]) -> Any:
+    lines = [
+        ParcelLine(
+            line=place, number=order.number, carrier="USPS", tracking_number=f"TRACK-{place}"
+        )
+        for place, order in enumerate(waiting, start=1)
+    ]
+    return orders.plan_parcels(actor=staff, lines=lines)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_of_staff_who_send_the_same_parcels_at_once_send_each_once(
+    sold: Callable[[], Order], staff: Actor, now: datetime
+) -> None:
+    parcels = planned(staff, [sold() for _ in range(3)])
+    assert not any(parcel.problems for parcel in parcels)
+
+    outcomes = together(
+        4,
+        lambda index: orders.ship_parcels(
+            actor=staff, parcels=parcels if index % 2 else parcels[::-1], now=now
+        ),
+    )
+
+    sent = [each.parcel.order_id for done in outcomes for each in done if not each.refused]
+    assert sorted(sent, key=str) == sorted((parcel.order_id for parcel in parcels), key=str)
+    told = {each.refused for done in outcomes for each in done} - {""}
+    assert len(told) == 1  # the same words to everybody who came second
+    assert Shipment.objects.count() == 3
+    assert set(Order.objects.values_list("status", flat=True)) == {"shipped"}
+    assert OutboxEvent.objects.filter(name="order.shipped").count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_both_would_send_it(
+    sold: Callable[[], Order], staff: Actor, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: both read the order before either has written."""
+    [parcel] = planned(staff, [sold()])
+    both = threading.Barrier(2)
+
+    def unlocked(*, actor: Actor, order_id: Any) -> Order:
+        found: Order = Order.objects.for_actor(actor).get(pk=order_id)
+        both.wait(timeout=20)
+        return found
+
+    for module in (parcels_service, shipping):
+        monkeypatch.setattr(module, "lock", unlocked)
+
+    outcomes = together(
+        2, lambda _: orders.ship_parcels(actor=staff, parcels=[parcel], now=now)[0].refused
+    )
+
+    assert outcomes == ["", ""]
+    assert Shipment.objects.count() == 2
