@@ -180,7 +180,7 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponseBase:
     if latest is not None and latest.id != found.id:
         return let_on(redirect("page_pay", latest.id), payer, latest.id)
     waiting = ""
-    if found.next_action and found.provider == "test":
+    if found.provider == "test" and (found.next_action or {}).get("type") == "authenticate":
         waiting = _("Your bank wants you to confirm. Here you are the bank: approve or decline.")
     card = _card_fields(found)
     page: Any = render(

@@ -151,7 +151,8 @@ def test_a_total_that_moved_is_shown_before_anything_is_placed(visitor: Visitor)
 def test_whatever_the_bank_does_the_page_knows_what_to_say(
     visitor: Visitor, outcome: str, says: str, status: str
 ) -> None:
-    pay(visitor, fill_in(visitor))
+    arrived = pay(visitor, fill_in(visitor))
+    assert "Your bank wants you to confirm." not in text_of(arrived)  # not before it does
 
     page = visitor.post(f"/checkout/pay/{Payment.objects.get().id}/simulate/", {"outcome": outcome})
 
