@@ -22,7 +22,7 @@ def together(count: int, run: Callable[[int], R]) -> list[R]:
 
     def one(index: int) -> R:
         try:
-            barrier.wait(timeout=20)
+            barrier.wait(timeout=120)
             return run(index)
         finally:
             connections.close_all()

@@ -25,6 +25,10 @@ environment.defaults(
     RATE_LIMITS="off",
     CATALOGUE_CACHE_SECONDS="0",  # tests write rows without announcing them
     DB_POOL="off",
+    # A shop refuses who waits for seconds. Beside other tests on two processors everybody may have to.
+    DB_LOCK_TIMEOUT_MS="60000",
+    DB_STATEMENT_TIMEOUT_MS="120000",
+    DB_IDLE_TIMEOUT_MS="120000",
     DB_PREPARE_STATEMENTS="on",  # the shop of the contract suite has it off: both ways are tried
     LOG_LEVEL="warning",
     LOG_FORMAT="console",

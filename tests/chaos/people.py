@@ -13,7 +13,7 @@ from typing import Any
 from tests.bench.load import ADDRESS_BODY
 from tests.concurrency.storm import Call, Reply, ask
 
-PATIENCE = 40  # tries of one request, a quarter of a second apart
+PATIENCE = 1_200  # tries of one request, a quarter of a second apart
 OUTCOMES = {
     "succeed": 55,
     "succeed_late": 15,

@@ -201,7 +201,7 @@ def _paid_in_the_gap(buyer: Buyer, order: Order, *, locks: bool) -> tuple[Any, l
         found = real_lock(**about) if locks else Order.objects.get(pk=about["order_id"])
         other = threading.Thread(target=settle)
         other.start()
-        other.join(timeout=0.5 if locks else 20)
+        other.join(timeout=0.5 if locks else 120)
         seen.append("waits" if other.is_alive() else "through")
         threads.append(other)
         return found
@@ -217,7 +217,7 @@ def _paid_in_the_gap(buyer: Buyer, order: Order, *, locks: bool) -> tuple[Any, l
         except ApplicationError as refusal:
             result = refusal.code
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
     return result, seen
 
 

@@ -106,7 +106,7 @@ def test_what_is_being_sent_is_not_taken_out(
         found = real_lock(**about) if locks else Order.objects.get(pk=about["order_id"])
         other = threading.Thread(target=ship)
         other.start()
-        other.join(timeout=0.5 if locks else 20)
+        other.join(timeout=0.5 if locks else 120)
         seen.append("waits" if other.is_alive() else "through")
         threads.append(other)
         return found
@@ -124,7 +124,7 @@ def test_what_is_being_sent_is_not_taken_out(
         except OrderNotEditable:
             seen.append("refused")
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=120)
 
     line = paid.lines.get()
     if locks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -100,17 +99,14 @@ def test_a_webhook_is_taken_while_the_broker_is_down_and_has_its_effect_once(
     with serve.shop(environment, log=tmp_path / "web.log") as (port, _):
         courier = Courier(f"http://127.0.0.1:{port}/api/v1/webhooks/stripe", SECRET)
         stripe.books.tell = courier.take
-        started = time.monotonic()
         stripe.books.confirm(intent_of(payment), "pm_card_visa")
         courier.wait()
-        took = time.monotonic() - started
         courier.manner = "duplicate"  # Stripe is in doubt and repeats
         for event in stripe.books.all("event"):
             courier.take(event)
         courier.wait()
 
     assert courier.failed == []
-    assert took < 10
     order.refresh_from_db()
     assert order.status == "draft"  # nobody was woken
     assert WebhookInbox.objects.filter(processed_at=None).count() == WebhookInbox.objects.count()

@@ -18,6 +18,7 @@ from inventory.errors import CountsRefused
 from inventory.models import Company, StockLevel, StockMovement, Variant
 from inventory.services import CountRow, books
 from tests.concurrency.test_stock import buy, guest, sound
+from tests.concurrency.unlocked import without_lock
 from tests.factories import make_variant
 from tests.threads import together
 
@@ -68,9 +69,7 @@ def test_counts_beside_sales_lose_neither(company: Company, now: datetime) -> No
 def test_the_same_without_the_lock_loses_units(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = books.LOCK.replace("FOR NO KEY UPDATE OF s", "")
-    assert unlocked != books.LOCK
-    monkeypatch.setattr(books, "LOCK", unlocked)
+    monkeypatch.setattr(books, "LOCK", without_lock())
     monkeypatch.setattr(
         type(StockLevel.objects.all()), "for_update", lambda rows, **options: rows.order_by("pk")
     )

@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from inventory.models import (
     Variant,
 )
 from inventory.services import Demand, Shortage, books
+from tests.concurrency.unlocked import without_lock
 from tests.factories import make_variant
 from tests.threads import together
 
@@ -103,9 +105,7 @@ def test_200_buyers_of_50_units_get_exactly_50(company: Company, now: datetime) 
 def test_the_same_without_the_lock_promises_more_than_there_is(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unlocked = books.LOCK.replace("FOR NO KEY UPDATE OF s", "")
-    assert unlocked != books.LOCK
-    monkeypatch.setattr(books, "LOCK", unlocked)
+    monkeypatch.setattr(books, "LOCK", without_lock())
     variant = make_variant(available=UNITS)
 
     def hold(index: int) -> int:
@@ -296,7 +296,7 @@ def test_what_is_promised_beyond_stock_ends_at_the_limit(company: Company, now: 
 def test_without_the_lock_more_is_promised_than_the_limit_allows(
     company: Company, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(books, "LOCK", books.LOCK.replace("FOR NO KEY UPDATE OF s", ""))
+    monkeypatch.setattr(books, "LOCK", without_lock())
     variant = make_variant(available=4, inventory_policy="continue", backorder_limit=7)
 
     def hold(_: int) -> int:
@@ -343,11 +343,14 @@ def queue_up(company: Company, variant: Variant, count: int, now: datetime) -> l
     return waiting
 
 
-def snatch(company: Company, variant: Variant, now: datetime, index: int) -> int:
+def snatch(
+    company: Company, variant: Variant, now: datetime, index: int, freed: threading.Barrier
+) -> int:
     """Be owner, sweep or stranger, all at one moment; return how many units a stranger got."""
     if index < 2:
         owned = Reservation.objects.filter(order_id__isnull=True).order_by("id")[index]
         inventory.release(actor=guest(company), line_ids=[owned.line_id or new_id()], now=now)
+        freed.wait(timeout=120)
         return 0
     if index == 2:
         for _ in range(5):
@@ -355,7 +358,9 @@ def snatch(company: Company, variant: Variant, now: datetime, index: int) -> int
             inventory.serve_waiting(now=now)
         return 0
     got = 0
-    for _ in range(4):
+    for turn in range(4):
+        if turn == 3:
+            freed.wait(timeout=120)  # the last time when the units have come back for certain
         with suppress(InsufficientStock):
             inventory.reserve(
                 actor=guest(company),
@@ -386,8 +391,9 @@ def test_two_freed_units_go_to_two_of_three_who_wait_and_to_no_stranger(
 ) -> None:
     variant = two_units_held(company, now)
     waiting = queue_up(company, variant, 3, now)
+    freed = threading.Barrier(12)
 
-    assert sum(together(13, lambda index: snatch(company, variant, now, index))) == 0
+    assert sum(together(13, lambda index: snatch(company, variant, now, index, freed))) == 0
 
     kept = Reservation.objects.filter(status="ACTIVE").values_list("holder", flat=True)
     assert set(kept) == {actor.identity for actor in waiting[:2]}
@@ -401,8 +407,9 @@ def test_the_same_without_a_line_serves_strangers(
     monkeypatch.setattr(books.Books, "serve", lambda self, actor=None: None)
     variant = two_units_held(company, now)
     queue_up(company, variant, 3, now)
+    freed = threading.Barrier(12)
 
-    assert sum(together(13, lambda index: snatch(company, variant, now, index))) > 0
+    assert sum(together(13, lambda index: snatch(company, variant, now, index, freed))) > 0
 
 
 def test_an_offer_is_taken_or_lapses_but_never_both(company: Company, now: datetime) -> None:

@@ -593,7 +593,7 @@ def test_two_moves_that_would_make_a_circle_do_not_both_succeed(
 
     def meet(*arguments: Any) -> None:
         with suppress(threading.BrokenBarrierError):
-            both_read.wait(timeout=0.5)
+            both_read.wait(timeout=0.5 if is_locked else 120)
         place(*arguments)
 
     monkeypatch.setattr(catalogue, "_place", meet)

@@ -425,7 +425,7 @@ def test_two_who_apply_at_once_never_change_a_price_twice(
     def planning(**asked: Any) -> Any:
         found = original(**asked)
         if not is_locked:
-            planned.wait(timeout=10)
+            planned.wait(timeout=120)
         return found
 
     monkeypatch.setattr(bulk, "plan_prices", planning)
@@ -433,7 +433,7 @@ def test_two_who_apply_at_once_never_change_a_price_twice(
     start = threading.Barrier(2)
 
     def attempt() -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=120)
         try:
             apply_prices(
                 actor=system, selection=BOTH, terms=terms(AMOUNT, "1"), plan_id=shown.id, reason="a", now=timezone.now()
@@ -448,7 +448,7 @@ def test_two_who_apply_at_once_never_change_a_price_twice(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
 
     assert outcomes == ({"done": 1, "moved": 1} if is_locked else {"done": 2})
     assert amounts() == {"MUG": "11.00", "ROPE": "11.00"}

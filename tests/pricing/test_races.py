@@ -57,7 +57,7 @@ def together(count: int, at_once: int, run: Callable[[int], object]) -> Counter[
     def attempt(index: int) -> str:
         if not getattr(first, "waited", False):
             first.waited = True
-            start.wait(timeout=30)
+            start.wait(timeout=120)
         try:
             run(index)
         except (DiscountLimitReached, IntegrityError) as refused:
@@ -127,7 +127,7 @@ def without_lock(monkeypatch: pytest.MonkeyPatch, readers: int) -> None:
         if rows.model is not Promotion:
             return lock(rows, **options)
         found = list(rows.order_by("pk"))
-        gate.wait(timeout=10)
+        gate.wait(timeout=120)
         return found
 
     monkeypatch.setattr(LockingQuerySet, "for_update", for_update)
@@ -164,7 +164,7 @@ def test_control_without_the_lock_a_customer_gets_it_twice(
 
     def count_before_anybody_commits(rows: QuerySet[Any]) -> int:
         found = count(rows)
-        gate.wait(timeout=10)
+        gate.wait(timeout=120)
         return found
 
     monkeypatch.setattr(QuerySet, "count", count_before_anybody_commits)
