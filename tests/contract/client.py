@@ -109,7 +109,7 @@ def _pool(base: str) -> httpx.Client:
     if base not in _pools:
         # Cookies would sign one test's pages in with another's session.
         _pools[base] = httpx.Client(
-            base_url=base, timeout=30, limits=httpx.Limits(max_connections=60)
+            base_url=base, timeout=120, limits=httpx.Limits(max_connections=60)
         )
     _pools[base].cookies.clear()
     return _pools[base]

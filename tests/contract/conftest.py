@@ -302,7 +302,7 @@ def buy(buyer: Api, items: dict[str, int], **given: Any) -> dict[str, Any]:
     return order
 
 
-def eventually(look: Callable[[], Any], *, seconds: float = 20, what: str = "") -> Any:
+def eventually(look: Callable[[], Any], *, seconds: float = 120, what: str = "") -> Any:
     """Return what `look` returns once it is true: for what the workers do."""
     deadline = time.monotonic() + seconds
     while True:
@@ -316,5 +316,5 @@ def eventually(look: Callable[[], Any], *, seconds: float = 20, what: str = "") 
 @pytest.fixture
 def pages(shop: Shop) -> Iterator[httpx.Client]:
     """A browser without JavaScript: cookies of its own."""
-    with httpx.Client(base_url=shop.url, timeout=30, follow_redirects=True) as browser:
+    with httpx.Client(base_url=shop.url, timeout=120, follow_redirects=True) as browser:
         yield browser

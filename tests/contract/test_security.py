@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -145,16 +145,19 @@ def test_without_limits_nothing_is_limited(user: Api, product: Maker) -> None:
 def test_an_unknown_user_takes_as_long_as_a_wrong_password(shop: Shop) -> None:
     user = new_user(shop.url)
     api = Api(shop.url)
-    times: dict[str, list[float]] = {user.email: [], "nobody@example.com": []}
+    best = dict.fromkeys((user.email, "nobody@example.com"), math.inf)
 
-    for _ in range(6):
-        for email, found in times.items():
+    for _ in range(
+        40
+    ):  # what else runs can only make a try longer: the shortest of each come near each other
+        for email in best:
             started = time.perf_counter()
             api.send("POST", "/auth/login", {"email": email, "password": "wrong-password"})
-            found.append(time.perf_counter() - started)
-
-    known, unknown = (statistics.median(found) for found in times.values())
-    assert 0.5 < known / unknown < 2
+            best[email] = min(best[email], time.perf_counter() - started)
+        known, unknown = best.values()
+        if 0.5 < known / unknown < 2:
+            return
+    raise AssertionError(f"seconds at best: {best}")
 
 
 # --- carts ------------------------------------------------------------------------------------

@@ -415,10 +415,10 @@ def test_the_socket_tells_no_more(shop: Shop, staff: Api, product: Maker) -> Non
     with connect(
         shop.socket, subprotocols=["cart.v1", f"session.{guest.token}"], origin=shop.url
     ) as socket:
-        seen = [json.loads(socket.recv(timeout=20))]
+        seen = [json.loads(socket.recv(timeout=60))]
         staff.post(f"/inventory/{record['id']}/adjust", {"quantity": 5})
         while not any(message["type"] == "stock.changed" for message in seen):
-            seen.append(json.loads(socket.recv(timeout=20)))
+            seen.append(json.loads(socket.recv(timeout=60)))
 
     told = list(_numbers(seen))
     assert told
@@ -431,8 +431,9 @@ def test_pages_tell_no_more(shop: Shop, pages: Any, product: Maker) -> None:
     for path in (f"/products/{made.slug}/", f"/search/?q={made.sku}"):
         text = pages.get(path).text
         assert made.slug in text
-        assert "1234" not in text
-        assert "1,234" not in text
+        assert not re.search(
+            r"(?<![\w-])1,?234(?![\w-])", text
+        )  # an id or a token holds any digits
 
 
 def test_a_bundle_tells_nothing_of_stock(api: Api) -> None:
@@ -446,4 +447,4 @@ def test_stock_that_changed_is_seen_at_once(api: Api, staff: Api, product: Maker
 
     staff.post(f"/inventory/{record['id']}/adjust", {"quantity": -3})
 
-    eventually(lambda: api.get(f"/products/{made.id}")["variants"][0]["available"] == 2, seconds=5)
+    eventually(lambda: api.get(f"/products/{made.id}")["variants"][0]["available"] == 2)
