@@ -7,32 +7,75 @@ Nothing runs in the background. A test that wants what a worker would do calls `
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+import psycopg
 import pytest
-from django.test import Client
+from django.db import connection
+from django.test import Client, TransactionTestCase
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
+from config.environment import required
 from config.platform import flags, limits, relay, tokens
 from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.breaker import Breaker
 from config.platform.models import User
 from inventory.models import Company
 from pricing import selectors as pricing
-from tests import factories
+from tests import emptying, factories, pristine
 from tests.paypal import PayPalServer
 from tests.paypal import server as paypal_server
 from tests.stripe import StripeServer
 
 SECRET = "whsec_of_the_tests"  # what Stripe's stand-in signs with
 
+# The same cases in each run, however long they take: a suite that judges a change must not fail by chance.
+hypothesis.register_profile(
+    "usual",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    print_blob=True,
+)
+hypothesis.load_profile("usual")
 # `--hypothesis-profile=thorough`: tests that know it try many more cases, and new ones each time.
-hypothesis.register_profile("thorough", max_examples=2_000, deadline=None)
+hypothesis.register_profile(
+    "thorough", max_examples=2_000, derandomize=False, database=None, deadline=None
+)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings: None, django_db_keepdb: bool, django_db_createdb: bool
+) -> None:
+    """Several test processes copy one migrated database instead of migrating one each."""
+    if "PYTEST_XDIST_WORKER" in os.environ and (django_db_createdb or not django_db_keepdb):
+        template = pristine.pristine(required("DATABASE_URL"))
+        connection.settings_dict["TEST"]["TEMPLATE"] = template
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    url = os.environ.get("DATABASE_URL", "")
+    if url and not hasattr(session.config, "workerinput"):
+        with suppress(psycopg.OperationalError):  # no server, nothing left behind
+            pristine.drop(url, pristine.name_of(url))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _emptied_quickly() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +91,30 @@ def _fresh_process() -> Iterator[None]:
     flags.forget()
 
 
+def _remember(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("config.platform.flags.REMEMBERED_SECONDS", 3600)
+    patch.setattr("inventory.selectors._COMPANIES_REMEMBERED_SECONDS", 3600)
+    # A function of the package has the name of the module.
+    patch.setattr(import_module("pricing.selectors.rules"), "_KEPT_SECONDS", 3600)
+    patch.setattr("pricing.selectors.catalogue._HOME_SECONDS", 3600)
+
+
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process remembers for some seconds is not read anew in the midst: for tests that count statements."""
-    monkeypatch.setattr("config.platform.flags.REMEMBERED_SECONDS", 3600)
-    monkeypatch.setattr("inventory.selectors._COMPANIES_REMEMBERED_SECONDS", 3600)
-    # A function of the package has the name of the module.
-    monkeypatch.setattr(import_module("pricing.selectors.rules"), "_KEPT_SECONDS", 3600)
-    monkeypatch.setattr("pricing.selectors.catalogue._HOME_SECONDS", 3600)
+    _remember(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _unhurried_from_the_first_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for whoever counts, from the moment they begin: what was read before is not too old on a slow machine."""
+    enter = CaptureQueriesContext.__enter__
+
+    def remembering(counting: CaptureQueriesContext) -> CaptureQueriesContext:
+        _remember(monkeypatch)
+        return enter(counting)
+
+    monkeypatch.setattr(CaptureQueriesContext, "__enter__", remembering)
 
 
 @pytest.fixture
@@ -224,7 +283,7 @@ def stripe(settings: Any) -> Iterator[StripeServer]:
     settings.STRIPE_SECRET_KEY = "sk_test_" + "k" * 24
     settings.STRIPE_WEBHOOK_SECRET = SECRET
     settings.STRIPE_API_HOST = server.url
-    settings.STRIPE_TIMEOUT_SECONDS = 1
+    settings.STRIPE_TIMEOUT_SECONDS = 60  # a busy machine is no silence of Stripe's
     yield server
     server.stop()
 
@@ -237,6 +296,6 @@ def paypal(settings: Any) -> Iterator[PayPalServer]:
     settings.PAYPAL_CLIENT_SECRET = paypal_server.SECRET
     settings.PAYPAL_WEBHOOK_ID = paypal_server.WEBHOOK_ID
     settings.PAYPAL_API_HOST = server.url
-    settings.PAYPAL_TIMEOUT_SECONDS = 1
+    settings.PAYPAL_TIMEOUT_SECONDS = 60
     yield server
     server.stop()

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from config.environment import BASE_DIR
+from tests.ports import free_port
 
-START_SECONDS = 60
+START_SECONDS = 300
 # The shop must not outlive a bench that is killed. Set by the child itself, as the bench has threads when it starts one.
 MORTAL = """
 import os, signal, sys
@@ -30,18 +31,12 @@ class BenchError(Exception):
     """The bench cannot go on; the sentence says why. Shown without a traceback."""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def shop(environment: Mapping[str, str], *, log: Path) -> Iterator[tuple[int, int]]:
     """
     Serve the shop by granian as `make serve` does; yield its port and process id, and stop it afterwards.
 
-    :raises BenchError: if it does not answer within a minute
+    :raises BenchError: if it does not answer within minutes
     """
     port = free_port()
     command = [
@@ -96,7 +91,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -125,7 +120,7 @@ class Loader:
         assert self.process.stdin is not None
         self.process.stdin.close()
         try:
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

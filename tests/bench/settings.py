@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from config import environment
 
 environment.defaults(
@@ -26,6 +28,9 @@ ROOT_URLCONF = "tests.bench.urls"
 MIDDLEWARE = ["tests.bench.middleware.StatementCount", *MIDDLEWARE]
 
 # A database and keys of its own, so that a bench next to a running shop touches nothing of it.
-DATABASES["default"]["TEST"] = {"NAME": f"bench_{DATABASES['default']['NAME']}"}
+DATABASES["default"]["TEST"] = {
+    "NAME": f"bench_{DATABASES['default']['NAME']}",
+    "TEMPLATE": os.environ.get("BENCH_TEMPLATE"),  # one that is migrated already
+}
 CACHES["default"]["KEY_PREFIX"] = "holdfast-bench"
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"global_keyprefix": "holdfast-bench:"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from config.environment import BASE_DIR
+from config.environment import BASE_DIR, required
 from config.platform.models import new_id
+from tests import pristine
 from tests.bench import load, replay
 from tests.bench.measure import CONSTANT, Results, Window
 from tests.bench.statements import is_control, split
@@ -117,9 +119,10 @@ def test_the_whole_of_it_measures_a_read(tmp_path: Path) -> None:
     ended = subprocess.run(
         [*command, "--seconds", "0.5", "--passes", "1", "--clients", "2"],
         cwd=BASE_DIR,
+        env={**os.environ, "BENCH_TEMPLATE": pristine.pristine(required("DATABASE_URL"))},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1_500,
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -137,9 +140,10 @@ def test_stock_under_its_own_loads_is_measured(tmp_path: Path) -> None:
     ended = subprocess.run(
         [*command, "--seconds", "0.4", "--passes", "1", "--clients", "4", "--json", str(file)],
         cwd=BASE_DIR,
+        env={**os.environ, "BENCH_TEMPLATE": pristine.pristine(required("DATABASE_URL"))},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1_500,
     )
 
     assert ended.returncode == 0, ended.stdout + ended.stderr

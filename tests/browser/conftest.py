@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -18,12 +18,15 @@ from django.db import connection
 
 from config.environment import BASE_DIR, required
 from inventory.models import Company
-from tests.bench.serve import MORTAL, free_port
+from tests.bench.serve import MORTAL
 from tests.pages.conftest import Market, stock_market
+from tests.ports import free_port
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 RESULTS = BASE_DIR / "test-results"
-START_SECONDS = 60
+FAILED = pytest.StashKey[bool]()
+START_SECONDS = 300
+PATIENCE = 60_000  # milliseconds; only a page that never comes makes a test wait so long
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
@@ -36,7 +39,9 @@ def chromium() -> Iterator[Any]:
     """
     if not Path(CHROMIUM).exists():
         pytest.skip(f"there is no Chromium at {CHROMIUM} (set CHROMIUM to its path)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
 
     # Playwright keeps an event loop in this thread, which Django would take for asynchronous code.
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
@@ -51,74 +56,86 @@ def chromium() -> Iterator[Any]:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
+class Server:
+    """The process that serves the shop, seen from a test."""
+
+    def __init__(self, database: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        parts = urlsplit(required("DATABASE_URL"))
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings.test",
+            "DATABASE_URL": urlunsplit(parts._replace(path=f"/{quote(database)}")),
+            "STOREFRONT_URL": self.url,
+            "PYTEST_XDIST_WORKER": "gw0",  # this process has its Redis databases already
+            "DB_POOL": "on",
+        }
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", MORTAL),
+                *(sys.executable, "-m", "tests.browser.serve", str(self.port)),
+            ],
+            cwd=BASE_DIR,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, what: str) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, "the process that serves the shop has died; the run's output says why"
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None) -> Iterator[Server]:
+    found = Server(connection.settings_dict["NAME"])
+    yield found
+    found.close()
+
+
 @pytest.fixture
 def address(
-    transactional_db: None, company: Company, tmp_path: Path
+    request: pytest.FixtureRequest,
+    transactional_db: None,
+    company: Company,
+    server: Server,
+    tmp_path: Path,
 ) -> Iterator[tuple[str, Market]]:
     """Serve a stocked shop; yield where, and what is in it."""
     market = stock_market(company)
-    port = free_port()
-    parts = urlsplit(required("DATABASE_URL"))
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "config.settings.test",
-        "DATABASE_URL": urlunsplit(
-            parts._replace(path=f"/{quote(connection.settings_dict['NAME'])}")
-        ),
-        "STOREFRONT_URL": f"http://127.0.0.1:{port}",
-        "PYTEST_XDIST_WORKER": "gw0",  # this process has its Redis databases already
-        "DB_POOL": "on",
-    }
-    command = [
-        *(
-            sys.executable,
-            "-c",
-            MORTAL,
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        ),
-        *("--log-level", "warning", "tests.browser.serve:application"),
-    ]
     log = tmp_path / "web.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=BASE_DIR,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    server.ask(f"start {log}")
     try:
-        _wait_for(process, port, log)
-        yield f"http://127.0.0.1:{port}", market
+        _wait_for(server.url, log)
+        yield server.url, market
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.ask("stop")
+        if FAILED in request.node.stash:
+            shutil.copy(log, _evidence(request, "-web.log"))
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_for(url: str, log: Path) -> None:
     from urllib.error import URLError
     from urllib.request import urlopen
 
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
         try:
-            with urlopen(f"http://127.0.0.1:{port}/api/health", timeout=5):
+            with urlopen(f"{url}/api/health", timeout=60):  # noqa: S310 - loopback
                 return
         except (URLError, OSError):
-            time.sleep(0.1)
+            time.sleep(0.02)
     raise RuntimeError(f"the shop does not answer:\n{log.read_text(errors='replace')[-3000:]}")
 
 
@@ -151,18 +168,37 @@ class Tab:
         self.page.screenshot(path=path, full_page=True, caret="initial", animations="allow")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+def _evidence(request: pytest.FixtureRequest, name: str) -> Path:
+    """Return where something of a test that failed is kept, beside the report of the run."""
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"failed-{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())}{name}"
+
+
 @pytest.fixture
-def tab(chromium: Any, address: tuple[str, Market]) -> Iterator[Callable[..., Tab]]:
-    """Return a function that opens a page of a new visitor."""
+def tab(
+    request: pytest.FixtureRequest, chromium: Any, address: tuple[str, Market]
+) -> Iterator[Callable[..., Tab]]:
+    """Return a function that opens a page of a new visitor; what a test saw last is kept if it fails."""
     contexts = []
 
     def open_(name: str = "page", *, size: str = "desktop", **options: Any) -> Tab:
         width, height = SIZES[size]
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         return Tab(context.new_page(), address[0], name)
 
     yield open_
-    for context in contexts:
+    for number, context in enumerate(contexts):
+        if FAILED in request.node.stash:
+            for page in context.pages:
+                page.screenshot(path=_evidence(request, f"-{number}.png"), full_page=True)
         context.close()

@@ -7,21 +7,22 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-import psycopg
+
+from tests import pristine
+from tests.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-START_SECONDS = 240
+LOGS = CHECKOUT / "test-results" / "contract-shop"
+START_SECONDS = 600
 
 
 def _environment(var: Path, port: int, database: str, **more: str) -> dict[str, str]:
@@ -50,12 +51,6 @@ def _environment(var: Path, port: int, database: str, **more: str) -> dict[str, 
     if database:
         kept["DATABASE_URL"] = database
     return kept | more
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -95,7 +90,14 @@ def running() -> Iterator[tuple[str, str]]:
                     except subprocess.TimeoutExpired:
                         process.kill()
     finally:
+        # What it said stays behind with the report of the run.
+        with suppress(OSError):
+            shutil.copytree(var, LOGS, dirs_exist_ok=True, ignore=_all_but_logs)
         shutil.rmtree(var, ignore_errors=True)
+
+
+def _all_but_logs(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name != "log" and not name.endswith((".log", ".out"))]
 
 
 def _start(log: Path, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -140,17 +142,8 @@ def _database(given: str) -> Iterator[str]:
         yield ""
         return
     name = f"contract_{secrets.token_hex(4)}"
-    parts = urlsplit(given)
-
-    def address(database: str) -> str:
-        # urlunsplit() drops the empty authority that a socket's address has.
-        rest = urlunsplit(("", "", f"/{database}", parts.query, ""))
-        return f"{parts.scheme}://{parts.netloc}{rest}"
-
-    with psycopg.connect(address("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+    pristine.copy(given, name)
     try:
-        yield address(name)
+        yield pristine.address(given, name)
     finally:
-        with psycopg.connect(address("postgres"), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        pristine.drop(given, name)
