@@ -70,7 +70,7 @@ crash: .venv/.tests ## kill the shop at every statement, commit and provider cal
 	@CRASH_EVERY_POINT=1 $(ENGINES) run -- $(PY) -m pytest -s -k "test_crashes" tests/checkout $(ARGS)
 
 chaos: .venv/.tests ## a minute of everybody at once while processes are killed (CHAOS_SECONDS, CHAOS_SEED)
-	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} $(ENGINES) run -- $(PY) -m pytest -q tests/chaos $(ARGS)
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-60} CHAOS_SEED=$${CHAOS_SEED:-0} $(ENGINES) run -- $(PY) -m pytest -q tests/chaos $(ARGS)
 
 coverage: .venv/.tests ## all tests with coverage, report in htmlcov/
 	@$(ENGINES) run -- $(PY) -m pytest -n $(WORKERS) --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
@@ -81,7 +81,7 @@ bench: .venv/.tests ## measure the shop's hot paths in its production serving
 # --- checks -----------------------------------------------------------------------------------
 .PHONY: check lint format format-check types imports migrations migrations-back deploy-check schema
 check: .venv/.tests ## everything that CI checks besides the tests
-	@$(MAKE) --no-print-directory --keep-going lint format-check types imports migrations deploy-check schema \
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 types lint format-check imports migrations deploy-check schema \
 		&& echo "All checks passed."
 
 lint: .venv/.tests ## ruff's rules

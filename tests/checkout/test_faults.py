@@ -98,20 +98,17 @@ def test_who_meets_a_frozen_purchase_is_told_to_come_back_and_the_frozen_one_nev
     ready: Buyer,
 ) -> None:
     assert ready.api.get(f"/checkout/{ready.checkout_id}").status_code == 200  # all is loaded
-    child = freeze(ready, gives_up_after="2s")
+    child = freeze(ready, gives_up_after="6s")
     try:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '250ms'")
-        started = time.monotonic()
         busy = pay(ready, "other-tab")
-        waited = time.monotonic() - started
         assert (busy.status_code, busy.json()["code"]) == (503, "DEPENDENCY_UNAVAILABLE")
         assert busy["Retry-After"]
-        assert 0.25 <= waited < 2
         assert not Order.objects.exists()
 
         with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = '10s'")  # the database gives the frozen one up
+            cursor.execute("SET lock_timeout = '60s'")  # the database gives the frozen one up
         paid = pay(ready, "other-tab")
         assert paid.status_code == 200
     finally:
@@ -209,7 +206,14 @@ def test_a_webhook_that_is_worked_off_before_the_provider_has_answered_confirms_
 def test_while_a_provider_is_slow_no_row_is_locked_and_no_transaction_open(
     ready: Buyer, stripe: StripeServer
 ) -> None:
-    stripe.fail("POST /v1/payment_intents", "delay", seconds=0.6)
+    looked = threading.Event()
+    create = stripe.books.create_intent
+
+    def slowly(*arguments: Any) -> Any:
+        assert looked.wait(120)
+        return create(*arguments)
+
+    stripe.books.create_intent = slowly  # type: ignore[method-assign]
     slow = threading.Thread(target=lambda: in_a_thread(lambda: ready.pay("card")))
     slow.start()
     until(lambda: ("POST", "/v1/payment_intents") in stripe.asked)
@@ -221,6 +225,7 @@ def test_while_a_provider_is_slow_no_row_is_locked_and_no_transaction_open(
             "select count(*) from pg_stat_activity where state like 'idle in transaction%%' and datname = current_database()"
         )
         [open_] = cursor.fetchone()
+    looked.set()
     slow.join()
 
     assert (free, held, open_) == (True, False, 0)
@@ -236,11 +241,11 @@ def test_a_row_that_is_held_is_seen(ready: Buyer) -> None:
         with transaction.atomic():
             Order.objects.filter(pk=order.pk).select_for_update(no_key=True).get()
             locked.set()
-            done.wait(5)
+            done.wait(120)
 
     holder = threading.Thread(target=lambda: in_a_thread(hold))
     holder.start()
-    locked.wait(5)
+    locked.wait(120)
     seen = is_free(Order.objects.all())
     done.set()
     holder.join()
@@ -248,7 +253,7 @@ def test_a_row_that_is_held_is_seen(ready: Buyer) -> None:
     assert not seen
 
 
-def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it never came"

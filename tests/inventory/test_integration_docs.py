@@ -45,7 +45,7 @@ def test_an_example_is_accepted(
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=300,
     )
 
     assert '"status":"done"' in done.stdout.replace(" ", ""), done.stdout + done.stderr

@@ -137,7 +137,7 @@ class PayPalServer(ThreadingHTTPServer):
     def wait(self) -> None:
         """Return when nothing is on its way any more."""
         for thread in self.couriers:
-            thread.join(timeout=20)
+            thread.join(timeout=120)
         self.couriers = []
 
     def _start(self, event: Object) -> None:
@@ -151,7 +151,7 @@ class PayPalServer(ThreadingHTTPServer):
             headers = {"Content-Type": "application/json", **self.sign(body)}
             request = urllib.request.Request(self.webhook, data=body, headers=headers, method="POST")  # noqa: S310  # fmt: skip
             try:
-                with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback
+                with urllib.request.urlopen(request, timeout=60):  # noqa: S310 - loopback
                     return
             except OSError:
                 time.sleep(0.1 * 2**attempt)

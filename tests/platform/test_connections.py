@@ -142,7 +142,7 @@ print(default["CONN_HEALTH_CHECKS"], "pool" in default["OPTIONS"], default["ENGI
         env=os.environ | {"DB_POOL": pool},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
     assert done.stdout.split() == [*checks, "config.platform.postgresql"], done.stderr

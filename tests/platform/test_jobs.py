@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -68,16 +69,23 @@ def test_it_takes_over_a_run_that_died(now):
 
 @pytest.mark.django_db(transaction=True)
 def test_it_starts_one_run_when_many_want_to(now):
-    running = []
+    running, refused = [], threading.Semaphore(0)
 
     def work(at):
         running.append(1)
-        import time
-
-        time.sleep(0.3)
+        for _ in range(5):
+            assert refused.acquire(timeout=120), (
+                "another run was not refused while this one goes on"
+            )
         return len(running)
 
-    runs = together(6, lambda index: jobs.run_job("probe", work, now=now))
+    def start(index):
+        run = jobs.run_job("probe", work, now=now)
+        if run is None:
+            refused.release()
+        return run
+
+    runs = together(6, start)
 
     assert len([run for run in runs if run]) == 1
     assert running == [1]

@@ -27,6 +27,13 @@ def _nothing_counted_before() -> None:
     limits.client().flushdb()
 
 
+@pytest.fixture(autouse=True)
+def _the_clock_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted at the end of a minute would be looked for in the next one."""
+    moment = time.time()
+    monkeypatch.setattr(time, "time", lambda: moment)
+
+
 def counted(method: str, route: str, *answers: tuple[int, float]) -> None:
     for status, seconds in answers:
         metrics.count_request(method, route, status, seconds)

@@ -28,7 +28,7 @@ def test_it_loads_the_views_and_opens_no_connection_before_it_forks():
         env=os.environ | {"DB_POOL": "on", "DJANGO_SETTINGS_MODULE": "config.settings.test"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
     assert done.returncode == 0, done.stderr

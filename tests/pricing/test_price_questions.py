@@ -365,7 +365,7 @@ def test_the_history_tells_what_everybody_paid_and_when(
     assert row["prices"][-1]["validTo"] is None
     assert row["prices"][1]["validTo"] == row["prices"][2]["validFrom"]
     assert b"secret" not in answer.content
-    assert b"6.00" not in answer.content
+    assert b'"6.00"' not in answer.content  # a time may hold these digits
 
 
 def test_a_price_that_never_moved_is_its_own_history(public: Api, variant: Variant) -> None:

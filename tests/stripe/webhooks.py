@@ -57,7 +57,7 @@ class Courier:
     def wait(self) -> None:
         """Return when nothing is on its way any more."""
         for thread in self._threads:
-            thread.join(timeout=20)
+            thread.join(timeout=120)
         self._threads = []
 
     def send(self, event: Object) -> int:
@@ -66,7 +66,7 @@ class Courier:
         headers = {"Content-Type": "application/json", "Stripe-Signature": sign(self.secret, body)}
         request = urllib.request.Request(self.url, data=body, headers=headers, method="POST")  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
                 return int(answer.status)
         except urllib.error.HTTPError as answer:
             return answer.code
