@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from pricing.services.revision import bump
 
 HIGHEST = Decimal("99999999999.99")
 _CHUNK = 1_000
+LONGEST_WAIT = timedelta(minutes=1)  # of one writer for another, with plenty to spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def checked(new: NewPrice) -> NewPrice:
 def _set(actor: Actor, wanted: dict[tuple[UUID, str], NewPrice], reason: str, now: datetime) -> int:
     # First what is missing, so that two writers of a new price meet at the unique key; then lock and compare the rest.
     fresh = _insert(actor.company_id, list(wanted.values()), now)
-    changes: list[tuple[NewPrice, Decimal | None]] = [(wanted[key], None) for key in fresh]
+    changes: list[_Change] = [_Change(wanted[key], None, now) for key in fresh]
     moved = []
     current = Price.objects.filter(
         variant_id__in={variant_id for variant_id, _ in wanted},
@@ -116,17 +117,37 @@ def _set(actor: Actor, wanted: dict[tuple[UUID, str], NewPrice], reason: str, no
             or (price.amount, price.compare_at) == (new.amount, new.compare_at)
         ):
             continue
-        moved.append((price.id, new))
-        changes.append((new, price.amount))
+        change = _Change(new, price.amount, _after(price.updated_at, now))
+        moved.append((price.id, change))
+        changes.append(change)
     if moved:
-        _update(moved, now)
+        _update(moved)
     _announce(
         actor,
-        [(new, before) for new, before in changes if before is None or before != new.amount],
+        [each for each in changes if each.before is None or each.before != each.new.amount],
         reason,
         now,
     )
     return len(changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a price becomes, what it was (`None`: there was none), and from when on."""
+
+    new: NewPrice
+    before: Decimal | None
+    at: datetime
+
+
+def _after(last: datetime, now: datetime) -> datetime:
+    """
+    Return when a change counts as made: after the one that its writer waited for, though their clock was read before.
+
+    The newest entry of the history is the price in force. A time further ahead is no wait but written on purpose.
+    """
+    waited = now < last < now + LONGEST_WAIT
+    return last + timedelta(microseconds=1) if waited else now
 
 
 def _insert(company_id: UUID, prices: list[NewPrice], now: datetime) -> set[tuple[UUID, str]]:
@@ -155,53 +176,54 @@ def _insert(company_id: UUID, prices: list[NewPrice], now: datetime) -> set[tupl
         return set(cursor.fetchall())
 
 
-def _update(moved: list[tuple[UUID, NewPrice]], now: datetime) -> None:
+def _update(moved: list[tuple[UUID, _Change]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE prices SET amount = new.amount, compare_at = new.compare_at, updated_at = %s
-              FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[]) AS new (id, amount, compare_at)
+            UPDATE prices SET amount = new.amount, compare_at = new.compare_at, updated_at = new.at
+              FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::timestamptz[])
+                   AS new (id, amount, compare_at, at)
              WHERE prices.id = new.id
             """,
             [
-                now,
                 [price_id for price_id, _ in moved],
-                [new.amount for _, new in moved],
-                [new.compare_at for _, new in moved],
+                [change.new.amount for _, change in moved],
+                [change.new.compare_at for _, change in moved],
+                [change.at for _, change in moved],
             ],
         )
 
 
-def _announce(
-    actor: Actor, changes: list[tuple[NewPrice, Decimal | None]], reason: str, now: datetime
-) -> None:
+def _announce(actor: Actor, changes: list[_Change], reason: str, now: datetime) -> None:
     if not changes:
         return
     PriceChange.objects.bulk_create(
         [
             PriceChange(
-                variant_id=new.variant_id,
-                currency=new.currency,
-                old_amount=before,
-                new_amount=new.amount,
+                variant_id=each.new.variant_id,
+                currency=each.new.currency,
+                old_amount=each.before,
+                new_amount=each.new.amount,
                 actor=actor.label,
                 reason=reason[:200],
-                changed_at=now,
+                changed_at=each.at,
             )
-            for new, before in changes
+            for each in changes
         ]
     )
-    hidden = _hidden([new.variant_id for new, _ in changes], now)
+    hidden = _hidden([each.new.variant_id for each in changes], now)
     publish(
         *(
             PriceUpdated(
-                aggregate_id=new.variant_id,
-                currency=new.currency,
-                old_amount=None if before is None else format_amount(before, new.currency),
-                new_amount=format_amount(new.amount, new.currency),
+                aggregate_id=each.new.variant_id,
+                currency=each.new.currency,
+                old_amount=None
+                if each.before is None
+                else format_amount(each.before, each.new.currency),
+                new_amount=format_amount(each.new.amount, each.new.currency),
             )
-            for new, before in changes
-            if (new.variant_id, new.currency) not in hidden
+            for each in changes
+            if (each.new.variant_id, each.new.currency) not in hidden
         ),
         actor=actor,
         now=now,

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from config.platform import flags
+from config.platform import flags, invariants
 from config.platform.actor import Actor
 from config.platform.errors import FeatureDisabled, ValidationFailed
 from config.platform.models import AuditEntry, OutboxEvent
@@ -753,3 +753,25 @@ def test_a_variant_may_cost_something_in_each_currency(staff: Actor, now: dateti
         services.set_price(
             actor=staff, variant_id=variant.id, currency="XXX", amount=Decimal(1), now=now
         )
+
+
+def test_who_waited_for_another_writer_changes_the_price_after_them(
+    system: Actor, now: datetime
+) -> None:
+    """Each read the clock before they waited: the history must not end with what is no longer the price."""
+    variant = factories.make_variant()
+    first, waited = now + timedelta(seconds=2), now
+    for at, amount in ((now - timedelta(hours=1), "10"), (first, "12"), (waited, "11")):
+        services.set_price(
+            actor=system, variant_id=variant.id, currency="USD", amount=Decimal(amount), now=at
+        )
+
+    history = PriceChange.objects.order_by("changed_at", "id")
+    assert [change.new_amount for change in history] == [Decimal(10), Decimal(12), Decimal(11)]
+    assert Price.objects.get().amount == Decimal(11)
+    assert [change.changed_at - now for change in history][1:] == [
+        timedelta(seconds=2),
+        timedelta(seconds=2, microseconds=1),
+    ]
+    [found] = invariants.run(invariants.select(invariants.all_checks(), only=["R05"]))
+    assert found.holds
