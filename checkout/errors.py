@@ -78,6 +78,20 @@ class RefundExceedsPayment(ApplicationError):
     audit_action = "refund.refused"
 
 
+class ComparisonNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such comparison"
+    message = "There is no such comparison of the books."
+
+
+class RefundNotFound(ApplicationError):
+    code = "NOT_FOUND"
+    http_status = 404
+    title = "No such refund"
+    message = "There is no such refund for you."
+
+
 class AddressNotFound(ApplicationError):
     code = "ADDRESS_NOT_FOUND"
     http_status = 404

@@ -36,3 +36,14 @@ class PaymentFailed(PaymentEvent):
 class PaymentRefunded(PaymentEvent):
     name: ClassVar[str] = "payment.refunded"
     refund_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentRefundedOutside(PaymentEvent):
+    """Staff paid a failed refund back by other means than the provider; `means` is one of `OutsideRefund.Means`."""
+
+    name: ClassVar[str] = "payment.refunded_outside"
+    refund_request_id: str
+    means: str
+    reference: str
+    paid_on: str

@@ -46,17 +46,18 @@ CHECKS = [
     Check(
         "P01",
         "S",
-        "what a payment says was captured and refunded is the sum of its history, and of its refunds",
+        "what a payment says was captured, refunded and paid back otherwise is the sum of its history and refunds",
         """
         with told as (
             select payment_id, sum(captured) as captured, sum(refunded) as refunded
             from payment_status_history group by 1
         ), returned as (
             select payment_id, sum(amount) as amount from refunds where status = 'SUCCEEDED' group by 1
-        )
-        select p.id, p.captured_amount, p.refunded_amount from payments p
+        ), outside as (select payment_id, sum(amount) as amount from outside_refunds group by 1)
+        select p.id, p.captured_amount, p.refunded_amount, p.outside_amount from payments p
         left join told t on t.payment_id = p.id left join returned r on r.payment_id = p.id
-        where p.captured_amount <> coalesce(t.captured, 0) or p.refunded_amount <> coalesce(t.refunded, 0)
+        left join outside x on x.payment_id = p.id
+        where p.outside_amount <> coalesce(x.amount, 0) or p.captured_amount <> coalesce(t.captured, 0) or p.refunded_amount <> coalesce(t.refunded, 0)
         or p.refunded_amount <> coalesce(r.amount, 0)
         """,
     ),
@@ -67,7 +68,7 @@ CHECKS = [
         """
         select p.id from payments p
         where p.refunded_amount < 0 or p.refunded_amount > p.captured_amount or p.captured_amount > p.amount
-        or p.captured_amount < p.refunded_amount + coalesce((
+        or p.outside_amount < 0 or p.captured_amount < p.refunded_amount + p.outside_amount + coalesce((
             select sum(r.amount) from refunds r where r.payment_id = p.id and r.status = 'PENDING'), 0)
         """,
     ),
@@ -77,7 +78,7 @@ CHECKS = [
         "no order is charged twice, and none has two open payments",
         f"""
         select p.order_id as id, count(*) from payments p
-        where p.captured_amount > p.refunded_amount and not {_SURPLUS} group by 1 having count(*) > 1
+        where p.captured_amount > p.refunded_amount + p.outside_amount and not {_SURPLUS} group by 1 having count(*) > 1
         union all
         select order_id, count(*) from payments where status in ('PENDING', 'PROCESSING', 'AUTHORIZED')
         group by 1 having count(*) > 1
@@ -90,7 +91,7 @@ CHECKS = [
         f"""
         with marked as (select p.*, {_SURPLUS} as surplus from payments p),
         counted as (
-            select m.order_id, sum(m.captured_amount) as captured, sum(m.refunded_amount) as refunded
+            select m.order_id, sum(m.captured_amount) as captured, sum(m.refunded_amount + m.outside_amount) as refunded
             from marked m
             where not m.surplus or not exists (
                 select 1 from marked other where other.order_id = m.order_id and not other.surplus)
@@ -125,9 +126,9 @@ CHECKS = [
         "L",
         "no money is kept for an order that is over, and no refund that is due waits",
         """
-        select p.id, o.number, p.captured_amount - p.refunded_amount as kept
+        select p.id, o.number, p.captured_amount - p.refunded_amount - p.outside_amount as kept
         from payments p join orders o on o.id = p.order_id
-        where o.status in ('cancelled', 'failed') and p.captured_amount > p.refunded_amount
+        where o.status in ('cancelled', 'failed') and p.captured_amount > p.refunded_amount + p.outside_amount
         and greatest(p.updated_at, o.updated_at) < now() - %(grace)s
         union all
         select r.id, o.number, r.amount from refund_requests r join orders o on o.id = r.order_id
@@ -179,12 +180,24 @@ CHECKS = [
             select source, source as id from moved union select source, target from moved
         ), sums as (
             select m.source, sum(o.grand_total - o.refunded_total) as kept, sum((
-                select coalesce(sum(p.captured_amount - p.refunded_amount), 0) from payments p
+                select coalesce(sum(p.captured_amount - p.refunded_amount - p.outside_amount), 0) from payments p
                 where p.order_id = o.id and not {_SURPLUS})) as held
             from members m join orders o on o.id = m.id group by m.source
         )
         select source as id, kept, held from sums where kept <> held
         """,  # noqa: S608
+    ),
+    Check(
+        "P10",
+        "S",
+        "what was paid back otherwise stands for one refund that is done, with its amount and at no provider",
+        """
+        select x.id, x.amount, r.amount - r.moved_amount as asked, r.status from outside_refunds x
+        left join refund_requests r on r.id = x.request_id
+        where r.id is null or r.status <> 'done' or x.amount <> r.amount - r.moved_amount
+        or x.currency <> r.currency or exists (
+            select 1 from refunds f where f.request_id = x.request_id and f.status <> 'FAILED')
+        """,
     ),
     Check(
         "E06",

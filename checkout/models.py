@@ -172,6 +172,10 @@ class Payment(models.Model):
     amount = money_field(_("amount"))
     captured_amount = money_field(_("captured"), default=Decimal(0))
     refunded_amount = money_field(_("refunded"), default=Decimal(0))
+    # given back by other means than the provider, whose books know nothing of it
+    outside_amount = money_field(
+        _("paid back by other means"), default=Decimal(0), db_default=Decimal(0)
+    )
     currency = models.CharField(_("currency"), max_length=3)
     provider_id = models.CharField(_("provider's id"), max_length=255, null=True, unique=True)
     idempotency_key = models.CharField(max_length=255, unique=True)
@@ -215,6 +219,13 @@ class Payment(models.Model):
                 name="payment_refund_ceiling",
             ),
             models.CheckConstraint(
+                condition=Q(
+                    outside_amount__gte=0,
+                    outside_amount__lte=F("captured_amount") - F("refunded_amount"),
+                ),
+                name="payment_outside_ceiling",
+            ),
+            models.CheckConstraint(
                 condition=Q(captured_amount__gte=0, captured_amount__lte=F("amount")),
                 name="payment_capture_ceiling",
             ),
@@ -241,6 +252,21 @@ class Payment(models.Model):
 
     def __str__(self) -> str:
         return f"{format_amount(self.amount, self.currency)} {self.currency}, {self.get_status_display()}"
+
+    @property
+    def kept(self) -> Decimal:
+        """What is left of the money: taken, and given back neither by the provider nor by other means."""
+        left: Decimal = self.captured_amount - self.refunded_amount - self.outside_amount
+        return left
+
+    @property
+    def status_by_money(self) -> str:
+        """The status of a payment that was taken, by what is left of it."""
+        if not self.kept:
+            return self.Status.REFUNDED
+        if self.refunded_amount or self.outside_amount:
+            return self.Status.PARTIALLY_REFUNDED
+        return self.Status.CAPTURED
 
 
 class PaymentStatusChange(models.Model):
@@ -288,6 +314,48 @@ class Refund(models.Model):
     class Meta:
         db_table = "refunds"
         constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive")]
+
+
+class OutsideRefund(models.Model):
+    """
+    Money of a failed refund that staff gave back by other means than its provider: a bank transfer, cash. Append-only.
+
+    It stands for one request of `orders`, and counts against the payment that the money once came with.
+    """
+
+    class Means(models.TextChoices):
+        BANK_TRANSFER = "bank_transfer", _("bank transfer")
+        CASH = "cash", _("cash")
+        CHEQUE = "cheque", _("cheque")
+        OTHER = "other", _("another way")
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="outside_refunds")
+    request_id = models.UUIDField(unique=True)  # orders.RefundRequest that it settles
+    amount = money_field(_("amount"))
+    currency = models.CharField(_("currency"), max_length=3)
+    means = models.CharField(_("by"), max_length=13, choices=Means.choices)
+    reference = models.CharField(_("reference"), max_length=100)
+    reason = models.CharField(_("reason"), max_length=200)
+    paid_on_date = models.DateField(_("paid on"))
+    actor = models.CharField(max_length=80)
+    created_at = models.DateTimeField(_("noted"))
+
+    class Meta:
+        db_table = "outside_refunds"
+        verbose_name = _("refund by other means")
+        verbose_name_plural = _("refunds by other means")
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="outside_refund_positive"),
+            models.CheckConstraint(
+                condition=~Q(reference="") & ~Q(reason=""), name="outside_refund_told"
+            ),
+        ]
+        indexes = [models.Index(fields=["-created_at"], name="outside_refund_newest")]
+        triggers = [append_only("outside_refunds_append_only")]
+
+    def __str__(self) -> str:
+        return f"{format_amount(self.amount, self.currency)} {self.currency}, {self.get_means_display()}"
 
 
 class WebhookInbox(models.Model):

@@ -12,7 +12,7 @@ from cart.rendering import render_cart
 from cart.services import Brought
 from checkout.applepay import Session
 from checkout.models import Address, Payment
-from checkout.selectors import CheckoutView
+from checkout.selectors import AskedBack, CheckoutView
 from orders.rendering import moment
 from pricing.money import format_amount
 from pricing.rendering import render_options
@@ -29,6 +29,7 @@ def render_payment(payment: Payment) -> dict[str, Any]:
         "currency": payment.currency,
         "capturedAmount": format_amount(payment.captured_amount, payment.currency),
         "refundedAmount": format_amount(payment.refunded_amount, payment.currency),
+        "refundedOutsideAmount": format_amount(payment.outside_amount, payment.currency),
         "provider": payment.provider,
         "method": payment.method,
         "clientSecret": payment.client_secret if is_open else None,
@@ -41,6 +42,34 @@ def render_payment(payment: Payment) -> dict[str, Any]:
         or None,
         "createdAt": moment(payment.created_at),
         "updatedAt": moment(payment.updated_at),
+    }
+
+
+def render_refund(asked: AskedBack) -> dict[str, Any]:
+    """Return money that was asked back as staff see it."""
+    request, outside = asked.request, asked.outside
+    return {
+        "id": str(request.id),
+        "orderId": str(request.order_id),
+        "amount": format_amount(request.amount, request.currency),
+        "paidOut": format_amount(request.to_pay_out, request.currency),
+        "currency": request.currency,
+        "status": request.status,
+        "reason": request.reason,
+        "failure": request.failure or None,
+        "requestedBy": request.requested_by,
+        "requestedAt": moment(request.created_at),
+        "doneAt": moment(request.done_at),
+        "outside": None
+        if outside is None
+        else {
+            "means": outside.means,
+            "reference": outside.reference,
+            "reason": outside.reason,
+            "paidOn": outside.paid_on_date.isoformat(),
+            "notedBy": outside.actor,
+            "notedAt": moment(outside.created_at),
+        },
     }
 
 

@@ -8,16 +8,22 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from cart.models import CartLine
 from cart.selectors.state import Head, Line, find_head, load_lines
 from cart.selectors.views import basket_of, judge
-from checkout.errors import AddressNotFound, CheckoutNotFound, PaymentNotFound
+from checkout.errors import (
+    AddressNotFound,
+    CheckoutNotFound,
+    ComparisonNotFound,
+    PaymentNotFound,
+)
 from checkout.gateway import Method, methods
 from checkout.models import (
     Address,
     Checkout,
+    OutsideRefund,
     Payment,
     ReconciliationFinding,
     ReconciliationRun,
@@ -28,7 +34,7 @@ from config.platform.actor import Actor, ActorKind
 from config.platform.models import AuditEntry
 from inventory import selectors as inventory
 from orders import addresses
-from orders.models import Order
+from orders.models import Order, RefundRequest
 from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Place, Quote
@@ -176,6 +182,24 @@ def find_address(*, actor: Actor, address_id: UUID) -> Address:
 def payments_of(*, actor: Actor, order_id: UUID) -> QuerySet[Payment]:
     """Return the payments of an order that this caller may see, newest first."""
     return Payment.objects.for_actor(actor).filter(order_id=order_id).order_by("-id")
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBack:
+    """Money that was asked back of an order, and how it was given back by other means, if it was."""
+
+    request: RefundRequest
+    outside: OutsideRefund | None
+
+
+def refunds_of(*, order_id: UUID) -> list[AskedBack]:
+    """Return what was asked back of an order, the newest first: two statements."""
+    requests = list(RefundRequest.objects.filter(order_id=order_id).order_by("-created_at", "-id"))
+    outside = {
+        paid.request_id: paid
+        for paid in OutsideRefund.objects.filter(request_id__in=[row.pk for row in requests])
+    }
+    return [AskedBack(request, outside.get(request.pk)) for request in requests]
 
 
 def latest_payment(*, order_id: UUID) -> Payment | None:
@@ -390,6 +414,42 @@ def book_figures() -> BookFigures:
         .values_list("state", flat=True)
     )
     return BookFigures(**found, failed=sum(state == R.FAILED for state in latest))
+
+
+def runs_of(*, actor: Actor, state: str = "") -> QuerySet[ReconciliationRun]:
+    """Return the comparisons of the caller's company, newest first."""
+    runs = ReconciliationRun.objects.filter(company_id=actor.company_id)
+    if state:
+        runs = runs.filter(state=state)
+    return runs.order_by("-created_at", "-id")
+
+
+def find_run(*, actor: Actor, run_id: UUID) -> ReconciliationRun:
+    """
+    Return one comparison of the caller's company.
+
+    :raises ComparisonNotFound: if there is none
+    """
+    run = runs_of(actor=actor).filter(pk=run_id).first()
+    if run is None:
+        raise ComparisonNotFound
+    return run
+
+
+def findings_of(
+    *, actor: Actor, state: str = "", kind: str = "", order: str = ""
+) -> QuerySet[ReconciliationFinding]:
+    """Return the differences of the caller's company and those that are nobody's, newest first; `order` is a number."""
+    found = ReconciliationFinding.objects.filter(
+        Q(company_id=actor.company_id) | Q(company_id=None)
+    ).select_related("order")
+    if state:
+        found = found.filter(state=state)
+    if kind:
+        found = found.filter(kind=kind)
+    if order:
+        found = found.filter(order__number=order.upper())
+    return found.order_by("-first_seen_at", "-id")
 
 
 COLLECT_WITHIN = timedelta(hours=48)

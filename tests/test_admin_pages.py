@@ -24,6 +24,7 @@ from djstripe.models import Charge, Dispute, Event, PaymentIntent, Refund
 from cart.models import AbandonedCart, Cart, CartPolicy
 from checkout.models import (
     Checkout,
+    OutsideRefund,
     Payment,
     ReconciliationFinding,
     ReconciliationRun,
@@ -147,7 +148,7 @@ def test_every_page_opens_on_the_seeded_shop_and_for_staff_only(company: Company
         "source", "sourcemessage", "stockdrift", "importrun", "taxexemption", "backinstockrequest", "alert",
         "customergroup", "specialprice", "pricingpolicy", "loyaltyaccount", "loyaltyprogram", "loyaltytier", "pricedispute",
         "paymentintent", "charge", "refund", "dispute", "event",  # what Stripe has
-        "couponbatch", "exchangerate", "reconciliationrun", "reconciliationfinding",
+        "couponbatch", "exchangerate", "reconciliationrun", "reconciliationfinding", "outsiderefund",
     }  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def test_staff_who_may_look_at_everything_may_write_nothing(company: Company, no
 READ_ONLY = [
     AbandonedCart, Alert, AuditEntry, BackInStockRequest, Cart, Checkout, JobRun, LoginSession, LoyaltyAccount, Notification, OutboxEvent, Payment, PriceChange,
     PriceDispute, PromotionUse, RefundRequest, Reservation, ReturnRequest, SourceMessage, StockDrift, StockMovement, WebhookInbox, PeriodicTask,
-    ReconciliationFinding, ReconciliationRun,
+    OutsideRefund, ReconciliationFinding, ReconciliationRun,
     PaymentIntent, Charge, Refund, Dispute, Event,
 ]  # fmt: skip
 
@@ -565,6 +566,10 @@ MAKERS: dict[Any, Callable[[Company, int], Any]] = {
         currency="USD", created_at=timezone.now(), expires_at=timezone.now(),
     ),
     Payment: lambda company, n: _payment(company),
+    OutsideRefund: lambda company, n: OutsideRefund.objects.create(
+        payment=_payment(company), request_id=new_id(), amount=Decimal(1), currency="USD", means="cash", reference="x",
+        reason="x", paid_on_date=timezone.localdate(), actor=_by(), created_at=timezone.now(),
+    ),
     WebhookInbox: lambda company, n: WebhookInbox.objects.create(
         provider="test", event_id=f"e{n}", type="x", received_at=timezone.now(),
         next_attempt_at=timezone.now(),

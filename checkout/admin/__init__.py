@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from checkout.admin import mirror, payments, reconciliation
+from checkout.admin import mirror, payments, reconciliation, refunds
 
-__all__ = ["mirror", "payments", "reconciliation"]
+__all__ = ["mirror", "payments", "reconciliation", "refunds"]

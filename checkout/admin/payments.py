@@ -24,7 +24,14 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from checkout import selectors, services
-from checkout.models import Checkout, Payment, PaymentStatusChange, Refund, WebhookInbox
+from checkout.models import (
+    Checkout,
+    OutsideRefund,
+    Payment,
+    PaymentStatusChange,
+    Refund,
+    WebhookInbox,
+)
 from config.platform.backoffice import (
     NOTHING,
     ReadOnlyAdmin,
@@ -140,6 +147,12 @@ class RefundInline(ReadOnlyInline):
         return status(refund.get_status_display(), REFUND_TONES[refund.status])
 
 
+class OutsideInline(ReadOnlyInline):
+    model = OutsideRefund
+    fields = ["paid_on_date", "amount_money", "means", "reference", "reason"]
+    amount_money = amount("amount", _("amount"))
+
+
 class WorkFilter(admin.SimpleListFilter):
     """What somebody has to do about payments."""
 
@@ -211,15 +224,16 @@ class PaymentAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     # Neither the client secret nor the key a charge is made with: whoever reads them could act as the customer.
     fields = [
-        "order_link", "state", "amount_money", "captured_money", "refunded_money", "provider", "method", "provider_id",
+        "order_link", "state", "amount_money", "captured_money", "refunded_money", "outside_money", "provider", "method", "provider_id",
         "failure", "goes_back", "trouble", "dispute_reason", "evidence_due_at", "collect_by", "created_at", "updated_at", "heard",
     ]  # fmt: skip
-    inlines = [StepInline, RefundInline]
+    inlines = [StepInline, RefundInline, OutsideInline]
     actions = ["ask_provider"]
     actions_detail = ["collect", "give_back", "ask_again"]
     amount_money = amount("amount", _("amount"))
     captured_money = amount("captured_amount", _("captured"))
     refunded_money = amount("refunded_amount", _("refunded"))
+    outside_money = amount("outside_amount", _("paid back by other means"))
 
     @display(description=_("order"), ordering="order__number")
     def order_link(self, payment: Payment) -> str:

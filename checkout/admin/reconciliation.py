@@ -87,8 +87,8 @@ CLASSES: Mapping[str, Class] = {
         _("refund missing"),
         _(
             "A refund is written down that the provider did not make, or that came back from the bank. Settling writes down"
-            " what came back, and puts it among the refunds that failed, to be tried again. If that does not help, pay it"
-            " in another way, then explain it."
+            " what came back, and puts it among the refunds that failed, to be tried again, or paid back"
+            " by other means from the order's page. If that does not help, explain it."
         ),
     ),
     Kind.STUCK: Class(_("stuck"), _("What should have moved by now has not.")),

@@ -1,4 +1,4 @@
-"""What shipping and tax are asked and answered before the order."""
+"""What checkout and payments are asked and answered, where a word about it helps."""
 
 from __future__ import annotations
 
@@ -70,6 +70,74 @@ _ENTRY: dict[str, Any] = {
     "updatedAt": "2026-11-21T09:30:00.000Z",
 }
 
+_RUN: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a1",
+    "since": "2026-11-18T00:00:00.000Z",
+    "until": "2026-11-21T00:00:00.000Z",
+    "mends": False,
+    "state": "DONE",
+    "percent": 100,
+    "counts": {"not_recorded": 1},
+    "mended": 0,
+    "left": 1,
+    "error": None,
+    "requestedBy": "staff:01990f3c-5a10-7c31-9b0e-2f6d3a41f0b1",
+    "requestedAt": "2026-11-21T09:30:00.000Z",
+    "startedAt": "2026-11-21T09:30:01.000Z",
+    "endedAt": "2026-11-21T09:30:04.000Z",
+}
+_FINDING: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a2",
+    "kind": "not_recorded",
+    "reason": None,
+    "state": "OPEN",
+    "provider": "stripe",
+    "providerId": "pi_3P0000000000000000000001",
+    "paymentId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a3",
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a4",
+    "orderNumber": "ORD-20261120-000017",
+    "currency": "USD",
+    "theirs": "134.90",
+    "ours": "0.00",
+    "paidAt": "2026-11-20T17:12:00.000Z",
+    "firstSeenAt": "2026-11-21T09:30:03.000Z",
+    "lastSeenAt": "2026-11-21T09:30:03.000Z",
+    "closedAt": None,
+    "closedBy": None,
+    "outcome": None,
+}
+_OPEN: dict[str, Any] = {**_FINDING, "steps": ["settle", "look"], "seen": "OPEN:134.900:0.000"}
+_CLOSED: dict[str, Any] = {
+    **_FINDING,
+    "state": "FIXED",
+    "ours": "0.00",
+    "closedAt": "2026-11-21T09:41:00.000Z",
+    "closedBy": "staff:01990f3c-5a10-7c31-9b0e-2f6d3a41f0b1",
+    "outcome": "The payment was settled.",
+    "steps": [],
+    "seen": "FIXED:134.900:0.000",
+}
+_REFUND: dict[str, Any] = {
+    "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a5",
+    "orderId": "01990f3c-5a10-7c31-9b0e-2f6d3a41f0a4",
+    "amount": "5.00",
+    "paidOut": "5.00",
+    "currency": "USD",
+    "status": "failed",
+    "reason": "came late",
+    "failure": "The account is closed.",
+    "requestedBy": "staff:01990f3c-5a10-7c31-9b0e-2f6d3a41f0b1",
+    "requestedAt": "2026-11-21T09:30:00.000Z",
+    "doneAt": None,
+    "outside": None,
+}
+_OUTSIDE: dict[str, Any] = {
+    "means": "bank_transfer",
+    "reference": "TR-88412",
+    "reason": "The card is closed.",
+    "paidOn": "2026-11-21",
+}
+
 _BACK: dict[str, Any] = {  # abridged: a cart as `GET /cart` has it
     "id": "01990f3c-5a10-7c31-9b0e-2f6d3a41d101",
     "status": "ACTIVE",
@@ -100,6 +168,58 @@ EXAMPLES: Examples = {
                 "cart": _BACK,
             },
             "The cart, and what became of each line",
+        ),
+    ],
+    "get_payments_reconciliation_runs": [answered(listed(_RUN))],
+    "post_payments_reconciliation_runs": [
+        sent({}, "The last three days"),
+        sent(
+            {"since": "2026-11-01T00:00:00Z", "until": "2026-11-21T00:00:00Z", "mends": True},
+            "A period, and mend what is safe",
+        ),
+        answered(
+            {
+                **_RUN,
+                "state": "WAITING",
+                "percent": 0,
+                "counts": {},
+                "left": 0,
+                "startedAt": None,
+                "endedAt": None,
+            },
+            status=201,
+        ),
+    ],
+    "get_payments_reconciliation_runs_by_run_id": [answered(_RUN)],
+    "get_payments_reconciliation_findings": [answered(listed(_FINDING))],
+    "get_payments_reconciliation_findings_by_finding_id": [answered(_OPEN)],
+    "post_payments_reconciliation_findings_by_finding_id_fix": [
+        sent({"step": "settle", "seen": "OPEN:134.900:0.000"}),
+        answered(_CLOSED),
+    ],
+    "post_payments_reconciliation_findings_by_finding_id_explain": [
+        sent({"reason": "A rehearsal of ours.", "seen": "OPEN:134.900:0.000"}),
+        answered({**_CLOSED, "state": "EXPLAINED", "outcome": "A rehearsal of ours."}),
+    ],
+    "get_orders_by_reference_refunds": [answered(listed(_REFUND))],
+    "post_orders_by_reference_refunds_by_refund_id_retry": [
+        answered({**_REFUND, "status": "due", "failure": None})
+    ],
+    "post_orders_by_reference_refunds_by_refund_id_pay_outside": [
+        sent(_OUTSIDE),
+        answered(
+            {
+                **_REFUND,
+                "status": "done",
+                "failure": None,
+                "doneAt": "2026-11-21T09:41:00.000Z",
+                "outside": {
+                    **_OUTSIDE,
+                    "notedBy": "staff:01990f3c-5a10-7c31-9b0e-2f6d3a41f0b1",
+                    "notedAt": "2026-11-21T09:41:00.000Z",
+                },
+            },
+            status=201,
         ),
     ],
     "post_cart_express_paypal_create_order": [

@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, path
 from checkout.api import estimates
 from checkout.api.addresses import AddressViewSet, EditInCartView, ReorderView
 from checkout.api.express import ExpressViewSet
+from checkout.api.reconciliation import FindingViewSet, RunViewSet
+from checkout.api.refunds import RefundViewSet
 from checkout.api.views import CheckoutViewSet, HealthView, PaymentViewSet
 from checkout.webhooks import receive
 
@@ -46,10 +48,34 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("payments/capture", _payment(post="capture")),
     path("payments/refund", _payment(post="refund")),
     path("payments/order/<str:reference>", _payment(get="by_order")),
+    path("payments/reconciliation/runs", RunViewSet.as_view({"get": "list", "post": "create"})),
+    path("payments/reconciliation/runs/<uuid:run_id>", RunViewSet.as_view({"get": "retrieve"})),
+    path("payments/reconciliation/findings", FindingViewSet.as_view({"get": "list"})),
+    path(
+        "payments/reconciliation/findings/<uuid:finding_id>",
+        FindingViewSet.as_view({"get": "retrieve"}),
+    ),
+    path(
+        "payments/reconciliation/findings/<uuid:finding_id>/fix",
+        FindingViewSet.as_view({"post": "fix"}),
+    ),
+    path(
+        "payments/reconciliation/findings/<uuid:finding_id>/explain",
+        FindingViewSet.as_view({"post": "explain"}),
+    ),
     path("payments/<uuid:payment_id>", _payment(get="retrieve")),
     path("payments/<uuid:payment_id>/simulate", _payment(post="simulate")),
     path("orders/<str:reference>/payments", _payment(get="by_order", post="add")),
     path("orders/<str:reference>/refund-items", _payment(post="refund_items")),
+    path("orders/<str:reference>/refunds", RefundViewSet.as_view({"get": "list"})),
+    path(
+        "orders/<str:reference>/refunds/<uuid:refund_id>/retry",
+        RefundViewSet.as_view({"post": "retry"}),
+    ),
+    path(
+        "orders/<str:reference>/refunds/<uuid:refund_id>/pay-outside",
+        RefundViewSet.as_view({"post": "pay_outside"}),
+    ),
     path("orders/<str:reference>/edit-in-cart", EditInCartView.as_view()),
     path("orders/<str:reference>/reorder", ReorderView.as_view()),
     path("addresses", _address(get="list", post="create")),

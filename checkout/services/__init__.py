@@ -26,6 +26,7 @@ from checkout.services.inbox import (
     reprocess_webhook,
     store_webhook,
 )
+from checkout.services.outside import find_request, pay_back_outside
 from checkout.services.payments import (
     capture,
     complete,
@@ -37,6 +38,7 @@ from checkout.services.payments import (
 from checkout.services.placing import place
 from checkout.services.reconciling import (
     explain,
+    find_finding,
     prune_runs,
     request_nightly,
     request_run,
@@ -92,11 +94,14 @@ __all__ = [
     "execute_refunds",
     "expire_due",
     "explain",
+    "find_finding",
+    "find_request",
     "fix",
     "initialize",
     "note_forgery",
     "open_intent",
     "pay",
+    "pay_back_outside",
     "place",
     "process_webhook",
     "prune",

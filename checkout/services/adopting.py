@@ -193,9 +193,7 @@ def take_back(*, refund_id: UUID, failure: str, now: datetime) -> Refund:
     refund.save()
     before = payment.status
     payment.refunded_amount -= refund.amount
-    payment.status = (
-        Payment.Status.PARTIALLY_REFUNDED if payment.refunded_amount else Payment.Status.CAPTURED
-    )
+    payment.status = payment.status_by_money
     payment.save()
     PaymentStatusChange.objects.create(
         payment=payment,

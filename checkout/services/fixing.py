@@ -20,7 +20,13 @@ from checkout.gateway import ProviderRefused, ProviderUnavailable, Remote, State
 from checkout.models import Payment, PaymentStatusChange, ReconciliationFinding, Refund
 from checkout.services.adopting import adopt_refund
 from checkout.services.comparing import work_off
-from checkout.services.reconciling import AGREES, check_unmoved, close_fixed, find, note_finding
+from checkout.services.reconciling import (
+    AGREES,
+    check_unmoved,
+    close_fixed,
+    find_finding,
+    note_finding,
+)
 from checkout.services.recording import record
 from checkout.services.refunding import execute_refund
 from checkout.services.settling import close_for_cancel, refunds_made, settle
@@ -76,7 +82,7 @@ def fix(
     :raises Conflict: if the books have moved since, or the step does not fit, with the reason
     :raises DependencyUnavailable: if the provider does not answer; nothing is lost, repeat it
     """
-    finding = find(actor=actor, finding_id=finding_id)
+    finding = find_finding(actor=actor, finding_id=finding_id)
     if finding.state == ReconciliationFinding.State.FIXED:
         return finding
     if finding.state == ReconciliationFinding.State.EXPLAINED or step not in steps_for(finding):
@@ -94,7 +100,7 @@ def fix(
     outcome = _take(finding, step, actor=actor, now=now)
     if _look(finding, now=now) is None:
         return close_fixed(actor=actor, finding_id=finding.pk, outcome=outcome, now=now)
-    return find(actor=actor, finding_id=finding.pk)
+    return find_finding(actor=actor, finding_id=finding.pk)
 
 
 def _look(finding: ReconciliationFinding, *, now: datetime) -> Difference | None:

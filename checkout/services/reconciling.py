@@ -299,7 +299,7 @@ def explain(
     reason = reason.strip()
     if not reason:
         raise ValidationFailed(errors=[FieldError("reason", "required", "Please say why.")])
-    finding = find(actor=actor, finding_id=finding_id, lock=True)
+    finding = find_finding(actor=actor, finding_id=finding_id, lock=True)
     if finding.state == F_.EXPLAINED:
         return finding
     if finding.state != F_.OPEN:
@@ -319,7 +319,7 @@ def explain(
     return finding
 
 
-def find(*, actor: Actor, finding_id: UUID, lock: bool = False) -> ReconciliationFinding:
+def find_finding(*, actor: Actor, finding_id: UUID, lock: bool = False) -> ReconciliationFinding:
     """
     Return a difference of the caller's company, or one that is nobody's.
 
@@ -345,7 +345,7 @@ def close_fixed(
 ) -> ReconciliationFinding:
     """Note that a difference is gone, once; a second time changes nothing."""
     with transaction.atomic():
-        finding = find(actor=actor, finding_id=finding_id, lock=True)
+        finding = find_finding(actor=actor, finding_id=finding_id, lock=True)
         if finding.state != F_.OPEN:
             return finding
         _close(finding, F_.FIXED, by=actor.label, outcome=outcome, now=now)

@@ -190,11 +190,7 @@ def _money_in(
     """The money is there, or promised: confirm the order, or see that the money goes back."""
     _read_payments(order)
     paid_before = sum(
-        (
-            other.captured_amount - other.refunded_amount
-            for other in order.payments.all()
-            if other.pk != payment.pk
-        ),
+        (other.kept for other in order.payments.all() if other.pk != payment.pk),
         Decimal(0),
     )
     too_many = bool(paid_before) or order.status in {
@@ -210,7 +206,7 @@ def _money_in(
                 actor=actor,
                 order_id=order.id,
                 payment_id=payment.id,
-                amount=payment.captured_amount - payment.refunded_amount,
+                amount=payment.kept,
                 reason="paid twice" if paid_before else "paid after the order had ended",
                 now=now,
             )
@@ -326,7 +322,7 @@ def _status_of(order: Order) -> Order.PaymentStatus:
     # A payment too many says nothing about the order, unless there is no other.
     counted = [payment for payment in payments if not payment.is_surplus] or payments
     captured = sum((payment.captured_amount for payment in counted), Decimal(0))
-    refunded = sum((payment.refunded_amount for payment in counted), Decimal(0))
+    refunded = captured - sum((payment.kept for payment in counted), Decimal(0))
     if order.moved_total or (order.credit_total and order.confirmed_at):
         # Money went from one order into another.
         captured += order.credit_total

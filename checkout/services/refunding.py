@@ -161,21 +161,14 @@ def refund_units(
 
 @transaction.atomic
 def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
-    """
-    Choose the payment and store the refund with its key, so that a repeat finds the same one.
-
-    What an exchange paid for goes back to the payment of the order whose goods were sent back for it.
-    """
+    """Choose the payment and store the refund with its key, so that a repeat finds the same one."""
     request = RefundRequest.objects.get(pk=request_id)
     if request.moved_to_id is not None:
         request = orders.settle_moved(actor=_system(request), request_id=request_id, now=now)
         if not request.to_pay_out:
             return None
-    order_id = request.order_id
-    Order.objects.filter(pk=order_id).for_update().get()
-    if request.is_of_credit:
-        order_id = RefundRequest.objects.values_list("order_id", flat=True).get(moved_to=order_id)
-    payments = list(Payment.objects.filter(order_id=order_id).for_update())
+    Order.objects.filter(pk=request.order_id).for_update().get()
+    payments = lock_payments(request)
     request = RefundRequest.objects.get(pk=request_id)
     known = Refund.objects.select_related("payment").filter(request_id=request_id).first()
     if request.status != RefundRequest.Status.DUE:
@@ -185,14 +178,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
     actor = _system(request)
     if any(payment.status == Payment.Status.AUTHORIZED for payment in payments):
         return None  # nothing was taken yet; it is due once the money is
-    chosen = next(
-        (
-            payment
-            for payment in payments
-            if (request.payment_id in {None, payment.pk}) and left_of(payment) >= request.to_pay_out
-        ),
-        None,
-    )
+    chosen = payment_for(request, payments)
     if chosen is None:
         orders.fail_refund(actor=actor, request_id=request_id, failure=NO_PAYMENT, now=now)
         return None
@@ -239,11 +225,7 @@ def record_answer(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tu
     refund.save()
     before = payment.status
     payment.refunded_amount += refund.amount
-    payment.status = (
-        Payment.Status.REFUNDED
-        if payment.refunded_amount == payment.captured_amount
-        else Payment.Status.PARTIALLY_REFUNDED
-    )
+    payment.status = payment.status_by_money
     payment.save()
     PaymentStatusChange.objects.create(
         payment=payment,
@@ -269,13 +251,36 @@ def record_answer(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tu
     return refund, True
 
 
+def lock_payments(request: RefundRequest) -> list[Payment]:
+    """
+    Return the payments that a refund may come from, locked; lock its order before.
+
+    What an exchange paid for goes back to the payment of the order whose goods were sent back for it.
+    """
+    order_id = request.order_id
+    if request.is_of_credit:
+        order_id = RefundRequest.objects.values_list("order_id", flat=True).get(moved_to=order_id)
+    return list(Payment.objects.filter(order_id=order_id).for_update())
+
+
+def payment_for(request: RefundRequest, payments: Sequence[Payment]) -> Payment | None:
+    """Return the first of these payments that has as much left as a refund pays out, if there is one."""
+    return next(
+        (
+            payment
+            for payment in payments
+            if (request.payment_id in {None, payment.pk}) and left_of(payment) >= request.to_pay_out
+        ),
+        None,
+    )
+
+
 def left_of(payment: Payment) -> Decimal:
     """Return what of a locked payment is neither refunded nor about to be."""
     pending = Refund.objects.filter(payment=payment, status=Refund.Status.PENDING).aggregate(
         pending=Sum("amount")
     )["pending"]
-    left: Decimal = payment.captured_amount - payment.refunded_amount - (pending or Decimal(0))
-    return left
+    return payment.kept - (pending or Decimal(0))
 
 
 def _system(request: RefundRequest) -> Actor:

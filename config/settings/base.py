@@ -621,7 +621,8 @@ DEFAULT_FROM_EMAIL = text("MAIL_FROM", default="Holdfast <shop@example.com>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 LOW_STOCK_EMAILS = names("LOW_STOCK_EMAILS")
 ALERT_EMAILS = names("ALERT_EMAILS")
-RETURN_REQUEST_EMAILS = names("RETURN_REQUEST_EMAILS")
+RETURN_REQUEST_EMAILS = names("RETURN_REQUEST_EMAILS")  # whoever decides returns (MSG-13)
+PRICE_DISPUTE_EMAILS = names("PRICE_DISPUTE_EMAILS")  # whoever decides price disputes
 
 # --- the shop's knobs -------------------------------------------------------------------------
 # Start values. What staff change while the shop runs (CFG-32…44, 52) are rows of CartPolicy; switches are rows of

@@ -5,6 +5,6 @@ Each durable consumer takes each event once, so a mail is written once however o
 this package subscribes them all.
 """
 
-from notifications.handlers import carts, goods, live, orders
+from notifications.handlers import carts, desk, goods, live, orders
 
-__all__ = ["carts", "goods", "live", "orders"]
+__all__ = ["carts", "desk", "goods", "live", "orders"]

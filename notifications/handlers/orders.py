@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from checkout import selectors as checkout
-from checkout.events import PaymentCaptured, PaymentFailed, PaymentRefunded
+from checkout.events import (
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentRefunded,
+    PaymentRefundedOutside,
+)
 from config.platform.actor import Actor
 from config.platform.outbox import Envelope, durable
 from notifications import selectors, services
@@ -152,6 +158,23 @@ def tell_refunded(event: PaymentRefunded, envelope: Envelope, now: datetime) -> 
         return
     amount = selectors.money(Decimal(event.amount), event.currency)
     _mail_about_order("refund-processed", event, envelope, now, amount=amount)
+
+
+@durable(PaymentRefundedOutside, consumer="notifications.refund_outside")
+def tell_paid_back(event: PaymentRefundedOutside, envelope: Envelope, now: datetime) -> None:
+    """What could not go back the way it came is told with how it came, and by what to find it."""
+    words = {
+        "bank_transfer": _("by bank transfer"),
+        "cash": _("in cash"),
+        "cheque": _("by cheque"),
+    }
+    extra = {
+        "amount": selectors.money(Decimal(event.amount), event.currency),
+        "means": words.get(event.means, _("in another way")),
+        "day": date_format(date.fromisoformat(event.paid_on), "DATE_FORMAT"),
+        "reference": event.reference,
+    }
+    _mail_about_order("refund-outside", event, envelope, now, **extra)
 
 
 def _mail_about_order(

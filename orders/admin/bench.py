@@ -108,6 +108,7 @@ def bench_of(order: Order) -> dict[str, Any]:
                 "refund": refund,
                 "state": status(refund.get_status_display(), REFUND_TONES[refund.status]),
                 "by": names[refund.requested_by],
+                "is_open": refund.status == "failed" and order.payment_status in services.PAID,
             }
             for refund in refunds
         ],

@@ -266,7 +266,7 @@ def return_for_mail(*, return_id: UUID | str) -> ReturnRequest:
     found = (
         ReturnRequest.objects.filter(pk=return_id)
         .select_related("replacement")
-        .prefetch_related("lines__order_line")
+        .prefetch_related("lines__order_line", "lines__exchange_variant")
         .first()
     )
     if found is None:

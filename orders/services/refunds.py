@@ -344,6 +344,7 @@ def record_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundReq
     request.refresh_from_db()
     if request.status == RefundRequest.Status.DONE:
         return request
+    _calm(order, request, actor=actor, now=now)
     request.status = RefundRequest.Status.DONE
     request.done_at = now
     request.failure = ""
@@ -420,11 +421,25 @@ def fail_refund(*, actor: Actor, request_id: UUID, failure: str, now: datetime) 
     request.status = RefundRequest.Status.FAILED
     request.failure = failure[:300]
     request.save(update_fields=["status", "failure"])
-    order.needs_attention = (
-        f"A refund of {format_amount(request.amount, order.currency)} failed: {failure}"[:200]
-    )
+    order.needs_attention = _attention(request, "failed")
     order.save(update_fields=["needs_attention", "updated_at"])
     return request
+
+
+def _attention(request: RefundRequest, happened: str) -> str:
+    """Return what staff read about a refund that is not with the customer."""
+    amount = format_amount(request.amount, request.currency)
+    return f"A refund of {amount} {happened}: {request.failure}"[:200]
+
+
+def _calm(order: Order, request: RefundRequest, *, actor: Actor, now: datetime) -> None:
+    """Take from a locked order what it says about the failure of this refund, now that somebody saw to it."""
+    told = {_attention(request, "failed"), _attention(request, "came back")}
+    if request.status != RefundRequest.Status.FAILED or order.needs_attention not in told:
+        return
+    record_edit(order, "needs_attention", order.needs_attention, "", actor=actor, now=now)
+    order.needs_attention = ""
+    order.save(update_fields=["needs_attention", "updated_at"])
 
 
 @transaction.atomic
@@ -443,11 +458,9 @@ def reopen_refund(*, actor: Actor, request_id: UUID, failure: str, now: datetime
     request.status, request.done_at = RefundRequest.Status.FAILED, None
     request.failure = failure[:300]
     request.save(update_fields=["status", "done_at", "failure"])
-    attention = f"A refund of {format_amount(request.amount, order.currency)} came back: {failure}"
-    record_edit(
-        order, "needs_attention", order.needs_attention, attention[:200], actor=actor, now=now
-    )
-    order.needs_attention = attention[:200]
+    attention = _attention(request, "came back")
+    record_edit(order, "needs_attention", order.needs_attention, attention, actor=actor, now=now)
+    order.needs_attention = attention
     if request.payment_id is None:
         order.refunded_total -= request.amount
         _take_off(order, request)
@@ -470,6 +483,7 @@ def retry_refund(*, actor: Actor, request_id: UUID, now: datetime) -> RefundRequ
         raise InvalidTransition(extra={"from": request.status, "to": RefundRequest.Status.DUE})
     if request.payment_id is None and request.to_pay_out > refundable(order):
         raise RefundExceedsPayment
+    _calm(order, request, actor=actor, now=now)
     request.status = RefundRequest.Status.DUE
     request.failure = ""
     request.save(update_fields=["status", "failure"])

@@ -8,8 +8,15 @@ from decimal import Decimal
 from django.utils import timezone
 from djstripe.models import WebhookEventTrigger
 
-from checkout.models import Checkout, Payment, PaymentStatusChange, TestCharge, WebhookInbox
-from config.platform.models import OutboxEvent
+from checkout.models import (
+    Checkout,
+    OutsideRefund,
+    Payment,
+    PaymentStatusChange,
+    TestCharge,
+    WebhookInbox,
+)
+from config.platform.models import OutboxEvent, new_id
 from orders.models import Order, RefundRequest
 from tests import factories
 from tests.checkout.conftest import Buyer
@@ -113,6 +120,24 @@ def money_that_moved_and_was_paid_out_too() -> None:
     )
     Order.objects.filter(pk=first.order_id).update(refunded_total=10, moved_total=request.amount)
     Order.objects.filter(pk=second.order_id).update(credit_total=request.amount)
+
+
+@plant("P10")
+def money_paid_back_otherwise_that_nobody_asked_for() -> None:
+    payment = make_payment()
+    OutsideRefund.objects.create(
+        payment=payment,
+        request_id=new_id(),
+        amount=Decimal(5),
+        currency="USD",
+        means="cash",
+        reference="x",
+        reason="x",
+        paid_on_date=timezone.localdate(),
+        actor="test",
+        created_at=timezone.now(),
+    )
+    Payment.objects.filter(pk=payment.pk).update(outside_amount=5)
 
 
 @plant("E06")

@@ -35,6 +35,7 @@ from cart import services as carts
 from cart import tokens
 from cart.models import CartLine, RecoveryAttempt
 from checkout import services as checkouts
+from checkout.models import ReconciliationFinding
 from config.platform.actor import Actor, hash_token
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from config.platform.models import User
@@ -282,6 +283,7 @@ OWN: dict[str, Call] = {
             "/explain": {},
             "/payments": {"post": {"method": "test"}},
             "/refund-items": {"post": _UNITS},
+            "/refunds": {},
             "/reorder": {},
             "/edit-in-cart": {},
         }.items()
@@ -301,6 +303,17 @@ OWN: dict[str, Call] = {
             ORDER, {**_ORDER, "shipment_id": "order"}, bodies
         )
         for tail, bodies in {"": {"patch": {"carrier": "x"}}, "/deliver": {}}.items()
+    },
+    **{
+        f"api/v1/orders/<str:reference>/refunds/<uuid:refund_id>/{deed}": Call(
+            ORDER, {**_ORDER, "refund_id": "order"}, bodies
+        )
+        for deed, bodies in {
+            "retry": {},
+            "pay-outside": {
+                "post": {"means": "cash", "reference": "x", "reason": "x", "paidOn": "2026-01-01"}
+            },
+        }.items()
     },
     "orders/<str:number>/": Call(ORDER, {"number": "number:order"}),
     **{
@@ -347,6 +360,17 @@ OWN: dict[str, Call] = {
     },
     "api/v1/payments/order/<str:reference>": Call(ORDER, _ORDER),
     "api/v1/payments/<uuid:payment_id>": Call(ANY, {"payment_id": "payment"}),
+    "api/v1/payments/reconciliation/runs/<uuid:run_id>": Call(ANY, {"run_id": "comparison"}),
+    **{
+        f"api/v1/payments/reconciliation/findings/<uuid:finding_id>{tail}": Call(
+            ANY, {"finding_id": "difference"}, bodies
+        )
+        for tail, bodies in {
+            "": {},
+            "/fix": {"post": {"step": "look", "seen": "x"}},
+            "/explain": {"post": {"reason": "x", "seen": "x"}},
+        }.items()
+    },
     "api/v1/payments/<uuid:payment_id>/simulate": Call(
         ANY, {"payment_id": "payment"}, {"post": {"outcome": "succeed"}}
     ),
@@ -539,6 +563,13 @@ def world(company: Company) -> World:
     buyer = Buyer.arrive(there, now).add(variant).begin().fill()
     checkout_id = buyer.checkout_id
     _placed, payment = Buyer.arrive(there, now).add(variant).begin().fill().pay()
+    comparison = checkouts.request_run(
+        actor=system, since=now - timedelta(days=1), until=now, mends=False, now=now
+    )
+    difference = ReconciliationFinding.objects.create(
+        company=there, key="x", kind="refund_missing", provider="test", provider_id=payment.provider_id,
+        payment=payment, order=order, currency="USD", theirs=0, ours=1, first_seen_at=now, last_seen_at=now,
+    )  # fmt: skip
     notifications.tell(
         actor=system, user_id=owner.id, channel="x", subject="Hello", dedupe_key="x", now=now
     )
@@ -557,6 +588,7 @@ def world(company: Company) -> World:
         "zone": rule.zone_id, "shipping_rule": rule.id, "cart": view.id, "line": line.id, "wish": wish.id,
         "past_cart": past_cart, "recovery": recovery, "order": order.id, "number:order": order.number,
         "order_line": order_line.id, "return": returned.id, "dispute": dispute.id, "checkout": checkout_id, "payment": payment.id, "address": address.id,
+        "comparison": comparison.id, "difference": difference.id,
         "notification": Notification.objects.get(dedupe_key__contains="x", user_id=owner.id).id,
         
     }  # fmt: skip
