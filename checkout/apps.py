@@ -7,4 +7,4 @@ class CheckoutConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from checkout import handlers, watch  # noqa: F401
+        from checkout import handlers, timeline, watch  # noqa: F401

@@ -7,4 +7,4 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from notifications import handlers  # noqa: F401 - subscribing is what importing it does
+        from notifications import handlers, timeline  # noqa: F401 - subscribing is what importing it does

@@ -36,6 +36,7 @@ class Notification(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     company_id = models.UUIDField()
     user_id = models.UUIDField(null=True)
+    order_id = models.UUIDField(null=True)  # the order it is about
     type = models.CharField(_("type"), max_length=6, choices=Type.choices)
     channel = models.CharField(_("message"), max_length=60)  # the event's template key
     recipient = models.CharField(_("to"), max_length=254)
@@ -67,6 +68,9 @@ class Notification(models.Model):
             ),
             models.Index(fields=["user_id", "-id"], name="notification_user"),
             models.Index(fields=["recipient", "-id"], name="notification_recipient"),
+            models.Index(
+                fields=["order_id"], name="notification_order", condition=Q(order_id__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -47,6 +47,7 @@ def notify(
     dedupe_key: str,
     now: datetime,
     user_id: UUID | None = None,
+    order_id: UUID | None = None,
 ) -> Notification | None:
     """
     Write one e-mail, to be sent by the next drain; return None when the same message exists already.
@@ -69,6 +70,7 @@ def notify(
     note = Notification(
         company_id=company_id,
         user_id=user_id,
+        order_id=order_id,
         type=Notification.Type.EMAIL,
         channel=channel,
         recipient=recipient,
@@ -95,6 +97,7 @@ def tell(
     dedupe_key: str,
     now: datetime,
     url: str = "",
+    order_id: UUID | None = None,
 ) -> None:
     """Leave a short message in the customer's bell, and show it on every open page."""
     note = _in_bell(
@@ -104,6 +107,7 @@ def tell(
         subject=subject,
         dedupe_key=dedupe_key,
         url=url,
+        order_id=order_id,
         now=now,
     )
     Notification.objects.bulk_create([note], ignore_conflicts=True)
@@ -173,11 +177,13 @@ def _in_bell(
     dedupe_key: str,
     url: str,
     now: datetime,
+    order_id: UUID | None = None,
 ) -> Notification:
     """Return a message as it lies in a bell; shown is delivered."""
     return Notification(
         company_id=company_id,
         user_id=user_id,
+        order_id=order_id,
         type=Notification.Type.IN_APP,
         channel=channel,
         recipient=str(user_id),

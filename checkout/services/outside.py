@@ -93,10 +93,10 @@ def pay_back_outside(
     audit.record(
         actor=actor,
         action="refund.paid_outside",
-        object_type="order",
-        object_id=order.id,
+        object_type="refund_request",
+        object_id=request.id,
         after={
-            "refundRequestId": request.id,
+            "orderId": order.id,
             "paymentId": payment.id,
             "amount": paid.amount,
             "currency": paid.currency,

@@ -184,7 +184,7 @@ def _prepare(*, request_id: UUID, now: datetime) -> Refund | None:
         return None
     if known is not None:  # it failed and was put back into the queue: a new try needs a new key
         known.request_id = None
-        known.save(update_fields=["request_id", "updated_at"])
+        known.save(update_fields=["request_id"])  # when it failed stays known
     refund = Refund(
         id=new_id(),
         payment=chosen,

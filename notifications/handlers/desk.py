@@ -89,6 +89,7 @@ def _mail_desk(
             company_id=order.company_id,
             channel=channel,
             recipient=address,
+            order_id=order.id,
             context={"number": order.number, "customer": order.email, **context},
             dedupe_key=str(envelope.id),
             now=now,

@@ -186,6 +186,7 @@ def _mail_about_order(
         channel=channel,
         recipient=order.email,
         user_id=order.user_id,
+        order_id=order.id,
         context={**selectors.order_context(order), **extra},
         dedupe_key=str(envelope.id),
         now=now,
@@ -203,6 +204,7 @@ def _tell_about_order(event: OrderEvent, envelope: Envelope, now: datetime, text
         subject=text % {"number": event.number},
         dedupe_key=str(envelope.id),
         url=f"/orders/{event.number}/",
+        order_id=order.id,
         now=now,
     )
 

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
@@ -15,8 +16,10 @@ from config.platform.backoffice import people, status
 from orders import selectors, services
 from orders.admin.refunds import REFUND_TONES
 from orders.admin.returns import RETURN_TONES
+from orders.admin.timeline import story
 from orders.explaining import grounds_of
 from orders.models import Order
+from orders.selectors.timeline import timeline
 from pricing.display import country_name
 from pricing.engine import Quote
 from pricing.templatetags.money import money_text
@@ -44,39 +47,14 @@ PAYMENT_TONES = {
 }
 
 
-# What staff may do next, by the status of an order. Nothing else is offered; the services refuse it anyway.
-
-
-def bench_of(order: Order) -> dict[str, Any]:
+def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
     """Return what the bench shows, in a constant number of queries."""
     lines = list(order.lines.select_related("warehouse"))
-    steps = list(selectors.status_history(order_id=order.pk))
-    edits = list(selectors.edit_history(order_id=order.pk))
     refunds = list(selectors.refunds_of(order_id=order.pk))
+    entries = timeline(order=order)
     names = people(
-        [*(step.actor for step in steps), *(edit.actor for edit in edits)]
-        + [refund.requested_by for refund in refunds]
+        [*(entry.actor for entry in entries), *(refund.requested_by for refund in refunds)]
     )
-    words = dict(Order.Status.choices)
-    happened = [
-        {
-            "at": step.at,
-            "what": words.get(step.to_status, step.to_status),
-            "tone": STATUS_TONES.get(step.to_status, ""),
-            "by": names[step.actor],
-            "why": step.reason,
-        }
-        for step in steps
-    ] + [
-        {
-            "at": edit.at,
-            "what": _("%(field)s changed") % {"field": edit.field.replace("_", " ")},
-            "tone": "",
-            "by": names[edit.actor],
-            "why": str(edit.new or ""),
-        }
-        for edit in edits
-    ]
     units = sum(line.unsent for line in lines)
     return {
         "order": order,
@@ -101,7 +79,7 @@ def bench_of(order: Order) -> dict[str, Any]:
         ],
         "explanation": _explanation(order),
         "money": _money(order, asked=services.refundable(order)),
-        "happened": sorted(happened, key=lambda step: step["at"])[::-1],  # the newest first
+        "story": story(request, entries, names=names),
         "shipments": list(order.shipments.all()),
         "refunds": [
             {

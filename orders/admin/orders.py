@@ -174,7 +174,9 @@ class OrderAdmin(OfficeAdmin):
         order = self.get_object(request, object_id) if self.has_view_permission(request) else None
         bench = {}
         if order is not None:
-            bench = {"bench": {**bench_of(order), "may_edit": self.has_step_permission(request)}}
+            bench = {
+                "bench": {**bench_of(request, order), "may_edit": self.has_step_permission(request)}
+            }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **bench})
 
     # --- steps ---

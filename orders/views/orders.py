@@ -29,6 +29,7 @@ from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
 from orders.models import Order, OrderLine, RefundRequest, Shipment
 from orders.rendering import tracking_url
+from orders.selectors.timeline import customer_timeline
 from orders.views.disputes import shown_disputes
 from orders.views.returning import order_path, shown_returns
 from pricing.arrival import arrival
@@ -199,6 +200,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "additions": _additions(found, by_link=not is_own) if may_act else [],
         "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),
+        "happened": _happened(found) if may_return else [],
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_act else [],
         "return_url": _return_url(found, token) if may_act and _can_return(found) else "",
@@ -497,6 +499,14 @@ def _timeline(order: Order, quote: Quote | None) -> list[dict[str, str]]:
             {"state": "now", "title": _("Waiting for your payment"), "text": "", "url": ""}
         )
     return steps + _way(order, quote)
+
+
+def _happened(order: Order) -> list[dict[str, str]]:
+    """Return everything that happened and is the customer's to know, the newest first."""
+    return [
+        {"at": moment(at), "title": told.title, "text": told.text, "url": told.url}
+        for at, told in customer_timeline(order=order)
+    ]
 
 
 def _way(order: Order, quote: Quote | None) -> list[dict[str, str]]:

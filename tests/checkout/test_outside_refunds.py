@@ -122,7 +122,7 @@ def test_the_refund_is_done_and_every_cent_stands_once(
     assert (entry.actor, entry.reason, entry.object_id) == (
         staff.label,
         "card closed",
-        str(order.pk),
+        str(failed.pk),
     )
     assert entry.after["reference"] == "TR-88412"
 
