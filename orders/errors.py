@@ -55,6 +55,16 @@ class OrderAddressFixed(ApplicationError):
     advice = "Cancel the order and place it anew."
 
 
+class BillFixed(OrderAddressFixed):
+    """The invoice is written: `extra.invoice` is its number."""
+
+    message = "The invoice is written, and a paper that is written stays as it is."
+    advice = (
+        "Refund the order, which writes a credit note, and have it placed anew with the right address. "
+        "For a slip of the pen a letter to the customer will do."
+    )
+
+
 class OrderNotEditable(ApplicationError):
     code = "ORDER_NOT_EDITABLE"
     http_status = 409

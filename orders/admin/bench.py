@@ -98,6 +98,7 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
             }
             for found in selectors.returns_of(order_id=order.pk)
         ],
+        "addresses_url": reverse("admin:orders_order_addresses", args=[order.pk]),
         "ship_to": _address(order.shipping_address),
         "bill_to": _address(order.billing_address),
         "can_edit": order.status in services.SOLD

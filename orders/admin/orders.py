@@ -22,6 +22,7 @@ from config.platform.backoffice import NOTHING, OfficeAdmin, attempt, attempt_ea
 from config.platform.http import actor_of
 from orders import deskpages, selectors, services
 from orders.admin.acting import act
+from orders.admin.addresses import addresses_page
 from orders.admin.bench import PAYMENT_TONES, STATUS_TONES, bench_of
 from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
@@ -111,6 +112,7 @@ class OrderAdmin(OfficeAdmin):
             at("figures/", deskpages.figures_page, "figures"),
             at("parcels/", parcels_page, "parcels"),
             at("<uuid:object_id>/edit/", edit_page, "edit"),
+            at("<uuid:object_id>/addresses/", addresses_page, "addresses"),
             at("<uuid:object_id>/packing-slip/", deskpages.packing_slip, "packing_slip"),
             *super().get_urls(),
         ]

@@ -7,7 +7,7 @@ own tables, so that nobody below imports them. Each source costs a constant numb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -421,15 +421,17 @@ def points(order: Order) -> Iterator[Entry]:
 
 @source
 def trail(order: Order) -> Iterator[Entry]:
-    """What the audit trail says of the order itself."""
-    yield from audited("order", [order.pk])
+    """What the audit trail says of the order itself, but for what its edits say already."""
+    yield from audited("order", [order.pk], but_for=("order.address_changed",))
 
 
-def audited(object_type: str, ids: Iterable[UUID]) -> Iterator[Entry]:
+def audited(
+    object_type: str, ids: Iterable[UUID], *, but_for: Sequence[str] = ()
+) -> Iterator[Entry]:
     """Return the audit entries of some objects; one statement. Staff read them, customers never."""
     found = AuditEntry.objects.filter(
         object_type=object_type, object_id__in=[str(each) for each in ids]
-    )
+    ).exclude(action__in=but_for)
     for row in found:
         changes = _told_values(row.after)
         yield Entry(

@@ -71,6 +71,8 @@ from orders.services.reviewing import hold_back, review
 from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
     change_address,
+    check_billable_elsewhere,
+    check_sendable_elsewhere,
     deliver,
     edit,
     flag,
@@ -107,7 +109,9 @@ __all__ = [
     "cancel_items",
     "change_address",
     "change_shipment",
+    "check_billable_elsewhere",
     "check_payable",
+    "check_sendable_elsewhere",
     "close_return",
     "confirm",
     "confirm_locked",

@@ -9,13 +9,15 @@ from uuid import UUID
 
 from django.db import transaction
 
-from config.platform import outbox
-from config.platform.actor import Actor
+from config.platform import audit, outbox
+from config.platform.actor import Actor, ActorKind
 from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
 from orders import addresses
-from orders.errors import OrderAddressFixed, OrderInReview, OrderNotFound
+from orders.errors import BillFixed, OrderAddressFixed, OrderInReview, OrderNotFound
 from orders.events import OrderDelivered, OrderEvent, OrderStatusChanged
-from orders.models import Order, OrderEdit, Shipment, StatusChange
+from orders.models import Invoice, Order, OrderEdit, Shipment, StatusChange
+
+ADDRESS_CHANGED = "order.address_changed"
 
 
 def lock(*, actor: Actor, order_id: UUID) -> Order:
@@ -142,6 +144,35 @@ def _write_edits(
     return order
 
 
+def check_sendable_elsewhere(order: Order) -> None:
+    """
+    Let a parcel be sent to a corrected address as long as none has left.
+
+    :raises OrderAddressFixed: else
+    """
+    open_ = {Order.Status.DRAFT, Order.Status.CONFIRMED, Order.Status.PROCESSING}
+    if order.status not in open_ or order.shipments.exists():
+        raise OrderAddressFixed(extra={"status": order.status})
+
+
+def check_billable_elsewhere(order: Order) -> None:
+    """
+    Let a bill go to a corrected address as long as it is not written; ask within the order's lock.
+
+    :raises OrderAddressFixed: if the invoice is written, or the order is over
+    """
+    if order.status in {Order.Status.CANCELLED, Order.Status.REFUNDED, Order.Status.FAILED}:
+        raise OrderAddressFixed(
+            "The order is over, and its papers stay as they are.", extra={"status": order.status}
+        )
+    invoice = Invoice.objects.filter(order=order, kind=Invoice.Kind.INVOICE).first()
+    if invoice is not None:
+        raise BillFixed(
+            f"Invoice {invoice.number} is written, and a paper that is written stays as it is.",
+            extra={"status": order.status, "code": "INVOICE_WRITTEN", "invoice": invoice.number},
+        )
+
+
 @transaction.atomic
 def change_address(
     *,
@@ -156,11 +187,13 @@ def change_address(
     Correct where an order goes, or who is billed, until anything is sent; the old address stays in the edit history.
 
     Taxes and shipping were priced for a place, so country, state and postal code of the parcel stay. Customers may
-    do it until packing begins.
+    do it until packing begins. Staff correct who is billed as long as the invoice is not written, and stand in the audit
+    trail with it.
 
     :raises OrderNotFound: if there is none for this caller
     :raises ValidationFailed: listing each field that is malformed or missing
-    :raises OrderAddressFixed: if it is packed, sent or over, or the parcel would go to another place
+    :raises OrderAddressFixed: if it is packed, sent or over, the parcel would go to another place, or the invoice is
+        written; it says what to do instead
     """
     wanted: dict[str, dict[str, str]] = {}
     errors: list[FieldError] = []
@@ -182,18 +215,31 @@ def change_address(
     if errors:
         raise ValidationFailed(errors=errors)
     order = lock(actor=actor, order_id=order_id)
-    open_ = {Order.Status.DRAFT, Order.Status.CONFIRMED}
-    if actor.sees_everything:
-        open_.add(Order.Status.PROCESSING)
-    if order.status not in open_ or order.shipments.exists():
-        raise OrderAddressFixed(extra={"status": order.status})
     parcel = wanted.get("shipping_address")
+    if parcel is not None or not actor.sees_everything:
+        check_sendable_elsewhere(order)
+        if order.status == Order.Status.PROCESSING and not actor.sees_everything:
+            raise OrderAddressFixed(extra={"status": order.status})
+    if "billing_address" in wanted:
+        check_billable_elsewhere(order)
     if parcel and any(
         parcel[key] != order.shipping_address.get(key, "")
         for key in ("country", "state", "postalCode")
     ):
         raise OrderAddressFixed(
             "This would change what the order costs.", extra={"status": order.status}
+        )
+    changed = [name for name, value in wanted.items() if getattr(order, name) != value]
+    if changed and actor.kind == ActorKind.STAFF:
+        audit.record(
+            actor=actor,
+            action=ADDRESS_CHANGED,
+            object_type="order",
+            object_id=order.id,
+            before={name: getattr(order, name) for name in changed},
+            after={name: wanted[name] for name in changed},
+            reason=reason,
+            now=now,
         )
     return _write_edits(order, wanted, actor=actor, now=now, reason=reason)
 

@@ -35,7 +35,8 @@ def preview_edit(*, actor: Actor, order_id: UUID, edit: Edit, now: datetime) -> 
 
     :raises OrderNotFound: if there is no such order for this caller
     :raises OrderNotEditable: if it waits for its payment, is packed (for customers), in part sent, or over
-    :raises OrderAddressFixed: if another tax is due at the new address, or it is not the customer's to change
+    :raises OrderAddressFixed: if another tax is due at the new address, it is not the customer's to change, or the
+        invoice is written and somebody else is to be billed
     :raises EditCostsMore: if it only makes shipping dearer, which nobody is asked to pay afterwards
     :raises NoShippingZone: if we do not ship to the new address
     :raises PriceMissing: if something that is added has no price in the order's currency

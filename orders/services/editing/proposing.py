@@ -29,6 +29,7 @@ from orders.services.editing.costing import (
 from orders.services.editing.proposal import Edit, Proposal
 from orders.services.placing import DraftLine
 from orders.services.refunds import Units, line_brings, refundable, shipping_share
+from orders.services.status import check_billable_elsewhere
 from pricing import services as pricing
 from pricing.engine import ShippingOption
 from pricing.money import format_amount
@@ -178,6 +179,8 @@ def _addresses(order: Order, edit: Edit, errors: list[FieldError]) -> dict[str, 
             for gap in gaps
         ]
         if not gaps and clean != getattr(order, name):
+            if name == "billing_address":
+                check_billable_elsewhere(order)
             found[name] = clean
     return found
 
