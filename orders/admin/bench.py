@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,10 +19,11 @@ from orders.admin.refunds import REFUND_TONES
 from orders.admin.returns import RETURN_TONES
 from orders.admin.timeline import story
 from orders.explaining import grounds_of
-from orders.models import Order
+from orders.models import Order, RefundRequest, ReturnRequest
 from orders.selectors.timeline import timeline
 from pricing.display import country_name
 from pricing.engine import Quote
+from pricing.models import PriceDispute
 from pricing.templatetags.money import money_text
 
 STATUS_TONES = {
@@ -56,11 +58,16 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
         [*(entry.actor for entry in entries), *(refund.requested_by for refund in refunds)]
     )
     units = sum(line.unsent for line in lines)
+    returns = list(selectors.returns_of(order_id=order.pk))
     return {
         "order": order,
         "state": status(order.get_status_display(), STATUS_TONES[order.status]),
         "payment": status(order.get_payment_status_display(), PAYMENT_TONES[order.payment_status]),
         "next": _next(order, units),
+        "waits": [
+            {**row, "url": row["url"] if request.user.has_perm(row["right"]) else ""}
+            for row in _waits(order, refunds, returns)
+        ],
         "lines": [
             {
                 "line": line,
@@ -86,7 +93,7 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
                 "refund": refund,
                 "state": status(refund.get_status_display(), REFUND_TONES[refund.status]),
                 "by": names[refund.requested_by],
-                "is_open": refund.status == "failed" and order.payment_status in services.PAID,
+                "is_open": _is_open(order, refund),
             }
             for refund in refunds
         ],
@@ -96,7 +103,7 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
                 "state": status(found.get_status_display(), RETURN_TONES[found.status]),
                 "units": sum(line.quantity for line in found.lines.all()),
             }
-            for found in selectors.returns_of(order_id=order.pk)
+            for found in returns
         ],
         "addresses_url": reverse("admin:orders_order_addresses", args=[order.pk]),
         "ship_to": _address(order.shipping_address),
@@ -105,6 +112,51 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
         and not any(line.shipped_quantity for line in lines),
         "additions": list(order.additions.order_by("placed_at")),
     }
+
+
+def _waits(
+    order: Order, refunds: Sequence[RefundRequest], returns: Sequence[ReturnRequest]
+) -> list[dict[str, Any]]:
+    """Return what else waits for somebody at this order, each with the page on which it is decided."""
+    failed = [
+        {
+            "text": _("A refund of %(amount)s failed: %(why)s")
+            % {"amount": money_text(refund.amount, refund.currency), "why": refund.failure},
+            "url": reverse("admin:orders_refundrequest_change", args=[refund.pk]),
+            "right": "orders.view_refundrequest",
+        }
+        for refund in refunds
+        if _is_open(order, refund)
+    ]
+    undecided = [
+        {
+            "text": _("A return waits for a decision")
+            if row.status == ReturnRequest.Status.REQUESTED
+            else _("A return is to come in"),
+            "url": reverse("admin:orders_returnrequest_change", args=[row.pk]),
+            "right": "orders.view_returnrequest",
+        }
+        for row in returns
+        if row.status in ReturnRequest.UNDECIDED
+    ]
+    disputed = [
+        {
+            "text": _("The price of %(product)s is disputed") % {"product": name},
+            "url": reverse("admin:pricing_pricedispute_change", args=[pk]),
+            "right": "pricing.view_pricedispute",
+        }
+        for pk, name in PriceDispute.objects.filter(
+            order_id=order.pk, status=PriceDispute.Status.OPEN
+        )
+        .order_by("opened_at")
+        .values_list("pk", "name")
+    ]
+    return [*failed, *undecided, *disputed]
+
+
+def _is_open(order: Order, refund: RefundRequest) -> bool:
+    """Tell whether a refund failed that is still owed: nothing goes back of what was never taken."""
+    return refund.status == RefundRequest.Status.FAILED and order.payment_status in services.PAID
 
 
 def _next(order: Order, units: int) -> Any:

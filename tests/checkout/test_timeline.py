@@ -291,3 +291,30 @@ def test_it_links_to_what_the_reader_may_see(lived: Life) -> None:
 
     linked = {row["entry"].page[0] for row in [*story["rows"], *story["earlier"]] if row["url"]}
     assert linked == {"checkout_payment"}
+
+
+def test_what_waits_for_somebody_stands_first(ready: Buyer, staff: Actor, office: Client) -> None:
+    life = Life(ready, staff).buy().send()
+    bench = reverse("admin:orders_order_change", args=[life.order.pk])
+    assert office.get(bench).context["bench"]["waits"] == []
+    line = life.order.lines.get()
+    about: dict[str, Any] = {"actor": ready.actor, "order_id": life.order.pk}
+    row = orders.request_return(**about, wanted=[WantedReturn(line.pk, 1)], now=life.later())
+    dispute = orders.dispute_price(**about, line_id=line.pk, reason="TAX", now=life.later())
+    request = orders.request_refund(
+        actor=staff, order_id=life.order.pk, amount=Decimal("1.00"), reason="late", now=life.later()
+    )
+    orders.fail_refund(actor=staff, request_id=request.pk, failure="no such card", now=life.now)
+
+    waits = office.get(bench).context["bench"]["waits"]
+
+    assert [each["url"] for each in waits] == [
+        reverse("admin:orders_refundrequest_change", args=[request.pk]),
+        reverse("admin:orders_returnrequest_change", args=[row.pk]),
+        reverse("admin:pricing_pricedispute_change", args=[dispute.pk]),
+    ]
+    assert "A refund of $1.00 failed: no such card" in office.get(bench).content.decode()
+    clerk = factories.make_staff(is_superuser=False)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_order"))
+    office.force_login(clerk, BACKEND)
+    assert [each["url"] for each in office.get(bench).context["bench"]["waits"]] == ["", "", ""]
