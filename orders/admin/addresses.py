@@ -19,7 +19,9 @@ from config.platform.backoffice import one
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from orders import services
+from orders.admin.bench import address_lines
 from orders.admin.edits import ADDRESS
+from orders.errors import BillFixed
 from orders.models import Order
 
 PARTS = (("to", "shippingAddress"), ("bill", "billingAddress"))
@@ -125,19 +127,25 @@ def addresses_page(admin: Any, request: HttpRequest, object_id: UUID) -> HttpRes
                 "title": title,
                 "hint": hint,
                 "fields": [field for field in form if field.name.startswith(f"{part}-")],
-                "fixed": fixed[part],
+                "fixed": _told(fixed[part]),
+                "now": address_lines(given),
             }
-            for part, title, hint in (
+            for part, title, hint, given in (
                 (
                     "to",
                     _("Ship to"),
                     _("Country, state and postal code stay: they decided what it cost. An edit of the order changes them."),
+                    order.shipping_address,
                 ),
-                ("bill", _("Bill to"), _("Empty means the same as the address it goes to.")),
+                (
+                    "bill",
+                    _("Bill to"),
+                    _("Empty means the same as the address it goes to."),
+                    order.billing_address or order.shipping_address,
+                ),
             )
         ],
         "is_open": any(refusal is None for refusal in fixed.values()),
-        "may_edit": order.status in services.SOLD,
         "back": here,
     }  # fmt: skip
     return TemplateResponse(request, "orders/admin/addresses.html", context)
@@ -149,3 +157,12 @@ def _refusal(check: Any, order: Order) -> ApplicationError | None:
     except ApplicationError as refusal:
         return refusal
     return None
+
+
+def _told(refusal: ApplicationError | None) -> str:
+    """Return why an address stays, and for a bill what to do instead: a parcel that has left is not called back."""
+    if refusal is None:
+        return ""
+    return (
+        f"{refusal.detail} {refusal.advice}" if isinstance(refusal, BillFixed) else refusal.detail
+    )

@@ -106,8 +106,8 @@ def bench_of(request: HttpRequest, order: Order) -> dict[str, Any]:
             for found in returns
         ],
         "addresses_url": reverse("admin:orders_order_addresses", args=[order.pk]),
-        "ship_to": _address(order.shipping_address),
-        "bill_to": _address(order.billing_address),
+        "ship_to": address_lines(order.shipping_address),
+        "bill_to": address_lines(order.billing_address),
         "can_edit": order.status in services.SOLD
         and not any(line.shipped_quantity for line in lines),
         "additions": list(order.additions.order_by("placed_at")),
@@ -264,7 +264,7 @@ def _money(order: Order, *, asked: Decimal) -> list[dict[str, Any]]:
     ]
 
 
-def _address(address: dict[str, Any] | None) -> list[str]:
+def address_lines(address: dict[str, Any] | None) -> list[str]:
     """Return an address as its lines."""
     given = {key: str(value) for key, value in (address or {}).items() if value}
     town = " ".join(given[key] for key in ("city", "state", "postalCode") if key in given)

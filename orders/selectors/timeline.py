@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from config.platform.models import AuditEntry
+from orders.addresses import FIELDS
 from orders.models import (
     Invoice,
     Order,
@@ -187,15 +188,16 @@ def _edited(edit: OrderEdit) -> str:
 def _change(edit: OrderEdit) -> str:
     """Return an edit in a line: what it is now, for one of several parts only those that differ, and the reason."""
     old, new = edit.old, edit.new
-    if isinstance(old, dict) and isinstance(new, dict):
-        parts = [
-            f"{old.get(key) or '–'} → {new.get(key) or '–'}"
-            for key in new
-            if old.get(key) != new.get(key)
-        ]
-        said = "; ".join(parts)
-    elif isinstance(new, dict):
-        said = ", ".join(str(value) for value in new.values() if value)
+    if isinstance(new, dict):  # an address: its parts in the order in which they are written
+        keys = [key for key in FIELDS if key in new]
+        if isinstance(old, dict):
+            said = "; ".join(
+                f"{old.get(key) or '–'} → {new.get(key) or '–'}"
+                for key in keys
+                if old.get(key) != new.get(key)
+            )
+        else:
+            said = ", ".join(str(new[key]) for key in keys if new[key])
     else:
         said = str(new if new not in (None, "") else old or "")
     reason = "" if edit.reason in {"", "admin"} else f"({edit.reason})"

@@ -152,7 +152,10 @@ def check_sendable_elsewhere(order: Order) -> None:
     """
     open_ = {Order.Status.DRAFT, Order.Status.CONFIRMED, Order.Status.PROCESSING}
     if order.status not in open_ or order.shipments.exists():
-        raise OrderAddressFixed(extra={"status": order.status})
+        raise OrderAddressFixed(
+            "A parcel has left, or the order is over: where it goes stays.",
+            extra={"status": order.status},
+        )
 
 
 def check_billable_elsewhere(order: Order) -> None:
