@@ -200,7 +200,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "additions": _additions(found, by_link=not is_own) if may_act else [],
         "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),
-        "happened": _happened(found) if may_return else [],
+        "happened": _happened(found) if may_act else [],
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_act else [],
         "return_url": _return_url(found, token) if may_act and _can_return(found) else "",
