@@ -18,7 +18,10 @@ import httpx
 CAMEL = re.compile(r"[a-z][a-zA-Z0-9]*\Z")
 CODE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z\Z")
-AMOUNT = {0: re.compile(r"-?\d+\Z"), 2: re.compile(r"-?\d+\.\d\d\Z")}
+AMOUNT = {
+    places: re.compile(rf"-?\d+\.\d{{{places}}}\Z" if places else r"-?\d+\Z")
+    for places in (0, 2, 3)
+}
 
 # Keys whose value is a map that somebody else names the keys of.
 FREE = {"options", "customization", "metadata", "prices", "changes", "paths", "components"}
@@ -56,6 +59,7 @@ STATUS = {
 }  # fmt: skip
 PROBLEM = {"type", "title", "status", "code", "detail", "advice", "errors", "extra", "requestId"}
 NO_DECIMALS = {"JPY", "KRW", "VND", "CLP", "ISK"}
+THREE_DECIMALS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
 
 
 def check(response: httpx.Response) -> None:
@@ -124,7 +128,7 @@ def check_shape(body: Any, what: str = "") -> None:
         if key in MONEY and value is not None:
             assert isinstance(value, str), f"{here}: money must be a string"
             if currency:
-                assert AMOUNT[0 if currency in NO_DECIMALS else 2].match(value), (
+                assert AMOUNT[_places(currency)].match(value), (
                     f"{here}: not the decimals of {currency}"
                 )
         elif (key.endswith("At") or key == "at") and value is not None:
@@ -135,6 +139,12 @@ def check_shape(body: Any, what: str = "") -> None:
             assert found is None or found.version == 7 or found.int < 2**32, (
                 f"{here}: not version 7"
             )
+
+
+def _places(currency: str) -> int:
+    if currency in NO_DECIMALS:
+        return 0
+    return 3 if currency in THREE_DECIMALS else 2
 
 
 def _walk(

@@ -421,6 +421,41 @@ def test_staff_refund_lines_and_shipping_to_the_cent(user: Api, staff: Api, prod
     assert too_much.status_code in (400, 409)
 
 
+@pytest.mark.parametrize(("currency", "price", "shipping"), [("JPY", "1999", "500"), ("KWD", "12.345", "1.005")])  # fmt: skip
+def test_a_third_cancelled_a_third_returned_and_the_rest_refunded_is_all(
+    user: Api, staff: Api, product: Maker, currency: str, price: str, shipping: str
+) -> None:
+    zones = staff.get("/shipping-zones?limit=100")["results"]
+    zone = next(one for one in zones if "US" in one["countries"])
+    way = f"way-{new_key()[:8]}"
+    staff.post("/shipping-rules", {"zoneId": zone["id"], "code": way, "name": "By bike", "type": "FLAT_RATE", "currency": currency, "basePrice": shipping}, expect=201)  # fmt: skip
+    user.post("/cart", {"currency": currency}, expect=201)
+    order = buy(user, {product(prices={currency: price}).sku: 3})
+    [line], total = order["items"], order["totals"]["grandTotal"]
+    path, one = f"/orders/{order['id']}", {"itemId": line["id"], "quantity": 1}
+
+    def back() -> Decimal:
+        return Decimal(user.get(path)["refundedTotal"])
+
+    user.post(f"{path}/cancel-items", {"items": [one], "reason": "one too many"})
+    third = eventually(back, what="the cancelled third")
+    for status in ("processing", "shipped", "delivered"):
+        staff.put(f"{path}/status", {"status": status, "reason": ""})
+    asked = user.post(f"{path}/returns", {"items": [{**one, "reason": "too big"}]}, expect=201)
+    staff.post(f"/orders/returns/{asked['id']}/approve", {})
+    staff.post(f"/orders/returns/{asked['id']}/receive", {})
+    eventually(lambda: back() > third, what="the returned third")
+    rest = {"items": [one], "shipping": order["totals"]["shippingTotal"], "reason": "goodwill"}
+    staff.post(f"{path}/refund-items", rest, key=new_key())
+
+    end = _refunded(user, order, total)
+    assert (end["status"], end["paymentStatus"]) == ("refunded", "refunded")
+    assert end["items"][0]["refundedAmount"] == line["lineTotal"]
+    papers = user.get(f"{path}/invoices")["results"]
+    notes = [Decimal(paper["amount"]) for paper in papers if paper["kind"] == "credit_note"]
+    assert (len(notes), sum(notes)) == (3, Decimal(total))
+
+
 def test_no_more_is_refunded_than_was_paid(user: Api, staff: Api, product: Maker) -> None:
     order = buy(user, {product(price="10.00").sku: 1})
     payment = staff.get(f"/payments/order/{order['id']}")
