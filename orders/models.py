@@ -200,6 +200,16 @@ class Order(models.Model):
         left: Decimal = self.grand_total - self.credit_total
         return left
 
+    @property
+    def was_never_paid(self) -> bool:
+        """It ended without money: none was taken, or what came after its end went back as no part of it."""
+        nothing = (self.PaymentStatus.CANCELLED, self.PaymentStatus.REFUNDED)
+        return (
+            self.status == self.Status.CANCELLED
+            and not self.refunded_total
+            and self.payment_status in nothing
+        )
+
 
 class OrderLine(models.Model):
     """

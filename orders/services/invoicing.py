@@ -32,9 +32,9 @@ def write_invoices(*, actor: Actor, order_id: UUID, now: datetime) -> list[Invoi
     :raises InvoiceNotAvailable: if the order was never paid
     """
     order = lock(actor=actor, order_id=order_id)
-    if order.confirmed_at is None:
-        raise InvoiceNotAvailable(extra={"status": order.status})
     known = list(Invoice.objects.filter(order=order).order_by("issued_at", "id"))
+    if order.confirmed_at is None or (order.was_never_paid and not known):
+        raise InvoiceNotAvailable(extra={"status": order.status})
     lines = list(order.lines.all())
     if not known:
         known.append(

@@ -257,7 +257,7 @@ def _return_url(order: Order, token: str) -> str:
 
 
 def _invoice_url(order: Order, token: str) -> str:
-    if order.confirmed_at is None:
+    if order.confirmed_at is None or order.was_never_paid:
         return ""
     return f"/orders/{order.number}/invoice/" + (f"?token={token}" if token else "")
 

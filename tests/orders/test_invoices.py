@@ -102,6 +102,20 @@ def test_what_is_not_paid_has_none(draft, system, now, user_api):
     assert not InvoiceCounter.objects.exists()
 
 
+@pytest.mark.parametrize("end", ["cancelled", "refunded"])
+def test_what_was_promised_and_never_paid_has_none(draft, system, staff, now, end):
+    orders.set_payment_status(
+        actor=system, order_id=draft.id, status="authorized", method="test", now=now
+    )
+    orders.confirm(actor=system, order_id=draft.id, now=now)
+    orders.cancel(actor=staff, order_id=draft.id, now=now)
+    orders.set_payment_status(actor=system, order_id=draft.id, status=end, now=now)
+
+    with pytest.raises(InvoiceNotAvailable):
+        written(draft, system, now)
+    assert not Invoice.objects.exists()
+
+
 def test_each_refund_has_a_credit_note_and_together_they_are_the_invoice(
     paid, system, staff, now, refunds
 ):
