@@ -78,7 +78,7 @@ def intent(at: Shopper, api: Api, **changes: Any) -> Any:
     """Ask for a payment of the order of `other`, who has not paid."""
     draft = Order.objects.get(checkout_id=at.other.checkout_id)
     body = {"orderId": str(draft.pk), "amount": f"{draft.grand_total:.2f}", "currency": "USD", "method": "test"}  # fmt: skip
-    return api.post("/payments/intent", {**body, **changes}, key="i")
+    return api.post("/payments/intent", {**body, **changes}, key=f"i-{changes}")
 
 
 ASKED: list[tuple[str, Callable[[Shopper], Any], int, str, str]] = [
@@ -93,28 +93,28 @@ ASKED: list[tuple[str, Callable[[Shopper], Any], int, str, str]] = [
     ("a refund by a customer", lambda at: user().post("/payments/refund", {"paymentId": str(at.payment.pk), "reason": "x"}, key="r"), 403, "FORBIDDEN", "access.refused"),
     ("a refund over the ceiling", lambda at: at.staff.post("/payments/refund", {"paymentId": str(at.payment.pk), "amount": "24.91", "reason": "x"}, key="r"), 400, "REFUND_EXCEEDS_PAYMENT", "refund.refused"),
     ("an illegal transition", lambda at: at.staff.put(f"/orders/{at.order.pk}/status", {"status": "delivered"}), 409, "INVALID_STATUS_TRANSITION", "transition.refused"),
-    ("a success in the address", lambda at: at.other.api.post(f"/checkout/{at.other.checkout_id}/complete?redirect_status=succeeded&payment_intent={at.payment.provider_id}", {}, key="c"), 402, "PAYMENT_REQUIRED", ""),
+    ("a success in the address", lambda at: at.other.api.post(f"/checkout/{at.other.checkout_id}/complete?redirect_status=succeeded&payment_intent={at.payment.provider_id}", {}, key="s"), 402, "PAYMENT_REQUIRED", ""),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("ask", "status", "code", "action"),
-    [pytest.param(*case, id=name) for name, *case in ASKED],
-)
-def test_what_is_asked_wrongly_has_its_code_and_moves_nothing(
-    shopper: Shopper, ask: Callable[[Shopper], Any], status: int, code: str, action: str
-) -> None:
+def refusals() -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(action__endswith=".refused").order_by("pk"))
+
+
+def test_what_is_asked_wrongly_has_its_code_and_moves_nothing(shopper: Shopper) -> None:
     before = books()
+    for name, ask, status, code, action in ASKED:
+        noted = len(refusals())
 
-    answer = ask(shopper)
+        answer = ask(shopper)
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert books() == before
-    told = list(AuditEntry.objects.filter(action__endswith=".refused"))
-    assert [entry.action for entry in told] == ([action] if action else [])
-    if told:
-        assert told[0].after["code"] == code
-        assert told[0].object_id == answer.wsgi_request.path[:64]
+        assert (name, answer.status_code, answer.json()["code"]) == (name, status, code)
+        assert books() == before, name
+        told = refusals()[noted:]
+        assert (name, [entry.action for entry in told]) == (name, [action] if action else [])
+        for entry in told:
+            assert entry.after["code"] == code
+            assert entry.object_id == answer.wsgi_request.path[:64]
 
 
 def test_a_foreign_address_is_noted_and_not_taken(shopper: Shopper, shop: Company) -> None:
@@ -258,23 +258,26 @@ TYPED: list[tuple[str, Callable[[Shopper], Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("type_it", [pytest.param(call, id=name) for name, call in TYPED])
 def test_a_card_number_is_refused_in_any_field_and_kept_nowhere(
-    shopper: Shopper, caplog: pytest.LogCaptureFixture, type_it: Callable[[Shopper], Any]
+    shopper: Shopper, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = books()
+    for name, type_it in TYPED:
+        noted = len(refusals())
 
-    with structlog.testing.capture_logs() as lines:
-        answer = type_it(shopper)
+        with structlog.testing.capture_logs() as lines:
+            answer = type_it(shopper)
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION_ERROR")
-    assert {error["code"] for error in answer.json()["errors"]} <= {"card_data_not_accepted", "unknown_field"}  # fmt: skip
-    kept = [*AuditEntry.objects.values_list("after", "before", "reason", "object_id")]
-    for text in (answer.content.decode(), caplog.text, str(lines), str(kept)):
-        assert "4242" not in text
-    assert books() == before
-    if answer.json()["errors"][0]["code"] == "card_data_not_accepted":
-        assert AuditEntry.objects.get(action="card_number.refused").after["code"] == "VALIDATION_ERROR"  # fmt: skip
+        assert (name, answer.status_code, answer.json()["code"]) == (name, 400, "VALIDATION_ERROR")
+        codes = {error["code"] for error in answer.json()["errors"]}
+        assert (name, codes) in ((name, {"card_data_not_accepted"}), (name, {"unknown_field"}))
+        assert books() == before, name
+        for text in (answer.content.decode(), caplog.text, str(lines)):
+            assert "4242" not in text, name
+        told = [entry.action for entry in refusals()[noted:]]
+        assert told == ["card_number.refused"] * (codes == {"card_data_not_accepted"}), name
+    kept = AuditEntry.objects.values_list("after", "before", "reason", "actor")
+    assert "4242" not in str(list(kept))
 
 
 @pytest.mark.parametrize(
