@@ -353,6 +353,30 @@ def test_a_crash_at_any_point_of_undoing_gives_back_once_what_is_owed(
     assert report.points > 40
 
 
+def test_a_crash_at_any_point_of_hearing_of_a_refund_by_hand_writes_it_down_once(
+    bought: Callable[[], Case],
+) -> None:
+    def given_back_by_hand() -> Case:
+        made = bought()
+        intent = made.order.payments.get().provider_id
+        made.stripe.books.refund({"payment_intent": intent, "amount": "490"})
+        return made
+
+    def hear(case: Case) -> None:
+        checkout.settle(payment_id=case.order.payments.get().id, now=case.buyer.now)
+
+    def verify(case: Case, point: int) -> list[str]:
+        problems = after(case, hear, moved=[2490, -490], total=8)
+        if Refund.objects.filter(payment__order=case.order).count() != 1:
+            problems.append("it is not written down once")
+        return problems
+
+    report = explore(prepare=given_back_by_hand, scenario=hear, verify=verify, step=18)
+
+    assert report.problems == []
+    assert report.points > 40
+
+
 def test_a_crash_at_any_point_of_a_capture_takes_the_money_once(
     case: Callable[[], Case], settings: Any
 ) -> None:
