@@ -119,8 +119,8 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
         errors = {field_of(error.field): str(error.message) for error in refusal.errors}
         view = selectors.view_of(found, now=now)
         return show(request, view, edit=name, form=None if name == "vat" else form, errors=errors)
-    except (CheckoutNotFound, CheckoutExpired) as gone:
-        return leave(request, gone)
+    except (CheckoutNotFound, CheckoutExpired):
+        return leave(request)
     except ApplicationError as refusal:
         return show(
             request, selectors.view_of(found, now=now), edit=name, form=form, refusal=refusal
@@ -154,8 +154,12 @@ def _keep(actor: Actor, address: Mapping[str, str] | None, now: Any) -> None:
         checkouts.add_address(actor=actor, address=address, now=now)
 
 
-def leave(request: HttpRequest, gone: ApplicationError) -> HttpResponse:
-    messages.error(request, f"{gone.detail} {gone.advice}")
+def leave(request: HttpRequest) -> HttpResponse:
+    """Send who is not buying anything any more back to the cart: it ran out, or was paid in another window."""
+    messages.warning(
+        request,
+        _("This checkout has ended. What you have not bought is still in your cart."),
+    )
     response = redirect("/cart/")
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponse(headers={"HX-Redirect": "/cart/"})
@@ -395,8 +399,8 @@ def accept(request: HttpRequest) -> HttpResponse:
         baskets.accept_prices(
             actor=actor, cart_id=found.cart_id, quote_id=request.POST.get("cart_quote", ""), now=now
         )
-    except (CheckoutNotFound, CheckoutExpired) as gone:
-        return leave(request, gone)
+    except (CheckoutNotFound, CheckoutExpired):
+        return leave(request)
     except ApplicationError as refusal:
         return show(request, selectors.view_of(found, now=now), refusal=refusal)
     if request.htmx:  # type: ignore[attr-defined]

@@ -60,8 +60,8 @@ def pay(request: HttpRequest) -> HttpResponse:
         return show(
             request, selectors.view_of(open_checkout(actor, now), now=now), changed=_change(change)
         )
-    except (CheckoutNotFound, CheckoutExpired) as gone:
-        return leave(request, gone)
+    except (CheckoutNotFound, CheckoutExpired):
+        return leave(request)
     except ApplicationError as refusal:
         view = selectors.view_of(open_checkout(actor, now), now=now)
         if view.order is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from checkout.models import Payment
+from checkout.models import Checkout, Payment
 from inventory.models import Reservation
 from orders.models import Order
 from pricing.models import Price
@@ -334,3 +334,17 @@ def test_a_price_that_moves_again_while_it_is_being_accepted_is_asked_about_agai
 
     assert "is now $30.00" in text_of(answer)
     assert b'id="pay-form"' not in answer.content
+
+
+def test_a_checkout_that_ran_out_leads_back_to_the_cart(visitor: Visitor) -> None:
+    page = fill_in(visitor)
+    Checkout.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+
+    for path, form in (
+        ("/checkout/part/contact/", {"email": "x@example.com"}),
+        ("/checkout/pay/", {"method": "test", "quote": hidden(page, "quote")}),
+    ):
+        assert "What you have not bought is still in your cart." in text_of(
+            visitor.post(path, form)
+        )
+    assert not Order.objects.exists()
