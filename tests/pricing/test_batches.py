@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import time
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -127,15 +126,13 @@ def test_a_code_that_is_taken_is_made_anew(
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_codes_take_seconds(
+def test_a_hundred_thousand_codes_take_a_few_statements(
     staff: Actor, promotion: Promotion, now: datetime, django_assert_max_num_queries: Any
 ) -> None:
-    started = time.process_time()
     with django_assert_max_num_queries(25):
         batch = make(staff, promotion, now, number=100_000)
 
     assert batch.coupons.count() == 100_000
-    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(
