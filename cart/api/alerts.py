@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 
 from cart import selectors
 from cart.api.lists import Currency
-from cart.api.prices import ComparedLineOutput, compare_cart, compare_lines
+from cart.api.prices import ComparedLineOutput, compare_cart, compare_lines, own_cart
 from cart.errors import CartExpired, CartMerged, CartNotFound
 from config.platform import limits
 from config.platform.actor import Actor
@@ -207,24 +208,21 @@ def _changes(
     actor: Actor, items: list[dict[str, Any]] | None, currency: str | None
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the currency, and the lines whose price is another than the caller knows or than when it was added."""
-    cart = None
-    if actor.is_known:
-        try:
-            cart = selectors.view(actor=actor, now=timezone.now())
-        except (CartNotFound, CartExpired, CartMerged):
-            cart = None
     if items is None:
-        if cart is None:
-            raise CartNotFound
+        cart = own_cart(actor)
         return cart.currency, [row for row in compare_cart(cart) if row["changed"]]
+    there = None
+    if actor.is_known:
+        with suppress(CartNotFound, CartExpired, CartMerged):
+            there = selectors.view(actor=actor, now=timezone.now())
     shown = pricing.shown_currency(
-        actor=actor, currency=currency or (cart.currency if cart else None)
+        actor=actor, currency=currency or (there.currency if there else None)
     )
     known = [item for item in items if "price" in item]
     rows = compare_lines(actor, known, shown) if known else []
-    if cart is not None and cart.currency == shown:
+    if there is not None and there.currency == shown:
         named = [item for item in items if "price" not in item]
-        rows += [row for row in compare_cart(cart) if _is_named(row, named)]
+        rows += [row for row in compare_cart(there) if _is_named(row, named)]
     return shown, [row for row in rows if row["changed"]]
 
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from cart import selectors
 from cart.api.lists import Currency
+from cart.api.reading import of_own_cart
 from cart.selectors import CartView, LineView
 from config.platform.actor import Actor
 from config.platform.errors import AuthRequired
@@ -101,7 +102,7 @@ class ComparePricesView(ApiView):
             currency = pricing.shown_currency(actor=actor, currency=given.get("currency"))
             rows = compare_lines(actor, given["items"], currency)
         elif actor.is_known:
-            cart = selectors.view(actor=actor, now=timezone.now())
+            cart = own_cart(actor)
             currency, rows = cart.currency, compare_cart(cart)
         else:
             raise AuthRequired
@@ -150,6 +151,11 @@ def compare_lines(
         )
         for line, each in zip(lines, found, strict=True)
     ]
+
+
+def own_cart(actor: Actor) -> CartView:
+    now = timezone.now()
+    return of_own_cart(lambda: selectors.view(actor=actor, now=now), actor=actor, now=now)
 
 
 def compare_cart(cart: CartView) -> list[dict[str, Any]]:

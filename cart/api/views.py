@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from rest_framework.response import Response
 
 from cart import selectors, services
 from cart.api import serializers
+from cart.api.reading import Found, of_own_cart
 from cart.api.rendering import (
     render_bulk,
     render_finding,
@@ -76,6 +79,12 @@ class CartApiView(ApiView):
         found = _TAG.fullmatch(tag)
         said = int(found[1]) if found else NEVER
         return said if version in (None, said) else NEVER
+
+    def read(self, find: Callable[..., Found], **terms: Any) -> Found:
+        """Return what a selector finds in the cart that is meant."""
+        actor, now = actor_of(self.request), timezone.now()
+        asked = partial(find, actor=actor, now=now, cart_id=self.cart_id, **terms)
+        return asked() if self.cart_id else of_own_cart(asked, actor=actor, now=now)
 
     def answer(self, view: CartView, *, status: int = 200, **more: Any) -> Response:
         return Response(
@@ -158,16 +167,15 @@ class NamedCartView(CartsView):
 class SummaryView(CartApiView):
     def get(self, request: Request, cart_id: str = "") -> Response:
         """Return the figures for a page's header."""
-        summary = selectors.summary(actor=actor_of(request), now=timezone.now())
+        actor, now = actor_of(request), timezone.now()
+        summary = of_own_cart(lambda: selectors.summary(actor=actor, now=now), actor=actor, now=now)
         return Response(render_summary(summary))
 
 
 class ValidateView(CartApiView):
     def get(self, request: Request, cart_id: str = "") -> Response:
         """Say everything that is, or may be, wrong with the cart."""
-        found = selectors.validate(
-            actor=actor_of(request), now=timezone.now(), cart_id=self.cart_id
-        )
+        found = self.read(selectors.validate)
         return Response(
             {
                 "valid": found.valid,
@@ -186,8 +194,7 @@ class RefreshView(CartApiView):
 class ExplainView(CartApiView):
     def get(self, request: Request, cart_id: str = "") -> Response:
         """Explain the total, step by step, and why codes did not apply."""
-        view = selectors.view(actor=actor_of(request), now=timezone.now(), cart_id=self.cart_id)
-        return Response(view.quote.explain())
+        return Response(self.read(selectors.view).quote.explain())
 
 
 class EstimateView(CartApiView):
@@ -195,12 +202,10 @@ class EstimateView(CartApiView):
 
     def quote_at(self, given: dict[str, str]) -> Quote:
         option = given.get("shippingOption") or None
-        quote = selectors.quote_for(
-            actor=actor_of(self.request),
+        quote = self.read(
+            selectors.quote_for,
             destination=place_of(plain_destination(given)),
             shipping_option=option,
-            now=timezone.now(),
-            cart_id=self.cart_id,
         )
         pricing.check_option(quote=quote, option=option)
         return quote
@@ -474,9 +479,7 @@ class MergeUndoView(CartApiView):
 class HistoryView(CartApiView):
     def get(self, request: Request, cart_id: str = "") -> Response:
         """List what happened to the cart, newest first."""
-        events = selectors.history(
-            actor=actor_of(request), now=timezone.now(), cart_id=self.cart_id
-        )
+        events = self.read(selectors.history)
         return Response(page(events, request, order=("-version", "-id"), render=_event))
 
 

@@ -55,6 +55,29 @@ def test_a_guest_cart_tells_its_token_once_and_stores_its_digest(api):
     assert "sessionToken" not in again.json()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "found"),
+    [
+        ("get", "/cart/summary", {"itemCount": 0}),
+        ("get", "/cart/validate", {"valid": True}),
+        ("get", "/cart/explain", {"steps": []}),
+        ("get", "/cart/history", {"next": None}),
+        ("get", "/cart/shipping/rates", {"options": []}),
+        ("post", "/cart/tax/estimate", {"taxTotal": "0.00"}),
+        ("post", "/products/pricing/compare", {"results": []}),
+        ("post", "/products/pricing/alerts", {"changes": []}),
+    ],
+)
+def test_a_signed_in_caller_has_a_cart_whatever_they_ask_first(user_api, method, path, found):
+    body = {"country": "US"} if path.endswith("estimate") else {}
+
+    response = user_api.get(path) if method == "get" else user_api.post(path, body)
+
+    assert response.status_code == 200, response.content
+    assert response.json().items() >= found.items()
+    assert Cart.objects.get().user_id is not None
+
+
 def test_no_credentials_are_401_and_an_unknown_token_is_404(api):
     assert (api.get("/cart").status_code, api.get("/cart").json()["code"]) == (401, "AUTH_REQUIRED")
     unknown = api.as_guest("0" * 64).get("/cart")

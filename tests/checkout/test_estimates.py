@@ -186,7 +186,8 @@ def test_who_is_nobody_in_particular_is_asked_who_it_is(public: Api, user_api: A
     for method, path in (*ESTIMATES, ("get", "/checkout/shipping/options")):
         body = MAINE if method == "post" else None
         assert public.request(method, path, body).json()["code"] == "AUTH_REQUIRED", path
-        assert user_api.request(method, path, body).json()["code"] == "CART_NOT_FOUND", path
+        if path.startswith("/checkout"):
+            assert user_api.request(method, path, body).json()["code"] == "CART_NOT_FOUND", path
 
 
 BAD = [
