@@ -119,7 +119,7 @@ class CartsView(CartApiView):
 
     def get(self, request: Request, cart_id: str = "") -> Response:
         """
-        Return the cart. A signed-in caller always has one: the first look opens it, which is the only read that
+        Return the cart. A signed-in caller always has one: the first look at it opens it, which is all that a read
         ever writes.
         """
         actor, now = actor_of(request), timezone.now()
