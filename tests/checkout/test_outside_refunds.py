@@ -370,7 +370,7 @@ def test_without_the_locks_two_get_past_the_check(
         return Order.objects.get(pk=order_id)
 
     def choose_together(request: RefundRequest, payments: Any) -> Payment | None:
-        both.wait(10)
+        both.wait(60)
         return choose(request, payments)
 
     def one(index: int) -> str:
