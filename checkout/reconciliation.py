@@ -21,7 +21,7 @@ def render_run(run: ReconciliationRun) -> dict[str, Any]:
         "mends": run.mends,
         "state": run.state,
         "percent": run.percent,
-        "counts": run.counts,
+        "counts": [{"kind": kind, "count": count} for kind, count in sorted(run.counts.items())],
         "mended": run.mended,
         "left": run.left,
         "error": run.error or None,

@@ -18,6 +18,7 @@ from orders.models import Order
 from tests import factories
 from tests.checkout.conftest import Buyer
 from tests.conftest import Api
+from tests.contract.rules import check_shape
 
 pytestmark = pytest.mark.django_db
 
@@ -55,13 +56,15 @@ def test_staff_compare_look_and_settle(staff_api: Api, lost: Payment, now: datet
 
     run = staff_api.get(f"{BASE}/runs/{asked.json()['id']}").json()
     assert (run["state"], run["percent"], run["counts"], run["left"]) == (
-        "DONE", 100, {"not_recorded": 1}, 1,
+        "DONE", 100, [{"kind": "not_recorded", "count": 1}], 1,
     )  # fmt: skip
     assert staff_api.get(f"{BASE}/runs").json()["results"] == [run]
+    check_shape(run)
     [row] = staff_api.get(f"{BASE}/findings?state=OPEN").json()["results"]
     assert (row["kind"], row["theirs"], row["ours"]) == ("not_recorded", "24.90", "0.00")
     assert (row["orderNumber"], row["paymentId"]) == (lost.order.number, str(lost.pk))
     shown = staff_api.get(f"{BASE}/findings/{row['id']}").json()
+    check_shape(shown)
     assert shown["steps"] == ["settle", "look"]
 
     fix = {"step": "settle", "seen": shown["seen"]}

@@ -33,6 +33,7 @@ from orders.models import Order, OrderEdit, RefundRequest
 from tests import factories
 from tests.checkout.conftest import Buyer
 from tests.conftest import Api, actor_for
+from tests.contract.rules import check_shape
 from tests.threads import together
 
 pytestmark = pytest.mark.django_db
@@ -413,6 +414,7 @@ def test_staff_note_it_by_api(
 
     assert answer.status_code == 201, answer.json()
     told = answer.json()
+    check_shape(told)
     assert (told["status"], told["paidOut"], told["outside"]["means"]) == ("done", "5.00", "cash")
     assert told["outside"]["paidOn"] == body["paidOn"]
     assert (again.status_code, again["Idempotent-Replayed"]) == (201, "true")

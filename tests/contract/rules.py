@@ -30,7 +30,7 @@ MONEY = {
     "shippingTotal", "taxTotal", "grandTotal", "shippingDiscount", "shippingTax", "price", "compareAtPrice", "priceFrom",
     "amount", "refundedAmount", "refundedTotal", "runningTotal", "oldTotal", "newTotal",
     "currentPrice", "difference", "targetPrice", "oldPrice", "newPrice",  "saving", "partsPrice",
-    "toPay", "toRefund", "paidBefore", "priceBefore", "priceAfter", "refund", "waived",
+    "refundedOutsideAmount", "paidOut", "theirs", "ours", "toPay", "toRefund", "paidBefore", "priceBefore", "priceAfter", "refund", "waived",
 }  # fmt: skip
 # Names, hashes or foreign words rather than keys of ours.
 NOT_OURS = {"quoteId", "requestId", "clientSecret"}
