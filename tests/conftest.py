@@ -10,12 +10,10 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-import psycopg
 import pytest
 from django.db import connection
 from django.test import Client, TransactionTestCase
@@ -34,7 +32,10 @@ from pricing import selectors as pricing
 from tests import emptying, factories, pristine
 from tests.paypal import PayPalServer
 from tests.paypal import server as paypal_server
+from tests.pristine import pytest_sessionfinish
 from tests.stripe import StripeServer
+
+__all__ = ["pytest_sessionfinish"]
 
 SECRET = "whsec_of_the_tests"  # what Stripe's stand-in signs with
 
@@ -62,13 +63,6 @@ def django_db_modify_db_settings(
     if "PYTEST_XDIST_WORKER" in os.environ and (django_db_createdb or not django_db_keepdb):
         template = pristine.pristine(required("DATABASE_URL"))
         connection.settings_dict["TEST"]["TEMPLATE"] = template
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    url = os.environ.get("DATABASE_URL", "")
-    if url and not hasattr(session.config, "workerinput"):
-        with suppress(psycopg.OperationalError):  # no server, nothing left behind
-            pristine.drop(url, pristine.name_of(url))
 
 
 @pytest.fixture(autouse=True, scope="session")

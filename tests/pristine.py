@@ -11,11 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
+import pytest
 from psycopg import sql
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -68,6 +69,14 @@ def drop(url: str, name: str) -> None:
     """Take a database away that is beside that of `url`, whoever still uses it."""
     with _server(url) as server:
         server.execute(_sql("DROP DATABASE IF EXISTS {} WITH (FORCE)", name))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Forget it when the run ends; for the `conftest.py` of each suite that may be run by itself."""
+    url = os.environ.get("DATABASE_URL", "")
+    if url and not hasattr(session.config, "workerinput"):
+        with suppress(psycopg.OperationalError):  # no server, nothing left behind
+            drop(url, name_of(url))
 
 
 @contextmanager

@@ -28,6 +28,9 @@ import pytest
 
 from tests.contract import shop as shops
 from tests.contract.client import Api, new_key
+from tests.pristine import pytest_sessionfinish
+
+__all__ = ["pytest_sessionfinish"]
 
 CALIFORNIA = {
     "name": "Ada Holm", "line1": "12 Harbour Street", "line2": "", "city": "Los Angeles", "state": "CA",
