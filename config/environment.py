@@ -8,6 +8,7 @@ from here, so a key that is missing or malformed stops start-up with a message t
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
@@ -51,6 +52,18 @@ def text(key: str, *, default: str = "") -> str:
     """Return the value of `key`; an empty one counts as not set, so that `.env.example` can be copied as it is."""
     asked.add(key)
     return env.str(key, default="").strip() or default
+
+
+def identifier(key: str, *, default: str) -> str:
+    """
+    Return the value of `key`, the name of something in the database.
+
+    :raises ImproperlyConfigured: if it is not lower-case letters, digits and _, beginning with a letter
+    """
+    found = text(key, default=default)
+    if not re.fullmatch("[a-z][a-z0-9_]{0,62}", found):
+        raise ImproperlyConfigured(f"{key} must be a name of lower-case letters, digits and _.")
+    return found
 
 
 def names(key: str, *, default: Sequence[str] = ()) -> list[str]:

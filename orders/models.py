@@ -303,9 +303,10 @@ class OrderLine(models.Model):
 
 
 class OrderDay(models.Model):
-    """The counter value at which a day's order numbers begin; see `orders.services.numbers`."""
+    """The counter that a day's order numbers are drawn from, and its value where they begin; see `orders.services.numbers`."""
 
     date = models.DateField(primary_key=True)
+    counter = models.CharField(max_length=63, default="order_number", db_default="order_number")
     base = models.BigIntegerField()
 
     class Meta:

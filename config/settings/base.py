@@ -14,6 +14,7 @@ from config.environment import (
     celery_url,
     choice,
     env,
+    identifier,
     names,
     number,
     redis_database,
@@ -683,7 +684,7 @@ EXCHANGE_RATES_CURRENCIES = [code.upper() for code in names("EXCHANGE_RATES_CURR
 EXCHANGE_RATES_MAX_AGE = timedelta(
     hours=number("EXCHANGE_RATES_MAX_AGE_HOURS", default=120, minimum=24)
 )
-ORDER_NUMBER_SEQUENCE_KEY = text("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")  # CFG-22
+ORDER_NUMBER_SEQUENCE_KEY = identifier("ORDER_NUMBER_SEQUENCE_KEY", default="order_number")
 INVOICE_FALLBACK_FONT = text("INVOICE_FALLBACK_FONT", default="")
 # Orders that staff look at before anything is packed; a figure of 0 switches its rule off.
 ORDER_REVIEW = switch("ORDER_REVIEW", default=False)

@@ -115,6 +115,20 @@ def test_it_counts_anew_each_day():
     ]
 
 
+def test_a_counter_of_another_name_counts_from_the_next_day_on(settings):
+    today = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    next_number(now=today)
+
+    settings.ORDER_NUMBER_SEQUENCE_KEY = "orders_of_the_branch"
+
+    assert next_number(now=today) == "ORD-20261121-000002"
+    tomorrow = today + timedelta(days=1)
+    assert [next_number(now=tomorrow) for _ in range(2)] == [
+        "ORD-20261122-000001",
+        "ORD-20261122-000002",
+    ]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_gives_no_number_twice(now):
     numbers = together(12, lambda index: [next_number(now=now) for _ in range(20)])

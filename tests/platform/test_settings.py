@@ -79,6 +79,7 @@ def test_production_names_all_missing_keys_at_once():
         ("RATE_LIMITS", "offf"),
         ("STOREFRONT_URL", "http://shop.example.com"),
         ("SECRET_KEY", "short"),
+        ("ORDER_NUMBER_SEQUENCE_KEY", 'x"; DROP TABLE orders; --'),
         ("JWT_SIGNING_KEY", "x" * 31),
         ("CART_RECOVERY_HMAC_SECRET", "a" * 64),
         ("SECRET_KEY", "change-me-" + GOOD["SECRET_KEY"]),
