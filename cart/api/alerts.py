@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cart import selectors
-from cart.api.lists import Currency
 from cart.api.prices import ComparedLineOutput, compare_cart, compare_lines, own_cart
 from cart.errors import CartExpired, CartMerged, CartNotFound
 from config.platform import limits
@@ -34,6 +33,7 @@ from config.platform.http import (
 from inventory.selectors import VariantRef
 from pricing import selectors as pricing
 from pricing import services as prices
+from pricing.api.serializers import CurrencyField
 from pricing.errors import PriceAlertNotFound
 from pricing.money import format_amount
 
@@ -67,7 +67,7 @@ class AlertLineInput(Input):
 class AlertsInput(Input):
     """Lines under `items`, or one line as the body itself; without any, the caller's cart is looked at."""
 
-    currency = Currency()
+    currency = CurrencyField(required=False)
     email = serializers.CharField(required=False, max_length=254, help_text="Of a guest.")
     items = AlertLineInput(many=True, required=False, max_length=MOST_LINES, allow_empty=False)
     sku = serializers.CharField(required=False, max_length=255)

@@ -20,29 +20,8 @@ from cart.rendering import moment, render_cart
 from cart.selectors import Compared, WishView
 from config.platform.http import ApiView, Input, Output, actor_of, page
 from pricing import selectors as pricing
-from pricing.money import EXPONENTS, format_amount
-
-
-class Currency(serializers.CharField):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            **{
-                "max_length": 3,
-                "required": False,
-                "help_text": "ISO 4217; the shop's own if left out.",
-                **options,
-            }
-        )
-
-    def to_internal_value(self, data: Any) -> str:
-        currency: str = super().to_internal_value(data)
-        if currency not in EXPONENTS:
-            raise serializers.ValidationError("There is no such currency.", code="invalid")
-        return currency
-
-
-class CurrencyQuery(Input):
-    currency = Currency()
+from pricing.api.serializers import CurrencyField, CurrencyQuery
+from pricing.money import format_amount
 
 
 class WishInput(Input):
@@ -51,7 +30,7 @@ class WishInput(Input):
     sku = serializers.CharField(required=False, max_length=255)
     variant_id = serializers.UUIDField(required=False)
     product_id = serializers.UUIDField(required=False)
-    currency = Currency()
+    currency = CurrencyField(required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.keys() & {"sku", "variant_id", "product_id"}:

@@ -14,7 +14,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cart import selectors
-from cart.api.lists import Currency
 from cart.api.reading import of_own_cart
 from cart.selectors import CartView, LineView
 from config.platform.actor import Actor
@@ -22,6 +21,7 @@ from config.platform.errors import AuthRequired
 from config.platform.http import Anyone, ApiView, Input, actor_of
 from inventory.selectors import VariantRef
 from pricing import selectors as pricing
+from pricing.api.serializers import CurrencyField
 from pricing.money import format_amount
 
 MOST_LINES = 100
@@ -55,7 +55,7 @@ class SeenLineInput(Input):
 class ComparePricesInput(Input):
     """Without `items`, the caller's cart is compared, with what each line cost when it was added."""
 
-    currency = Currency()
+    currency = CurrencyField(required=False)
     items = SeenLineInput(many=True, required=False, max_length=MOST_LINES, allow_empty=False)
 
 

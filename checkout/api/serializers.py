@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from checkout.services import Delivery, Outcome
 from config.platform.http.inputs import FreeText, Input
-from pricing.money import EXPONENTS
+from pricing.api.serializers import CurrencyField
 
 
 class Text(serializers.CharField):
@@ -49,13 +49,8 @@ class Nothing(Input):
 class Intent(Input):
     order_id = serializers.CharField(max_length=50)
     amount = serializers.CharField(max_length=20)
-    currency = serializers.CharField(max_length=3, min_length=3)
+    currency = CurrencyField(help_text="ISO 4217; the order's.")
     method = serializers.CharField(max_length=20)
-
-    def validate_currency(self, value: str) -> str:
-        if value.upper() not in EXPONENTS:
-            raise serializers.ValidationError("There is no such currency.", code="invalid")
-        return value.upper()
 
 
 class Capture(Input):

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from config.platform.http.inputs import FreeText, Input
 from orders.models import Order
-from pricing.money import EXPONENTS
+from pricing.api.serializers import CurrencyField
 
 
 class ListQuery(Input):
@@ -118,13 +118,8 @@ class DirectOrder(Input):
     email = serializers.CharField(max_length=254, required=False, default="", trim_whitespace=False)
     shipping_address = serializers.DictField()
     shipping_option = serializers.CharField(required=False, max_length=40, default="")
-    currency = serializers.CharField(required=False, max_length=3, default="")
+    currency = CurrencyField(required=False, default="")
     notes = FreeText(required=False, allow_blank=True, max_length=1000, default="")
-
-    def validate_currency(self, value: str) -> str:
-        if value and value.upper() not in EXPONENTS:
-            raise serializers.ValidationError("There is no such currency.", code="invalid")
-        return value.upper()
 
 
 class AddressChange(Reason):

@@ -18,7 +18,7 @@ from config.platform.http.inputs import Input
 from config.platform.http.views import ApiView
 from orders import taxes
 from orders.taxfiles import csv_file, entry_lines, render_row, report_lines, totals_by_currency
-from pricing.money import EXPONENTS
+from pricing.api.serializers import CurrencyField
 
 
 class PeriodQuery(Input):
@@ -26,12 +26,7 @@ class PeriodQuery(Input):
 
     date_from = serializers.DateField(required=False)
     date_to = serializers.DateField(required=False)
-    currency = serializers.CharField(required=False, min_length=3, max_length=3)
-
-    def validate_currency(self, value: str) -> str:
-        if value.upper() not in EXPONENTS:
-            raise serializers.ValidationError("There is no such currency.", code="invalid")
-        return value.upper()
+    currency = CurrencyField(required=False, help_text="ISO 4217; all of them if left out.")
 
 
 class TaxReportRowOutput(serializers.Serializer):

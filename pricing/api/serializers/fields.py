@@ -25,15 +25,17 @@ def amount_field(**options: Any) -> serializers.DecimalField:
 
 
 class CurrencyField(serializers.CharField):
+    """The code of a currency that there is, in any case of its letters."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__(
             **{"max_length": 3, "help_text": "ISO 4217; the shop's own if left out.", **options}
         )
 
     def to_internal_value(self, data: Any) -> str:
-        currency = super().to_internal_value(data)
+        currency: str = super().to_internal_value(data).upper()
         if currency not in EXPONENTS:
-            raise serializers.ValidationError("We do not sell in this currency.", code="invalid")
+            raise serializers.ValidationError("There is no such currency.", code="invalid")
         return currency
 
 
