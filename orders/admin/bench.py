@@ -20,23 +20,11 @@ from orders.admin.returns import RETURN_TONES
 from orders.admin.timeline import story
 from orders.explaining import grounds_of
 from orders.models import Order, RefundRequest, ReturnRequest
-from orders.selectors.timeline import timeline
+from orders.selectors.timeline import STATUS_TONES, timeline
 from pricing.display import country_name
 from pricing.engine import Quote
 from pricing.models import PriceDispute
 from pricing.templatetags.money import money_text
-
-STATUS_TONES = {
-    "draft": "warning",
-    "confirmed": "info",
-    "processing": "info",
-    "shipped": "info",
-    "delivered": "success",
-    "cancelled": "danger",
-    "refunded": "danger",
-    "failed": "danger",
-}
-
 
 PAYMENT_TONES = {
     "pending": "warning",

@@ -23,12 +23,13 @@ from config.platform.http import actor_of
 from orders import deskpages, selectors, services
 from orders.admin.acting import act
 from orders.admin.addresses import addresses_page
-from orders.admin.bench import PAYMENT_TONES, STATUS_TONES, bench_of
+from orders.admin.bench import PAYMENT_TONES, bench_of
 from orders.admin.edits import edit_page
 from orders.admin.forms import ReasonForm, RefundForm, ShipForm
 from orders.admin.parcels import chosen_page, parcels_page
 from orders.models import Order, RefundRequest
 from orders.selectors.reports import export_lines
+from orders.selectors.timeline import STATUS_TONES
 from orders.taxpages import report_page
 from pricing.backoffice import amount
 

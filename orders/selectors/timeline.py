@@ -105,7 +105,7 @@ def customer_timeline(*, order: Order) -> list[tuple[datetime, Told]]:
 
 # --- what this app knows --------------------------------------------------------------------------
 
-TONES = {
+STATUS_TONES = {
     "confirmed": "info",
     "processing": "info",
     "shipped": "info",
@@ -138,7 +138,7 @@ def statuses(order: Order) -> Iterator[Entry]:
             key=step.pk,
             title=str(words[to]).capitalize() if step.from_status else _("Placed"),
             text=step.reason,
-            tone=TONES[to],
+            tone=STATUS_TONES[to],
             actor=step.actor,
             customer=Told(told[to]),
         )
