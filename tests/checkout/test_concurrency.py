@@ -103,7 +103,7 @@ def is_free(rows):
 
 @pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("lines", [1, 30])
-def test_placing_takes_sixteen_statements_whatever_the_number_of_lines(shop, now, lines):
+def test_placing_takes_fourteen_statements_whatever_the_number_of_lines(shop, now, lines):
     for buyer in (
         Buyer.arrive(shop, now),
         Buyer.arrive(shop, now),
@@ -118,7 +118,7 @@ def test_placing_takes_sixteen_statements_whatever_the_number_of_lines(shop, now
     parts = [part for text in texts for part in statements.split(text)]
     counted = [part for part in parts if not statements.is_control(part)]
     after = [part for part in counted if 'FROM "orders"' in part]  # who is told of it, live
-    assert len(counted) - len(after) == 16
+    assert len(counted) - len(after) == 14
 
 
 def test_completing_from_all_sides_confirms_once(ready):
