@@ -246,5 +246,11 @@ def plain(value: Decimal | None) -> str:
     return "" if value is None else f"{value.normalize():f}"
 
 
+def amount_text(value: Decimal | None) -> str:
+    """Return an amount as people write it: a whole one without places, any other with two at least."""
+    text = plain(value)
+    return f"{text}0" if len(text.partition(".")[2]) == 1 else text
+
+
 def bars(values: Sequence[str]) -> str:
     return "|".join(values)

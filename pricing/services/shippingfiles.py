@@ -41,12 +41,12 @@ RULE_COLUMNS = (
     Column("name", "name", rulefiles.text(100), str),
     Column("type", "type", str.upper, str),
     Column("currency", "currency", str.upper, str),
-    Column("basePrice", "base_price", rulefiles.amount, rulefiles.plain),
-    Column("perItem", "per_unit", rulefiles.amount, rulefiles.plain),
-    Column("perKilogram", "per_kilogram", rulefiles.amount, rulefiles.plain),
-    Column("freeOver", "free_over", rulefiles.amount, rulefiles.plain),
-    Column("minimumOrder", "minimum_order", rulefiles.amount, rulefiles.plain),
-    Column("maximumOrder", "maximum_order", rulefiles.amount, rulefiles.plain),
+    Column("basePrice", "base_price", rulefiles.amount, rulefiles.amount_text),
+    Column("perItem", "per_unit", rulefiles.amount, rulefiles.amount_text),
+    Column("perKilogram", "per_kilogram", rulefiles.amount, rulefiles.amount_text),
+    Column("freeOver", "free_over", rulefiles.amount, rulefiles.amount_text),
+    Column("minimumOrder", "minimum_order", rulefiles.amount, rulefiles.amount_text),
+    Column("maximumOrder", "maximum_order", rulefiles.amount, rulefiles.amount_text),
     Column("minDays", "min_days", rulefiles.number(0, 365), str),
     Column("maxDays", "max_days", rulefiles.number(0, 365), str),
     Column("priority", "priority", rulefiles.number(), str),
@@ -212,7 +212,7 @@ def _rule_row(
         after=after,
         title=after.name,
         where=zone,
-        sum=f"{rulefiles.plain(after.base_price)} {after.currency}",
+        sum=f"{rulefiles.amount_text(after.base_price)} {after.currency}",
     )
 
 

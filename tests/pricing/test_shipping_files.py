@@ -273,7 +273,7 @@ def test_staff_bring_a_file_look_and_confirm(company: Company) -> None:
     wrong = office.post(PAGE, {"file": file(HEAD + "North,DK,post,Post,PIGEON,USD,1,,2,5\n")})
 
     assert (asked.status_code, shown.status_code, nothing_yet) == (200, 200, 0)
-    assert "4.9 USD" in shown.content.decode()
+    assert "4.90 USD" in shown.content.decode()
     assert done.status_code == 302
     assert stored() == [("North", "post", "USD", Decimal("4.90"))]
     assert "There is nothing to write" in again.content.decode()
