@@ -36,6 +36,11 @@ class Payer:
     token: str = ""
 
     @property
+    def comes_from_cart(self) -> bool:
+        """Whether the cart that the order was is the visitor's here; who came by the link has another one, or none."""
+        return self.order.checkout_id is not None and not self.token
+
+    @property
     def order_url(self) -> str:
         return self._at("")
 

@@ -89,13 +89,13 @@ def _approval_of(payment: Payment) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def pay_order(request: HttpRequest, number: str) -> HttpResponseBase:
     """
-    Pay an order that no checkout leads to, such as the difference of an exchange: choose how, and go on.
+    Pay an order that no checkout leads to here: the difference of an exchange, or any on another device, by its link.
 
     :raises OrderNotFound: if it is not the visitor's, and no link opens it
     """
     payer = payer_of(request, number)
     order = payer.order
-    if order.checkout_id is not None or order.status != Order.Status.DRAFT:
+    if payer.comes_from_cart or order.status != Order.Status.DRAFT:
         return redirect(payer.order_url)
     if request.method == "POST":
         response = _pay_order(request, payer=payer)
@@ -197,8 +197,8 @@ def payment(request: HttpRequest, payment_id: UUID) -> HttpResponseBase:
             "has_failed": found.status in (Payment.Status.FAILED, Payment.Status.CANCELLED),
             "failure": found.failure,
             "method": found.method,
-            "retry_url": "/checkout/pay/" if order.checkout_id is not None else payer.pay_url,
-            "from_cart": order.checkout_id is not None,
+            "retry_url": "/checkout/pay/" if payer.comes_from_cart else payer.pay_url,
+            "from_cart": payer.comes_from_cart,
             "quote_id": order.quote_id,
             "waiting": waiting,
             "outcomes": _outcomes(),
@@ -316,7 +316,9 @@ def cancel(request: HttpRequest, payment_id: UUID) -> HttpResponse:
     """Give up paying: what was bought goes back into the cart."""
     payer, _found = payer_of_payment(request, payment_id)
     order = payer.order
-    if order.checkout_id is None:  # it came from no cart, and waits until its own end
+    if (
+        not payer.comes_from_cart
+    ):  # there is no cart to go back to; the order waits until its own end
         return redirect(payer.order_url)
     try:
         count(request, "checkout")

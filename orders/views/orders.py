@@ -159,7 +159,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "headline": _("It is kept for you.") if waits_for_goods else _headline(found),
         "next_step": _("We send it as soon as what you send back for it is here.")
         if waits_for_goods
-        else _next_step(found, is_own=is_own),
+        else _next_step(found, may_pay=may_act),
         "exchange_of": found.metadata.get("exchangeOf", ""),
         "is_own": is_own,
         "credit_total": found.credit_total,
@@ -238,8 +238,8 @@ def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -
 def _pay_url(order: Order, *, by_link: bool) -> str:
     if order.status != Status.DRAFT:
         return ""
-    if order.checkout_id is not None:  # its checkout is where it was begun
-        return "" if by_link else "/checkout/"
+    if order.checkout_id is not None and not by_link:
+        return "/checkout/"  # where it was begun
     return order_path(order, "pay/", by_link=by_link)
 
 
@@ -437,12 +437,12 @@ def _headline(order: Order) -> str:
     }.get(Status(order.status), order.get_status_display())
 
 
-def _next_step(order: Order, *, is_own: bool) -> str:
+def _next_step(order: Order, *, may_pay: bool) -> str:
     match order.status:
         case Status.DRAFT:
             return (
                 _("We hold everything for you while you pay. Nothing has been charged yet.")
-                if is_own
+                if may_pay
                 else _("It waits for the payment of whoever placed it.")
             )
         case Status.CONFIRMED:

@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.core.signing import get_cookie_signer
 from django.test import Client
 
-from checkout.models import Payment
+from checkout.models import Checkout, Payment
 from config.platform.actor import Actor
+from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from orders import services as orders
 from orders.models import Order
 from orders.services import DirectItem, Edit
@@ -97,6 +99,38 @@ def test_the_link_lets_a_guest_ask_again_and_give_up(added: Order) -> None:
     assert page.post(f"{at}complete/")["Location"] == at  # not paid yet
     assert page.post(f"{at}cancel/")["Location"] == f"/orders/{added.number}/{link(added)}"
     assert page.get(place_of(added) + link(added))["Location"] == at  # the payment is still open
+
+
+def test_an_order_of_a_checkout_is_paid_where_its_mail_is_read(ready: Buyer) -> None:
+    order, first = ready.pay()
+    page = Client()
+    assert place_of(order) + link(order) in text(page.get(f"/orders/{order.number}/{link(order)}"))
+
+    at = page.get(place_of(order) + link(order))["Location"]
+    assert at == f"/checkout/pay/{first.id}/"  # it is open still
+    assert page.post(f"{at}cancel/")["Location"] == f"/orders/{order.number}/{link(order)}"
+    page.post(f"{at}simulate/", {"outcome": "decline"})
+    shown = text(page.get(at))
+    assert place_of(order) + link(order) in shown
+    assert "go back to the cart" not in shown
+    again = page.post(place_of(order) + link(order), {"method": "test", "key": "b" * 32})["Location"]  # fmt: skip
+    done = page.post(f"{again}simulate/", {"outcome": "succeed"})
+
+    assert done["Location"] == f"/orders/{order.number}/{link(order)}"
+    order.refresh_from_db()
+    assert (order.status, order.payment_status) == ("confirmed", "captured")
+    assert Checkout.objects.get(order=order).status == "COMPLETED"
+    assert Payment.objects.filter(order=order, status="CAPTURED").count() == 1
+
+
+def test_who_placed_it_goes_on_in_the_checkout(ready: Buyer) -> None:
+    order, _ = ready.pay()
+    page = Client()
+    signer = get_cookie_signer(salt=GUEST_COOKIE + GUEST_COOKIE_SALT)
+    page.cookies[GUEST_COOKIE] = signer.sign(ready.token)
+
+    assert 'href="/checkout/"' in text(page.get(f"/orders/{order.number}/"))
+    assert page.get(place_of(order))["Location"] == f"/orders/{order.number}/"
 
 
 @pytest.mark.parametrize("wrong", ["none", "zeros", "short", "of another order", "withdrawn"])
