@@ -8,6 +8,13 @@ from config.platform.http.inputs import FreeText, Input
 from orders.models import Order
 from pricing.api.serializers import CurrencyField
 
+SORTS = {
+    "newest": ("-placed_at", "-id"),
+    "oldest": ("placed_at", "id"),
+    "total": ("grand_total", "id"),
+    "-total": ("-grand_total", "-id"),
+}
+
 
 class ListQuery(Input):
     status = serializers.CharField(required=False, max_length=120)
@@ -19,6 +26,12 @@ class ListQuery(Input):
         if any(status not in Order.Status.values for status in statuses):
             raise serializers.ValidationError("There is no such status.", code="invalid_choice")
         return statuses
+
+
+class SortedQuery(ListQuery):
+    sort = serializers.ChoiceField(
+        list(SORTS), default="newest", help_text="Totals are compared whatever their currency."
+    )
 
 
 class Lookup(Input):

@@ -41,8 +41,8 @@ class OrderViewSet(ApiViewSet):
         return [Staff()] if self.action in self.staff_only else [Known()]
 
     def list(self, request: Request) -> Response:
-        """List the caller's orders, newest first."""
-        query = serializers.ListQuery.read_query(request)
+        """List the caller's orders, newest first where nothing else is asked."""
+        query = serializers.SortedQuery.read_query(request)
         first, last = query.get("placed_from"), query.get("placed_to")
         orders = selectors.orders_of(
             actor=actor_of(request),
@@ -54,7 +54,7 @@ class OrderViewSet(ApiViewSet):
             page(
                 orders,
                 request,
-                order=("-placed_at", "-id"),
+                order=serializers.SORTS[query["sort"]],
                 render=lambda order: render_order(order, staff=actor_of(request).is_staff),
             )
         )

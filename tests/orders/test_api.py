@@ -106,6 +106,28 @@ def test_it_lists_own_orders_newest_first_and_filters(user_api, api, body, draft
     assert api.get("/orders").status_code == 401
 
 
+def test_it_lists_own_orders_in_the_order_that_is_asked_for(user_api, body, draft):
+    cheap = user_api.post(
+        "/orders", {**body, "items": [{**body["items"][0], "quantity": 1}]}
+    ).json()
+    by_time = [draft.number, cheap["number"]]
+
+    def walk(sort):
+        found, at = [], f"/orders?sort={sort}&limit=1"
+        while at is not None:
+            page = user_api.get(at).json()
+            found += [order["number"] for order in page["results"]]
+            at = page["next"] and page["next"].partition("/api/v1")[2]
+        return found
+
+    assert {sort: walk(sort) for sort in ("oldest", "newest", "total", "-total")} == {
+        "oldest": by_time, "newest": by_time[::-1], "total": by_time[::-1], "-total": by_time,
+    }  # fmt: skip
+    cursor = user_api.get("/orders?sort=total&limit=1").json()["next"].partition("cursor=")[2]
+    assert user_api.get(f"/orders?sort=newest&cursor={cursor}").status_code == 400
+    assert user_api.get("/orders?sort=prettiest").status_code == 400
+
+
 def test_the_link_of_the_mail_opens_one_order(api, guest_api, draft, user_api):
     address = user_api.get(f"/orders/{draft.id}").json()["trackingUrl"]
     token = address.split("token=")[1]
