@@ -388,7 +388,7 @@ def test_anybody_may_convert_an_amount_both_ways(
         ("amount=NaN&to=EUR", 400, "VALIDATION_ERROR"),
         ("amount=1e3&to=EUR", 400, "VALIDATION_ERROR"),
         ("amount=1&to=XXX", 400, "VALIDATION_ERROR"),
-        ("amount=1&to=eur", 400, "VALIDATION_ERROR"),
+        ("amount=1&to=euro", 400, "VALIDATION_ERROR"),
         ("amount=1&to=EUR", 409, "EXCHANGE_RATE_MISSING"),
         ("amount=1&currency=GBP&to=EUR", 409, "EXCHANGE_RATE_MISSING"),
     ],
