@@ -279,6 +279,8 @@ def stripe(settings: Any) -> Iterator[StripeServer]:
     settings.STRIPE_API_HOST = server.url
     settings.STRIPE_TIMEOUT_SECONDS = 60  # a busy machine is no silence of Stripe's
     yield server
+    if server.courier is not None:
+        server.courier.wait()  # or what is on its way asks a server that is gone, in the midst of the next test
     server.stop()
 
 
@@ -292,4 +294,5 @@ def paypal(settings: Any) -> Iterator[PayPalServer]:
     settings.PAYPAL_API_HOST = server.url
     settings.PAYPAL_TIMEOUT_SECONDS = 60
     yield server
+    server.wait()
     server.stop()

@@ -780,6 +780,7 @@ def test_paypal_itself_tells_the_running_shop(
     paypal.flush()
     paypal.wait()
     checkout.drain_inbox(now=timezone.now() + timedelta(seconds=1))
+    paypal.wait()  # what the capture itself has PayPal tell
 
     assert paypal.failed == []
     assert Order.objects.get(pk=order.pk).status == "confirmed"
