@@ -9,9 +9,8 @@ from django.db import transaction
 
 from checkout.errors import RefundExceedsPayment, RefundNotFound
 from checkout.events import PaymentRefundedOutside
-from checkout.models import OutsideRefund, PaymentStatusChange
-from checkout.services.recording import note_status
-from checkout.services.refunding import lock_payments, payment_for
+from checkout.models import OutsideRefund
+from checkout.services.refunding import lock_payments, payment_for, write_paid_back
 from config.platform import audit, outbox
 from config.platform.actor import Actor
 from config.platform.errors import Conflict, FieldError, InvalidTransition, ValidationFailed
@@ -77,19 +76,17 @@ def pay_back_outside(
         created_at=now,
         **clean,
     )
-    before = payment.status
     payment.outside_amount += paid.amount
-    payment.status = payment.status_by_money
-    payment.save()
-    PaymentStatusChange.objects.create(
-        payment=payment,
-        from_status=before,
-        to_status=payment.status,
-        notes=f"{format_amount(paid.amount, paid.currency)} paid back by other means: {means.replace('_', ' ')}, {paid.reference}"[:300],
-        at=now,
-    )  # fmt: skip
-    orders.record_refund(actor=actor, request_id=request.id, now=now)
-    note_status(order_id=order.id, now=now)
+    amount = format_amount(paid.amount, paid.currency)
+    how = f"{means.replace('_', ' ')}, {paid.reference}"
+    write_paid_back(
+        payment,
+        request,
+        order_id=order.id,
+        notes=f"{amount} paid back by other means: {how}",
+        actor=actor,
+        now=now,
+    )
     audit.record(
         actor=actor,
         action="refund.paid_outside",
@@ -111,7 +108,7 @@ def pay_back_outside(
         PaymentRefundedOutside(
             aggregate_id=order.id,
             payment_id=str(payment.id),
-            amount=format_amount(paid.amount, paid.currency),
+            amount=amount,
             currency=paid.currency,
             refund_request_id=str(request.id),
             means=means,

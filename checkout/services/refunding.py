@@ -223,20 +223,16 @@ def record_answer(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tu
     refund.status = Refund.Status.SUCCEEDED
     refund.provider_id = remote.provider_id
     refund.save()
-    before = payment.status
     payment.refunded_amount += refund.amount
-    payment.status = payment.status_by_money
-    payment.save()
-    PaymentStatusChange.objects.create(
-        payment=payment,
-        from_status=before,
-        to_status=payment.status,
+    write_paid_back(
+        payment,
+        request,
+        order_id=order.id,
         refunded=refund.amount,
         notes=refund.reason,
-        at=now,
+        actor=actor,
+        now=now,
     )
-    orders.record_refund(actor=actor, request_id=request.id, now=now)
-    note_status(order_id=order.id, now=now)
     outbox.publish(
         PaymentRefunded(
             aggregate_id=order.id,
@@ -249,6 +245,36 @@ def record_answer(*, refund_id: UUID, remote: RemoteRefund, now: datetime) -> tu
         now=now,
     )
     return refund, True
+
+
+def write_paid_back(
+    payment: Payment,
+    request: RefundRequest,
+    *,
+    order_id: UUID,
+    refunded: Decimal = Decimal(0),
+    notes: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """
+    Write that a refund was paid, on its locked payment, whose amounts say it already, and on the order that is locked.
+
+    `refunded` is what went back at the provider.
+    """
+    before = payment.status
+    payment.status = payment.status_by_money
+    payment.save()
+    PaymentStatusChange.objects.create(
+        payment=payment,
+        from_status=before,
+        to_status=payment.status,
+        refunded=refunded,
+        notes=notes[:300],
+        at=now,
+    )
+    orders.record_refund(actor=actor, request_id=request.id, now=now)
+    note_status(order_id=order_id, now=now)
 
 
 def lock_payments(request: RefundRequest) -> list[Payment]:
