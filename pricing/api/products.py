@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.utils import timezone
@@ -174,7 +175,7 @@ class ProductPricingView(PublicRead):
         return self.public(request, content)
 
 
-class RelatedView(PublicRead):
+class RelatedView(PublicRead, ABC):
     """Base of what is shown beside a product."""
 
     @extend_schema(
@@ -193,8 +194,9 @@ class RelatedView(PublicRead):
 
         return self.shared(request, make)
 
+    @abstractmethod
     def found(self, actor: Actor, ref: str, currency: str) -> list[selectors.ProductView]:
-        raise NotImplementedError
+        """Return them all, in the order in which they are shown."""
 
 
 class RecommendationsView(RelatedView):
