@@ -16,16 +16,16 @@ from tests.checkout.conftest import Buyer
 from tests.conftest import SECRET
 from tests.factories import make_company
 from tests.stripe import StripeServer
-from tests.stripe.webhooks import sign
+from tests.stripe.webhooks import Courier, sign
 
 pytestmark = pytest.mark.django_db
 
 
-class Postman:
+class Postman(Courier):
     """Takes the stand-in's messages as its courier would, and brings them when the test says so."""
 
     def __init__(self) -> None:
-        self.manner = "normal"
+        super().__init__("/api/v1/webhooks/stripe", SECRET)
         self.bag: list[Any] = []
 
     def take(self, event: Any) -> None:
@@ -35,9 +35,9 @@ class Postman:
         bag, self.bag = self.bag, []
         for event in bag:
             body = json.dumps(event)
-            signature = sign(SECRET, body.encode())
+            signature = sign(self.secret, body.encode())
             answer = Client().post(
-                "/api/v1/webhooks/stripe", body, content_type="application/json",
+                self.url, body, content_type="application/json",
                 headers={"Stripe-Signature": signature},
             )  # fmt: skip
             assert answer.status_code == 200
@@ -81,7 +81,7 @@ def test_each_button_is_pressed_and_the_page_tells_what_the_shop_did(
     order_status: str,
 ) -> None:
     order, payment = ready.pay(method)
-    postman: Any = Postman()
+    postman = Postman()
     stripe.courier, stripe.books.tell = postman, postman.take
 
     shown = press(payment, button, ready.now, postman)
