@@ -513,6 +513,13 @@ def why_it_goes_back(*, payment_id: UUID | str) -> str:
     return found or ""
 
 
+def is_reserved(*, payment_id: UUID | str) -> bool:
+    """Return whether a payment is authorised and not collected, and its order stands."""
+    promised = Payment.objects.filter(pk=payment_id, status=Payment.Status.AUTHORIZED)
+    over = (Order.Status.CANCELLED, Order.Status.FAILED)
+    return promised.exclude(order__status__in=over).exists()
+
+
 def is_ended_by_payment(*, order_id: UUID) -> bool:
     """Return whether an order was cancelled because its payment came when its goods were gone."""
     ended = Payment.objects.filter(order_id=order_id, goes_back=Payment.GoesBack.SOLD_OUT)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from checkout import selectors as checkout
 from checkout.events import (
+    PaymentAuthorized,
     PaymentCaptured,
     PaymentFailed,
     PaymentRefunded,
@@ -132,6 +133,14 @@ def ask_difference(event: ExchangeDue, envelope: Envelope, now: datetime) -> Non
     _mail_about_order("exchange-due", event, envelope, now, **extra)
 
 
+@durable(PaymentAuthorized, consumer="notifications.payment_authorized")
+def tell_reserved(event: PaymentAuthorized, envelope: Envelope, now: datetime) -> None:
+    """Say that money is reserved, as long as it is: what is taken at once, or was taken meanwhile, is told by `confirm_payment`."""
+    if checkout.is_reserved(payment_id=event.payment_id):
+        amount = selectors.money(Decimal(event.amount), event.currency)
+        _mail_about_order("payment-authorized", event, envelope, now, amount=amount)
+
+
 @durable(PaymentCaptured, consumer="notifications.payment_confirmation")
 def confirm_payment(event: PaymentCaptured, envelope: Envelope, now: datetime) -> None:
     """
@@ -139,12 +148,12 @@ def confirm_payment(event: PaymentCaptured, envelope: Envelope, now: datetime) -
 
     What that mail tells is not told again, by whatever event it is announced (`tell_cancelled`, `tell_refunded`).
     """
+    amount = selectors.money(Decimal(event.amount), event.currency)
     why = checkout.why_it_goes_back(payment_id=event.payment_id)
     if why:
-        amount = selectors.money(Decimal(event.amount), event.currency)
         _mail_about_order("payment-returned", event, envelope, now, amount=amount, why=why)
         return
-    _mail_about_order("payment-confirmation", event, envelope, now, payment_id=event.payment_id)
+    _mail_about_order("payment-confirmation", event, envelope, now, amount=amount)
 
 
 @durable(PaymentFailed, consumer="notifications.payment_failed")

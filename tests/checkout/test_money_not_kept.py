@@ -123,3 +123,65 @@ def test_what_was_only_promised_when_the_goods_were_gone_is_the_end_of_the_order
     assert (payment.status, payment.goes_back) == ("CANCELLED", "")
     assert Order.objects.get(pk=order.pk).status == "cancelled"
     assert set(tell(late)) == {"order-cancelled"}
+
+
+def promised(ready: Buyer, staff: Any) -> None:
+    """The customer's bank has promised the money, and nobody has collected it."""
+
+
+def collected(ready: Buyer, staff: Any) -> None:
+    checkout.capture(actor=staff, payment_id=Payment.objects.get().pk, amount=None, now=ready.now)
+
+
+def let_go(ready: Buyer, staff: Any) -> None:
+    orders.cancel(actor=staff, order_id=Order.objects.get().pk, now=ready.now)
+    checkout.reconcile(now=ready.now)
+
+
+RESERVED, CHARGED = "payment-authorized", "payment-confirmation"
+
+
+@pytest.mark.parametrize("is_told_before", [True, False], ids=["in_time", "late"])
+@pytest.mark.parametrize(
+    ("end", "in_time", "late"),
+    [
+        (promised, {RESERVED}, {RESERVED}),
+        (collected, {RESERVED, CHARGED}, {CHARGED}),
+        (let_go, {RESERVED, "order-cancelled"}, {"order-cancelled"}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_reserved_is_told_while_it_is_and_what_is_charged_when_it_is(
+    ready: Buyer,
+    staff: Any,
+    settings: Any,
+    end: Callable[[Buyer, Any], None],
+    in_time: set[str],
+    late: set[str],
+    is_told_before: bool,
+) -> None:
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    order, payment = ready.pay()
+    ready.simulate(payment)
+    if is_told_before:
+        tell(ready.now)
+    end(ready, staff)
+
+    mails = tell(ready.now)
+
+    assert set(mails) == {"order-confirmation"} | (in_time if is_told_before else late)
+    if RESERVED in mails:
+        assert (
+            f"$24.90 is reserved for order {order.number}. Nothing is charged yet"
+            in mails[RESERVED]
+        )
+    if CHARGED in mails:
+        assert f"We received $24.90 for order {order.number}." in mails[CHARGED]
+
+
+def test_what_is_charged_at_once_was_never_reserved(ready: Buyer) -> None:
+    _, payment = ready.pay()
+    ready.simulate(payment)
+
+    assert OutboxEvent.objects.filter(name="payment.authorized").count() == 1  # CONF-16
+    assert set(tell(ready.now)) == {"order-confirmation", CHARGED}
