@@ -21,7 +21,7 @@ from djstripe.models import WebhookEndpoint, WebhookEventTrigger
 
 from checkout import services
 from checkout.gateway import ProviderEvent
-from checkout.paypal import SIGNATURE_HEADERS
+from checkout.gateway.paypal import SIGNATURE_HEADERS
 from config.platform import limits
 from config.platform.errors import (
     ApplicationError,

@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from checkout.errors import RefundExceedsPayment
+from checkout.gateway import MadeRefund, RemoteRefund
 from checkout.models import Payment, PaymentStatusChange, Refund
-from checkout.providers import MadeRefund, RemoteRefund
 from checkout.services.recording import note_status
 from checkout.services.refunding import left_of, record_answer
 from config.platform import audit

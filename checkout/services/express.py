@@ -23,10 +23,16 @@ from checkout.errors import (
     PaymentRequired,
     PriceChanged,
 )
-from checkout.gateway import PayPalGateway
+from checkout.gateway import (
+    PayPalGateway,
+    ProviderGone,
+    ProviderRefused,
+    ProviderUnavailable,
+    Remote,
+    State,
+)
+from checkout.gateway.paypal import Approval
 from checkout.models import Checkout, Payment
-from checkout.paypal import Approval
-from checkout.providers import ProviderGone, ProviderRefused, ProviderUnavailable, Remote, State
 from checkout.selectors import CheckoutView
 from checkout.services.payments import complete, pay
 from checkout.services.placing import check_requirements

@@ -21,16 +21,18 @@ from checkout.errors import (
     PaymentNotFound,
 )
 from checkout.gateway import (
+    AcceptingGateway,
     Gateway,
+    MadeRefund,
     ProviderGone,
     ProviderRefused,
     ProviderUnavailable,
     Remote,
     State,
+    WarningGateway,
     gateway_of,
 )
 from checkout.models import Payment
-from checkout.providers import AcceptingGateway, MadeRefund, WarningGateway
 from checkout.services.adopting import note_refunds
 from checkout.services.placing import payment_life
 from checkout.services.recording import hold_to_take, record

@@ -12,9 +12,8 @@ from django.db import connections
 from django.utils import timezone
 
 from checkout import services as checkout
-from checkout.gateway import StripeGateway, TestGateway
+from checkout.gateway import MadeRefund, StripeGateway, TestGateway
 from checkout.models import Payment, PaymentStatusChange, Refund, TestChargeRefund, WebhookInbox
-from checkout.providers import MadeRefund
 from config.platform import relay
 from config.platform.errors import DependencyUnavailable
 from config.platform.models import AuditEntry, OutboxEvent

@@ -12,8 +12,8 @@ from django.test import Client
 from django.utils import timezone
 
 from checkout import services as checkout
+from checkout.gateway.paypal import client
 from checkout.models import Payment
-from checkout.paypal import client
 from config.platform import flags
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from orders.models import Order

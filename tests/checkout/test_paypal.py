@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from checkout import services as checkout
 from checkout.errors import PaymentRequired
+from checkout.gateway.paypal import PayPalGateway, client
 from checkout.models import Payment, PaymentStatusChange, Refund, WebhookInbox
-from checkout.paypal import PayPalGateway, client
 from config.platform.errors import DependencyUnavailable
 from config.platform.http.context import GUEST_COOKIE, GUEST_COOKIE_SALT
 from config.platform.models import AuditEntry, OutboxEvent

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from checkout.paypal.client import Object
-from checkout.providers import State
+from checkout.gateway.interface import State
+from checkout.gateway.paypal.client import Object
 from pricing.money import format_amount
 
 GOOD_CAPTURES = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}

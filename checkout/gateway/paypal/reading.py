@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote, urlsplit
 
-from checkout.paypal.client import ID, Object, PayPalApi
-from checkout.paypal.wire import amount_of, money, unit_of
-from checkout.providers import ProviderEvent, ProviderGone, ProviderRefused
+from checkout.gateway.interface import ProviderEvent, ProviderGone, ProviderRefused
+from checkout.gateway.paypal.client import ID, Object, PayPalApi
+from checkout.gateway.paypal.wire import amount_of, money, unit_of
 from config.platform.errors import MalformedRequest
 
 SEARCH_RANGE = timedelta(days=31)  # what one search of transactions may span

@@ -5,6 +5,6 @@ Only we can take the money, so an order that we leave alone costs nobody anythin
 is captured once, whatever the key.
 """
 
-from checkout.paypal.gateway import SIGNATURE_HEADERS, Approval, PayPalGateway
+from checkout.gateway.paypal.gateway import SIGNATURE_HEADERS, Approval, PayPalGateway
 
 __all__ = ["SIGNATURE_HEADERS", "Approval", "PayPalGateway"]

@@ -14,9 +14,25 @@ import httpx
 import structlog
 from django.conf import settings
 
-from checkout.paypal.client import NotPermitted, Object, PayPalApi
-from checkout.paypal.reading import bind, captures_between, event_of, order_of_capture, read_order
-from checkout.paypal.wire import (
+from checkout.gateway.interface import (
+    MadeRefund,
+    ProviderEvent,
+    ProviderGone,
+    ProviderRefused,
+    ProviderUnavailable,
+    Remote,
+    RemoteRefund,
+    State,
+)
+from checkout.gateway.paypal.client import NotPermitted, Object, PayPalApi
+from checkout.gateway.paypal.reading import (
+    bind,
+    captures_between,
+    event_of,
+    order_of_capture,
+    read_order,
+)
+from checkout.gateway.paypal.wire import (
     CARRIED_OUT,
     GOOD_CAPTURES,
     amount_of,
@@ -30,16 +46,6 @@ from checkout.paypal.wire import (
     sum_of,
     unit_of,
     way_to_approve,
-)
-from checkout.providers import (
-    MadeRefund,
-    ProviderEvent,
-    ProviderGone,
-    ProviderRefused,
-    ProviderUnavailable,
-    Remote,
-    RemoteRefund,
-    State,
 )
 from config.platform.errors import DependencyUnavailable, WebhookSignatureInvalid
 

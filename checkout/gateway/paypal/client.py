@@ -12,7 +12,7 @@ import httpx
 import structlog
 from django.conf import settings
 
-from checkout.providers import ProviderGone, ProviderRefused, ProviderUnavailable
+from checkout.gateway.interface import ProviderGone, ProviderRefused, ProviderUnavailable
 from config.platform.breaker import Breaker
 
 logger = structlog.get_logger(__name__)
