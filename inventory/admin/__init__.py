@@ -1,5 +1,25 @@
 """The catalogue and the shelves, for staff."""
 
-from inventory.admin import catalogue, company, files, outside, stock, waiting
+from inventory.admin import (
+    catalogue,
+    company,
+    files,
+    holds,
+    levels,
+    movements,
+    outside,
+    waiting,
+    warehouses,
+)
 
-__all__ = ["catalogue", "company", "files", "outside", "stock", "waiting"]
+__all__ = [
+    "catalogue",
+    "company",
+    "files",
+    "holds",
+    "levels",
+    "movements",
+    "outside",
+    "waiting",
+    "warehouses",
+]

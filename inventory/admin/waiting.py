@@ -36,7 +36,7 @@ from config.platform.http import actor_of
 from inventory import services
 from inventory.admin import work
 from inventory.admin.company import CompanyMixin
-from inventory.admin.stock import ReasonForm
+from inventory.admin.holds import ReasonForm
 from inventory.models import BackInStockRequest
 from inventory.selectors import waiting
 

@@ -1,4 +1,4 @@
-"""The shelves, for staff. Units never change in a form: they change by `adjust`."""
+"""The shelves, for staff. Units never change in a form: they change by work at the shelves (`inventory.admin.work`)."""
 
 from __future__ import annotations
 
@@ -9,33 +9,22 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import SimpleListFilter
-from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.views import ChangeList
-from unfold.widgets import (
-    UnfoldAdminTextInputWidget,
-)
 
 from config.platform.backoffice import (
     NOTHING,
     NamingChangeList,
     OfficeAdmin,
-    ReadOnlyAdmin,
     ReadOnlyInline,
     attempt,
-    figure,
-    link,
     name_people,
     one,
     person,
@@ -46,120 +35,20 @@ from config.platform.http import actor_of
 from inventory import selectors, services
 from inventory.admin import figures, work
 from inventory.admin.company import CompanyMixin
-from inventory.admin.figures import BAND_NAMES, KIND_TONES, signed
+from inventory.admin.figures import BAND_NAMES, KIND_TONES
 from inventory.admin.files import counting_list
+from inventory.admin.holds import held_for_text
+from inventory.admin.movements import change_text
 from inventory.admin.rows import line_of
 from inventory.models import (
     Product,
     Reservation,
     StockLevel,
     StockMovement,
-    Warehouse,
 )
 from inventory.selectors import waiting
 
 SHOWN_ROWS = 25
-
-
-class WarehouseForm(forms.ModelForm):
-    class Meta:
-        model = Warehouse
-        fields = ["code", "name", "address", "priority", "is_default", "is_active"]
-
-    def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if self.instance.is_default and not given.get("is_default"):
-            self.add_error("is_default", _("Make another warehouse the default instead."))
-        if given.get("is_default") and not given.get("is_active"):
-            self.add_error("is_active", _("The default warehouse stays open."))
-        return given
-
-
-@admin.register(Warehouse)
-class WarehouseAdmin(CompanyMixin, OfficeAdmin):
-    """Places. The lower the priority the earlier a warehouse serves; a closed one serves nobody new."""
-
-    form = WarehouseForm
-    list_display = [
-        "code",
-        "name",
-        "priority",
-        "default_state",
-        "open_state",
-        "units",
-        "held_count",
-        "skus_count",
-    ]
-    ordering = ["priority", "code"]
-    change_form_outer_before_template = "inventory/admin/warehouse.html"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Warehouse]:
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                units=Coalesce(Sum("stock_levels__total"), 0),
-                held=Coalesce(Sum("stock_levels__reserved"), 0),
-                owed=Coalesce(Sum("stock_levels__backordered"), 0),
-                skus=Count("stock_levels", filter=Q(stock_levels__total__gt=0)),
-            )
-        )
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ["code"] if obj else []
-
-    @display(description=_("units"), ordering="units")
-    def units(self, warehouse: Any) -> str:
-        address = reverse("admin:inventory_stocklevel_changelist")
-        return format_html(
-            '<a class="office-link" href="{}?warehouse__id__exact={}">{}</a>',
-            address,
-            warehouse.pk,
-            warehouse.units,
-        )
-
-    @display(description=_("held"), ordering="held")
-    def held_count(self, warehouse: Any) -> int:
-        return warehouse.held
-
-    @display(description=_("SKUs there"), ordering="skus")
-    def skus_count(self, warehouse: Any) -> int:
-        return warehouse.skus
-
-    @display(description=_("default"), ordering="is_default")
-    def default_state(self, warehouse: Warehouse) -> str:
-        return status(_("default"), "info") if warehouse.is_default else NOTHING
-
-    @display(description=_("state"), ordering="is_active")
-    def open_state(self, warehouse: Warehouse) -> str:
-        return (
-            status(_("open"), "success") if warehouse.is_active else status(_("closed"), "warning")
-        )
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        place = self.get_object(request, object_id) if self.has_view_permission(request) else None
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "place": place}
-        )
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        given = form.cleaned_data
-        saved = services.upsert_warehouse(
-            actor=actor_of(request),
-            code=obj.code,
-            name=given["name"],
-            priority=given["priority"],
-            address=given["address"],
-            is_default=given["is_default"],
-            is_active=given["is_active"],
-            now=timezone.now(),
-        )
-        obj.pk, obj.company_id = saved.pk, saved.company_id
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class LowFilter(SimpleListFilter):
@@ -249,14 +138,6 @@ class NewestFirst(forms.models.BaseInlineFormSet):
         return self._newest
 
 
-HOLD_TONES = {"ACTIVE": "success", "COMPLETED": "info", "EXPIRED": "warning", "CANCELLED": ""}
-
-
-def _signed(quantity: int) -> str:
-    """Return a change as a stock book writes it, with its sign."""
-    return figure(signed(quantity))
-
-
 class MovementInline(ReadOnlyInline):
     model = StockMovement
     formset = NewestFirst
@@ -270,7 +151,7 @@ class MovementInline(ReadOnlyInline):
 
     @display(description=_("change"))
     def change(self, movement: StockMovement) -> str:
-        return _signed(movement.quantity)
+        return change_text(movement.quantity)
 
 
 class ActiveHoldInline(ReadOnlyInline):
@@ -281,17 +162,10 @@ class ActiveHoldInline(ReadOnlyInline):
 
     @display(description=_("for"))
     def held_for(self, hold: Reservation) -> str:
-        return _held_for(hold)
+        return held_for_text(hold)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         return super().get_queryset(request).filter(status=Reservation.Status.ACTIVE)
-
-
-def _held_for(hold: Reservation) -> str:
-    """Return whose hold it is: an order's or a cart's, with a link to it."""
-    if hold.order_id is not None:
-        return link("orders_order", hold.order_id, _("an order"))
-    return link("cart_cart", hold.cart_id, _("a cart")) if hold.cart_id else NOTHING
 
 
 @admin.register(StockLevel)
@@ -528,164 +402,3 @@ class StockLevelAdmin(CompanyMixin, OfficeAdmin):
     @admin.action(description=_("Write off"), permissions=["operate"])
     def damage_chosen(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         return self._chosen(request, queryset, "damage")
-
-
-class HoldFilter(SimpleListFilter):
-    title = _("time")
-    parameter_name = "time"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("live", _("holds now")), ("overdue", _("overdue"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        live = queryset.filter(status=Reservation.Status.ACTIVE)
-        match self.value():
-            case "live":
-                return live.filter(expires_at__gt=timezone.now())
-            case "overdue":
-                return live.filter(expires_at__lte=timezone.now())
-        return queryset
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget)
-
-
-@admin.register(Reservation)
-class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
-    """Units promised to carts and orders."""
-
-    people = ["holder"]
-    list_display = [
-        "created_at", "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "expires_at",
-    ]  # fmt: skip
-    list_filter = [HoldFilter, "status", "stock_level__warehouse", "created_at"]
-    list_select_related = ["variant", "stock_level__warehouse"]
-    search_fields = ["variant__sku", "=cart_id", "=order_id"]
-    search_help_text = _("SKU, or the id of a cart or an order")
-    ordering = ["-id"]
-    date_hierarchy = "created_at"
-    show_full_result_count = False
-    actions = ["release"]
-    actions_row = ["release_one"]
-    actions_detail = ["release_one"]
-    fields = [
-        "sku", "warehouse", "quantity", "backordered", "state", "held_for", "by", "created_at", "started_at",
-        "expires_at", "completed_at", "released_at",
-    ]  # fmt: skip
-    by = person("holder", _("held by"))
-
-    @display(description=_("SKU"), ordering="variant__sku")
-    def sku(self, hold: Reservation) -> str:
-        return hold.variant.sku
-
-    @display(description=_("warehouse"), ordering="stock_level__warehouse__code")
-    def warehouse(self, hold: Reservation) -> str:
-        return hold.stock_level.warehouse.code
-
-    @display(description=_("status"), ordering="status")
-    def state(self, hold: Reservation) -> str:
-        if hold.status == Reservation.Status.ACTIVE and hold.expires_at <= timezone.now():
-            return status(_("overdue"), "warning")
-        return status(hold.get_status_display(), HOLD_TONES[hold.status])
-
-    @display(description=_("for"))
-    def held_for(self, hold: Reservation) -> str:
-        return _held_for(hold)
-
-    def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.release_view)
-        return [path("release/", view, name="inventory_reservation_let_go"), *super().get_urls()]
-
-    @admin.action(description=_("Release: units back to the shelf"), permissions=["step"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> Any:
-        chosen = list(queryset.order_by("pk").values_list("pk", flat=True)[: work.MOST_SHELVES])
-        return self._let_go(*chosen)
-
-    @action(description=_("Release"), url_path="let-go", permissions=["step"], icon="lock_open")
-    def release_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._let_go(one(self, request, object_id).pk)
-
-    def _let_go(self, *holds: Any) -> HttpResponse:
-        address = reverse("admin:inventory_reservation_let_go")
-        return HttpResponseRedirect(f"{address}?{urlencode([('hold', str(h)) for h in holds])}")
-
-    def release_view(self, request: HttpRequest) -> HttpResponse:
-        """Ask why before the units of these holds go back to the shelf."""
-        if not self.has_view_permission(request) or not self.has_step_permission(request):
-            raise PermissionDenied
-        given = request.POST if request.method == "POST" else request.GET
-        ids = [found for text in given.getlist("hold") if (found := work.as_uuid(text))]
-        rows = list(
-            self.get_queryset(request)
-            .filter(pk__in=ids[: work.MOST_SHELVES], status=Reservation.Status.ACTIVE)
-            .select_related("variant", "stock_level__warehouse")
-        )
-        name_people(rows, self.people)
-        form = ReasonForm(request.POST or None)
-        back = reverse("admin:inventory_reservation_changelist")
-        if request.method == "POST" and form.is_valid():
-            count = services.release_holds(
-                actor=actor_of(request),
-                reservation_ids=[row.pk for row in rows],
-                reason=form.cleaned_data["reason"],
-                now=timezone.now(),
-            )
-            words = ngettext(
-                "%(count)d hold was released.", "%(count)d holds were released.", count
-            )
-            messages.success(request, words % {"count": count})
-            return HttpResponseRedirect(back)
-        shown = [
-            {"hold": row, "for": self.held_for(row), "by": self.by(row), "state": self.state(row)}
-            for row in rows
-        ]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Release holds"),
-            "opts": self.model._meta,
-            "rows": shown,
-            "units": sum(row.quantity for row in rows),
-            "for_orders": any(row.order_id for row in rows),
-            "form": form,
-            "back": back,
-        }
-        return TemplateResponse(request, "inventory/admin/release.html", context)
-
-
-@admin.register(StockMovement)
-class StockMovementAdmin(CompanyMixin, ReadOnlyAdmin):
-    """The timeline of the shelves, for reading."""
-
-    people = ["actor"]
-    list_display = [
-        "created_at", "sku", "warehouse", "kind", "change_count", "balance", "reference", "notes", "by",
-    ]  # fmt: skip
-    list_filter = ["type", "source", "stock_level__warehouse", "created_at"]
-    list_select_related = ["variant", "stock_level__warehouse"]
-    search_fields = ["variant__sku", "reference", "notes", "=order_line_id"]
-    search_help_text = _("SKU, paper or reason")
-    ordering = ["-id"]
-    date_hierarchy = "created_at"
-    show_full_result_count = False
-    fields = [
-        "created_at", "sku", "warehouse", "kind", "change_count", "balance", "reference", "notes", "by", "source",
-    ]  # fmt: skip
-    by = person("actor", _("by"))
-
-    @display(description=_("SKU"), ordering="variant__sku")
-    def sku(self, movement: StockMovement) -> str:
-        address = reverse("admin:inventory_stocklevel_timeline", args=[movement.variant_id])
-        return format_html('<a class="office-link" href="{}">{}</a>', address, movement.variant.sku)
-
-    @display(description=_("warehouse"), ordering="stock_level__warehouse__code")
-    def warehouse(self, movement: StockMovement) -> str:
-        return movement.stock_level.warehouse.code
-
-    @display(description=_("kind"), ordering="type")
-    def kind(self, movement: StockMovement) -> str:
-        return status(movement.get_type_display(), KIND_TONES[movement.type])
-
-    @display(description=_("change"), ordering="quantity")
-    def change_count(self, movement: StockMovement) -> str:
-        return _signed(movement.quantity)
