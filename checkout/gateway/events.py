@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 
-from checkout.gateway.interface import (
-    ProviderEvent,
-)
+from checkout.gateway.interface import ProviderEvent
 from config.platform.errors import MalformedRequest
 
 

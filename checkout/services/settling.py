@@ -16,10 +16,7 @@ from uuid import UUID
 import structlog
 from django.db.models import Q
 
-from checkout.errors import (
-    PaymentFailed,
-    PaymentNotFound,
-)
+from checkout.errors import PaymentFailed, PaymentNotFound
 from checkout.gateway import (
     AcceptingGateway,
     Gateway,
@@ -37,9 +34,7 @@ from checkout.services.adopting import note_refunds
 from checkout.services.placing import payment_life
 from checkout.services.recording import hold_to_take, record
 from config.platform.actor import Actor, ActorKind
-from config.platform.errors import (
-    DependencyUnavailable,
-)
+from config.platform.errors import DependencyUnavailable
 from inventory.errors import HoldFailed
 from orders import services as orders
 from orders.models import Order

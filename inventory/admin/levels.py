@@ -40,12 +40,7 @@ from inventory.admin.files import counting_list
 from inventory.admin.holds import held_for_text
 from inventory.admin.movements import change_text
 from inventory.admin.rows import line_of
-from inventory.models import (
-    Product,
-    Reservation,
-    StockLevel,
-    StockMovement,
-)
+from inventory.models import Product, Reservation, StockLevel, StockMovement
 from inventory.selectors import waiting
 
 SHOWN_ROWS = 25

@@ -8,17 +8,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from config.platform.backoffice import (
-    ReadOnlyAdmin,
-    figure,
-    person,
-    status,
-)
+from config.platform.backoffice import ReadOnlyAdmin, figure, person, status
 from inventory.admin.company import CompanyMixin
 from inventory.admin.figures import KIND_TONES, signed
-from inventory.models import (
-    StockMovement,
-)
+from inventory.models import StockMovement
 
 
 def change_text(quantity: int) -> str:

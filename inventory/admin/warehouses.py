@@ -15,17 +15,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from config.platform.backoffice import (
-    NOTHING,
-    OfficeAdmin,
-    status,
-)
+from config.platform.backoffice import NOTHING, OfficeAdmin, status
 from config.platform.http import actor_of
 from inventory import services
 from inventory.admin.company import CompanyMixin
-from inventory.models import (
-    Warehouse,
-)
+from inventory.models import Warehouse
 
 
 class WarehouseForm(forms.ModelForm):
