@@ -87,7 +87,7 @@ def _fresh_process() -> Iterator[None]:
 
 def _remember(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("config.platform.flags.REMEMBERED_SECONDS", 3600)
-    patch.setattr("inventory.selectors._COMPANIES_REMEMBERED_SECONDS", 3600)
+    patch.setattr("inventory.selectors.companies._COMPANIES_REMEMBERED_SECONDS", 3600)
     # A function of the package has the name of the module.
     patch.setattr(import_module("pricing.selectors.rules"), "_KEPT_SECONDS", 3600)
     patch.setattr("pricing.selectors.catalogue._HOME_SECONDS", 3600)
