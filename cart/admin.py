@@ -35,6 +35,7 @@ from config.platform.backoffice import (
 )
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
+from config.platform.ids import as_uuid
 from config.platform.models import User
 from pricing.backoffice import amount
 from pricing.templatetags.money import money_text
@@ -151,10 +152,8 @@ class CartAdminBase(ReadOnlyAdmin):
             return queryset, False
         wanted = Q(owner_email__icontains=term) | Q(email__icontains=term)
         wanted |= Q(lines__variant__sku__iexact=term)
-        try:
-            wanted |= Q(id=UUID(term))
-        except ValueError:
-            pass
+        if cart_id := as_uuid(term):
+            wanted |= Q(id=cart_id)
         return queryset.filter(wanted).distinct(), False
 
     @display(description=gettext_lazy("owner"), ordering="owner_email")

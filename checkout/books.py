@@ -21,6 +21,7 @@ from checkout.gateway import (
     methods,
 )
 from checkout.models import Payment
+from config.platform.ids import as_uuid
 
 SKEW = timedelta(minutes=5)  # clocks differ
 _NOTHING = Decimal(0)
@@ -148,7 +149,7 @@ def _sides(
 
 def _ours(provider: str, theirs: Mapping[str, Remote], window: Q) -> list[Payment]:
     """Return our payments of a period, and those that the provider's are about, whenever they were made."""
-    named = [_uuid(remote.metadata.get("payment_id", "")) for remote in theirs.values()]
+    named = [as_uuid(remote.metadata.get("payment_id", "")) for remote in theirs.values()]
     about = Q(provider_id__in=list(theirs)) | Q(pk__in=[each for each in named if each])
     mine = Payment.objects.filter(provider=provider).filter(window | about)
     return list(mine.select_related("order").order_by("id"))
@@ -162,13 +163,6 @@ def _asked(gateway: Gateway, provider_ids: list[str]) -> dict[str, Remote]:
         except ProviderRefused:
             continue  # it knows of none
     return found
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _differences(

@@ -16,6 +16,7 @@ from checkout.services.settling import heed_warning, settle
 from config.platform import audit, outbox
 from config.platform.actor import Actor
 from config.platform.errors import FeatureDisabled, InvalidTransition, NotFound
+from config.platform.ids import as_uuid
 from inventory.errors import HoldFailed
 
 logger = structlog.get_logger(__name__)
@@ -185,8 +186,5 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
 
 def _by_our_id(row: WebhookInbox) -> Payment | None:
     """Find a payment whose creation we never saw answered; `settle` makes sure that it is the same."""
-    try:
-        payment_id = UUID(row.payload.get("payment_id", ""))
-    except ValueError:
-        return None
+    payment_id = as_uuid(row.payload.get("payment_id", ""))
     return Payment.objects.filter(pk=payment_id, provider=row.provider, provider_id=None).first()

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -30,6 +29,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key
+from config.platform.ids import as_uuid
 from orders.addresses import normalise
 from pricing import selectors as pricing
 from pricing.display import (
@@ -101,7 +101,7 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     changes: dict[str, Any] = {}
     if name == "contact":
         changes = {"email": form["email"]}
-    elif name == "address" and (chosen := _uuid(request.POST.get("address_id", ""))):
+    elif name == "address" and (chosen := as_uuid(request.POST.get("address_id", ""))):
         changes = {"shipping_address_id": chosen}
     elif name == "address":
         changes = {"shipping_address": {field: form[field] for field in ADDRESS}}
@@ -133,13 +133,6 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     if request.htmx:  # type: ignore[attr-defined]
         return show(request, view)
     return redirect("/checkout/")
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _keep(actor: Actor, address: Mapping[str, str] | None, now: Any) -> None:

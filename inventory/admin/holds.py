@@ -17,9 +17,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action, display
-from unfold.widgets import (
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from config.platform.backoffice import (
     NOTHING,
@@ -31,12 +29,11 @@ from config.platform.backoffice import (
     status,
 )
 from config.platform.http import actor_of
+from config.platform.ids import as_uuid
 from inventory import services
 from inventory.admin import work
 from inventory.admin.company import CompanyMixin
-from inventory.models import (
-    Reservation,
-)
+from inventory.models import Reservation
 
 HOLD_TONES = {"ACTIVE": "success", "COMPLETED": "info", "EXPIRED": "warning", "CANCELLED": ""}
 
@@ -133,7 +130,7 @@ class ReservationAdmin(CompanyMixin, ReadOnlyAdmin):
         if not self.has_view_permission(request) or not self.has_step_permission(request):
             raise PermissionDenied
         given = request.POST if request.method == "POST" else request.GET
-        ids = [found for text in given.getlist("hold") if (found := work.as_uuid(text))]
+        ids = [found for text in given.getlist("hold") if (found := as_uuid(text))]
         rows = list(
             self.get_queryset(request)
             .filter(pk__in=ids[: work.MOST_SHELVES], status=Reservation.Status.ACTIVE)

@@ -33,8 +33,8 @@ from config.platform.backoffice import (
     two_lines,
 )
 from config.platform.http import actor_of
+from config.platform.ids import as_uuid
 from inventory import services
-from inventory.admin import work
 from inventory.admin.company import CompanyMixin
 from inventory.admin.holds import ReasonForm
 from inventory.models import BackInStockRequest
@@ -187,7 +187,7 @@ class BackInStockRequestAdmin(CompanyMixin, ReadOnlyAdmin):
         if not self.has_view_permission(request) or not self.has_step_permission(request):
             raise PermissionDenied
         given = request.POST if request.method == "POST" else request.GET
-        ids = [found for text in given.getlist("request") if (found := work.as_uuid(text))]
+        ids = [found for text in given.getlist("request") if (found := as_uuid(text))]
         rows = list(
             self.get_queryset(request)
             .filter(pk__in=ids[:MOST_AT_ONCE], status__in=BackInStockRequest.OPEN)

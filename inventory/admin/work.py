@@ -34,6 +34,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of
 from config.platform.http.forms import form_key, once
+from config.platform.ids import as_uuid
 from inventory import selectors, services
 from inventory.models import Category, StockLevel, StockMovement, Warehouse
 from inventory.services import DeliveryLine, ShelfChange, ShelfCount, ShelfUnits
@@ -383,14 +384,6 @@ def _number(text: str) -> int | None:
     text = text.strip().replace("−", "-")
     digits = text.removeprefix("-").removeprefix("+")
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else None
-
-
-def as_uuid(text: str) -> UUID | None:
-    """Return the id a query or form names; None where it is none."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 class _Sheet:

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import QuerySet, Sum
 
 from config.platform.actor import Actor, ActorKind, hash_token
+from config.platform.ids import as_uuid
 from orders.errors import OrderNotFound
 from orders.models import (
     Invoice,
@@ -60,7 +61,7 @@ def find(*, actor: Actor, reference: str, token: str = "") -> Order:
     orders = Order.objects.filter(company_id=actor.company_id).prefetch_related(
         "lines", "shipments"
     )
-    key = _as_uuid(reference)
+    key = as_uuid(reference)
     if key is not None:
         orders = orders.filter(pk=key)
     elif NUMBER.fullmatch(reference.upper()):
@@ -79,7 +80,7 @@ def find_id(*, actor: Actor, reference: str) -> UUID:
 
     :raises OrderNotFound: if there is none for this caller
     """
-    key = _as_uuid(reference)
+    key = as_uuid(reference)
     orders = Order.objects.for_actor(actor)
     if key is not None:
         orders = orders.filter(pk=key)
@@ -300,10 +301,3 @@ def _opens(token: str, order: Order) -> bool:
     if order.access_token_hash is None or not _TOKEN.fullmatch(token):
         return False
     return hmac.compare_digest(hash_token(token), bytes(order.access_token_hash))
-
-
-def _as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from config.platform.actor import Actor
+from config.platform.ids import as_uuid
 from orders.errors import OrderNotFound
 from orders.models import Order
 from orders.selectors import find
@@ -55,7 +56,5 @@ def dispute_of(*, actor: Actor, dispute_id: UUID, token: str = "") -> PriceDispu
 
 
 def _names(order: str) -> Q:
-    try:
-        return Q(order_id=UUID(order))
-    except ValueError:
-        return Q(order_number=order.upper())
+    order_id = as_uuid(order)
+    return Q(order_id=order_id) if order_id else Q(order_number=order.upper())
