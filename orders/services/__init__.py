@@ -42,19 +42,13 @@ from orders.services.placing import (
     place,
 )
 from orders.services.points import settle_points
-from orders.services.refunds import (
-    PAID,
-    Units,
+from orders.services.refunds import refund_units, request_refund, return_payment
+from orders.services.repaying import (
     fail_refund,
     record_refund,
-    refund_units,
-    refundable,
     reopen_refund,
-    request_refund,
     retry_refund,
-    return_payment,
     settle_moved,
-    would_bring,
 )
 from orders.services.returns import (
     Came,
@@ -68,6 +62,7 @@ from orders.services.returns import (
     withdraw_return,
 )
 from orders.services.reviewing import hold_back, review
+from orders.services.shares import PAID, Units, refundable, would_bring
 from orders.services.shipping import change_shipment, deliver_shipment, ship
 from orders.services.status import (
     change_address,

@@ -16,7 +16,8 @@ from inventory import services as inventory
 from orders.errors import DraftNotDivisible, OrderNotCancellable
 from orders.events import OrderCancelled, OrderItemsCancelled
 from orders.models import Order, OrderLine, RefundRequest
-from orders.services.refunds import PAID, Units, claim
+from orders.services.refunds import claim
+from orders.services.shares import PAID, Units
 from orders.services.shipping import close_if_sent
 from orders.services.status import about, lock, move, record_edit
 from pricing import services as pricing

@@ -15,7 +15,8 @@ from orders import selectors
 from orders.errors import RefundExceedsPayment
 from orders.events import PriceDisputeDecided, PriceDisputeOpened
 from orders.models import Order
-from orders.services.refunds import PAID, Units, claim, refund_difference
+from orders.services.refunds import claim, refund_difference
+from orders.services.shares import PAID, Units
 from orders.services.status import about, lock
 from pricing import selectors as prices
 from pricing import services as pricing

@@ -40,7 +40,7 @@ from orders.services.placing import (
     demands,
     place,
 )
-from orders.services.refunds import PAID, next_share, unclaimed
+from orders.services.shares import PAID, next_share, unclaimed
 from orders.services.status import about
 from pricing import selectors as price_facts
 from pricing import services as pricing

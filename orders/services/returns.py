@@ -27,7 +27,8 @@ from orders.services.exchanging import (
     pay_replacement,
     place_replacement,
 )
-from orders.services.refunds import Units, claim
+from orders.services.refunds import claim
+from orders.services.shares import Units
 from orders.services.status import about, lock
 from pricing.outside import asking
 

@@ -17,7 +17,7 @@ from orders.addresses import check_text
 from orders.errors import ShipmentNotFound
 from orders.events import OrderDelivered, OrderEvent, OrderShipped
 from orders.models import Order, OrderLine, Shipment
-from orders.services.refunds import Units
+from orders.services.shares import Units
 from orders.services.status import about, check_reviewed, lock, move, record_edit, refused_move
 
 Status = Order.Status

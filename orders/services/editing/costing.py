@@ -17,7 +17,7 @@ from orders.models import Order, OrderLine
 from orders.services.direct import Goods, basket_of
 from orders.services.editing.proposal import Addition
 from orders.services.placing import DraftLine
-from orders.services.refunds import Units
+from orders.services.shares import Units
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Basket, Line, Place, Quote, TaxAmount
 from pricing.errors import NoShippingZone

@@ -12,7 +12,7 @@ from inventory.services import Demand
 from orders.models import Order, OrderLine
 from orders.services.direct import DirectItem
 from orders.services.placing import DraftLine
-from orders.services.refunds import Units
+from orders.services.shares import Units
 from pricing.engine import Basket, Quote, ShippingOption
 
 

@@ -28,7 +28,7 @@ from orders.services.editing.costing import (
 )
 from orders.services.editing.proposal import Edit, Proposal
 from orders.services.placing import DraftLine
-from orders.services.refunds import Units, line_brings, refundable, shipping_share
+from orders.services.shares import Units, line_brings, refundable, shipping_share
 from orders.services.status import check_billable_elsewhere
 from pricing import services as pricing
 from pricing.engine import ShippingOption
