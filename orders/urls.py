@@ -2,20 +2,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from orders.views import aftercare, changing, disputes, papers, returning
-from orders.views import orders as views
+from orders.views import cancelling, changing, detail, disputes, lists, papers, returning
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("orders/", views.order_list, name="page_orders"),
-    path("orders/lookup/", views.lookup, name="page_order_lookup"),
-    path("orders/<str:number>/", views.order, name="page_order"),
-    path("orders/<str:number>/cancel/", views.cancel, name="page_order_cancel"),
+    path("orders/", lists.order_list, name="page_orders"),
+    path("orders/lookup/", lists.lookup, name="page_order_lookup"),
+    path("orders/<str:number>/", detail.order, name="page_order"),
+    path("orders/<str:number>/cancel/", cancelling.cancel, name="page_order_cancel"),
     path("orders/<str:number>/invoice/", papers.invoice, name="page_invoice"),
     path(
         "orders/<str:number>/invoice/<str:paper>.pdf", papers.invoice_file, name="page_invoice_file"
     ),
     path("orders/<str:number>/change/", changing.change, name="page_order_change"),
-    path("orders/<str:number>/cancel-items/", aftercare.cancel_items, name="page_order_items"),
+    path("orders/<str:number>/cancel-items/", cancelling.cancel_items, name="page_order_items"),
     path("orders/<str:number>/dispute/", disputes.dispute, name="page_order_dispute"),
     path("orders/<str:number>/return/", returning.request_return, name="page_order_return"),
     path(
@@ -23,5 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
         returning.withdraw,
         name="page_order_return_withdraw",
     ),
-    path("account/", views.account, name="page_account"),
+    path("account/", lists.account, name="page_account"),
 ]

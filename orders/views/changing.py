@@ -34,8 +34,8 @@ from orders import services as orders
 from orders.errors import EditCostsMore, OrderAddressFixed, OrderNotEditable, PriceChanged
 from orders.models import Order, OrderLine
 from orders.services import DirectItem, Edit, Proposal
-from orders.views.aftercare import once_at_the_end
 from orders.views.papers import address_lines
+from orders.views.steps import once_at_the_end
 from pricing.display import countries_of, discounts_of, options_text, totals_of
 from pricing.engine import ShippingOption
 from pricing.errors import NoShippingZone

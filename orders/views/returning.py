@@ -35,7 +35,7 @@ from orders.errors import OrderNotFound
 from orders.models import Order, OrderLine, ReturnLine, ReturnRequest
 from orders.rendering import tracking_url
 from orders.services import Offer, Units, Wanted, WantedReturn
-from orders.views.aftercare import once_at_the_end, read_units
+from orders.views.steps import once_at_the_end, read_units
 from pricing.display import options_text
 from pricing.selectors.storefront import option_orders
 from pricing.templatetags.money import moment, money_text

@@ -1,11 +1,8 @@
-"""What a customer may do with an order before it is sent: take units out of it. Two steps, no script."""
+"""Cancelling an order, or units of it, before it is sent. Two steps, no script."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
+from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key, once
@@ -23,24 +21,33 @@ from orders import selectors
 from orders import services as orders
 from orders.models import Order
 from orders.services import Units
+from orders.views.steps import once_at_the_end, read_units
 from pricing.display import options_text
 from pricing.selectors.storefront import option_orders
 
 
-def once_at_the_end(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """
-    Let the last step of a form be done once, however often it is pressed.
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
+    """Ask, and with a POST cancel; the shop's own rules say whether that is still possible."""
+    actor = actor_of(request)
+    order_id = selectors.find_id(actor=actor, reference=number)
+    if request.method != "POST":
+        context = {"order": {"number": number, "url": f"/orders/{number}/"}, "form_key": form_key()}
+        return render(request, "orders/cancel.html", context)
+    return _cancel(request, actor=actor, order_id=order_id, number=number)
 
-    The whole view is guarded, as what was chosen is no longer there to choose when the second press comes.
-    """
-    guarded = once(view)
 
-    @functools.wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        run = guarded if request.POST.get("step") == "do" else view
-        return run(request, *args, **kwargs)
-
-    return wrapped
+@once
+def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -> HttpResponse:
+    try:
+        count(request)
+        orders.cancel(actor=actor, order_id=order_id, reason="by the customer", now=timezone.now())
+        messages.success(
+            request, _("It is cancelled. What you paid goes back to where it came from.")
+        )
+    except ApplicationError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.advice}")
+    return redirect(f"/orders/{number}/")
 
 
 @cache_control(no_store=True)
@@ -108,17 +115,3 @@ def _own(request: HttpRequest, number: str) -> Order:
     actor = actor_of(request)
     order_id = selectors.find_id(actor=actor, reference=number)
     return selectors.find(actor=actor, reference=str(order_id))
-
-
-def read_units(request: HttpRequest, most: Mapping[UUID, int]) -> tuple[list[Units], str]:
-    """Return the units of each line that a form names, and what is wrong with it."""
-    units = []
-    for line_id, limit in most.items():
-        text = request.POST.get(f"quantity-{line_id}", "0").strip() or "0"
-        if not (text.isascii() and text.isdigit() and int(text[:9]) <= limit):
-            return [], _("There are not that many. Look at the numbers again, please.")
-        if int(text):
-            units.append(Units(line_id, int(text)))
-    if not units and request.POST.get("step") != "back":
-        return [], _("Say of at least one thing how many it shall be.")
-    return units, ""

@@ -1,40 +1,33 @@
-"""The pages of orders: the list, one order with its story, the look-up, and the account they belong to."""
+"""The page of one order: where it stands, what it came to, and what its customer may still do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from config.platform import flags
 from config.platform.actor import Actor
-from config.platform.errors import ApplicationError, InvalidTransition
+from config.platform.errors import InvalidTransition
 from config.platform.http import actor_of
-from config.platform.http.forms import count, form_key, once
+from config.platform.http.forms import form_key
 from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
-from orders.models import Order, OrderLine, RefundRequest, Shipment
-from orders.rendering import tracking_url
-from orders.selectors.timeline import customer_timeline
+from orders.models import Order, OrderLine, RefundRequest
 from orders.views.disputes import shown_disputes
+from orders.views.progress import headline_of, history_of, next_step_of, timeline_of
 from orders.views.returning import order_path, shown_returns
-from pricing.arrival import arrival
 from pricing.display import (
-    arrival_text,
     country_name,
     days_text,
     discounts_of,
@@ -44,84 +37,11 @@ from pricing.display import (
     steps_of,
 )
 from pricing.engine import Quote
-from pricing.selectors import LOYALTY_FLAG
-from pricing.selectors.storefront import option_orders, storefront
-from pricing.templatetags.money import moment, money_text
+from pricing.selectors.storefront import option_orders
+from pricing.templatetags.money import money_text
 
-PAGE_SIZE = 20
-LATEST = 5
 Status = Order.Status
 CANCELLABLE = (Status.DRAFT, Status.CONFIRMED, Status.PROCESSING)
-OVER = (Status.CANCELLED, Status.FAILED)
-
-
-# --- lists -----------------------------------------------------------------------------------------
-
-
-def _row(order: Order) -> dict[str, Any]:
-    states: dict[str, str] = {Status.DRAFT: "few", Status.PROCESSING: "later", Status.FAILED: "bad"}
-    return {
-        "number": order.number,
-        "url": f"/orders/{order.number}/",
-        "state": "gone"
-        if order.status in (Status.CANCELLED, Status.REFUNDED)
-        else states.get(order.status, "in"),
-        "status_text": order.get_status_display(),
-        "placed_at": order.placed_at,
-        "grand_total": order.grand_total,
-        "currency": order.currency,
-    }
-
-
-def _own(actor: Actor) -> Any:
-    """Return the visitor's own orders, newest first; staff see those of all customers in the admin, not here."""
-    found = selectors.orders_of(actor=actor).prefetch_related(None)
-    return found.filter(user_id=actor.user_id) if actor.user_id else found
-
-
-@cache_control(no_store=True)
-@require_safe
-def order_list(request: HttpRequest) -> HttpResponse:
-    actor = actor_of(request)
-    found = _own(actor) if actor.is_known else Order.objects.none()
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    following = f"?page={page.next_page_number()}" if page.has_next() else ""
-    return render(
-        request, "orders/list.html", {"orders": [_row(row) for row in page], "next_url": following}
-    )
-
-
-@cache_control(no_store=True)
-@login_required
-@require_safe
-def account(request: HttpRequest) -> HttpResponse:
-    user: Any = request.user
-    context = {
-        "name": user.name.split(" ")[0],
-        "orders": [_row(row) for row in _own(actor_of(request))[:LATEST]],
-        "points_on": flags.is_enabled(LOYALTY_FLAG),
-    }
-    return render(request, "orders/account.html", context)
-
-
-@cache_control(no_store=True)
-@require_http_methods(["GET", "HEAD", "POST"])
-def lookup(request: HttpRequest) -> HttpResponse:
-    """Find an order by its number and address; a wrong one of either gets the same answer."""
-    if request.method != "POST":
-        return render(request, "orders/lookup.html", {"form": {}})
-    form = {name: request.POST.get(name, "").strip()[:254] for name in ("number", "email")}
-    try:
-        count(request, "lookup")
-        found = selectors.look_up(actor=actor_of(request), **form)
-    except OrderNotFound:
-        problem = _("We know no order with this number and this address. Check both, please.")
-        return render(request, "orders/lookup.html", {"form": form, "problem": problem}, status=404)
-    link = urlsplit(tracking_url(found))
-    return redirect(f"{link.path}?{link.query}" if link.query else link.path)
-
-
-# --- one order -------------------------------------------------------------------------------------
 
 
 @cache_control(no_store=True)
@@ -156,16 +76,16 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
             if may_act and not waits_for_goods
             else "",
         },
-        "headline": _("It is kept for you.") if waits_for_goods else _headline(found),
+        "headline": _("It is kept for you.") if waits_for_goods else headline_of(found),
         "next_step": _("We send it as soon as what you send back for it is here.")
         if waits_for_goods
-        else _next_step(found, may_pay=may_act),
+        else next_step_of(found, may_pay=may_act),
         "exchange_of": found.metadata.get("exchangeOf", ""),
         "is_own": is_own,
         "credit_total": found.credit_total,
         "moved_total": found.moved_total,
         "to_pay": found.to_pay,
-        "timeline": _timeline(found, quote),
+        "timeline": timeline_of(found, quote),
         "lines": [_line(line, orders_of.get(line.product_id, ())) for line in found.lines.all()],
         "currency": found.currency,
         "totals": _totals(found),
@@ -200,7 +120,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "additions": _additions(found, by_link=not is_own) if may_act else [],
         "adds_to": found.adds_to.number if is_own and found.adds_to else "",
         "invoice_url": _invoice_url(found, token),
-        "happened": _happened(found) if may_act else [],
+        "happened": history_of(found) if may_act else [],
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_act else [],
         "return_url": _return_url(found, token) if may_act and _can_return(found) else "",
@@ -209,30 +129,6 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "form_key": form_key(),
     }
     return render(request, "orders/detail.html", context)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def cancel(request: HttpRequest, number: str) -> HttpResponseBase:
-    """Ask, and with a POST cancel; the shop's own rules say whether that is still possible."""
-    actor = actor_of(request)
-    order_id = selectors.find_id(actor=actor, reference=number)
-    if request.method != "POST":
-        context = {"order": {"number": number, "url": f"/orders/{number}/"}, "form_key": form_key()}
-        return render(request, "orders/cancel.html", context)
-    return _cancel(request, actor=actor, order_id=order_id, number=number)
-
-
-@once
-def _cancel(request: HttpRequest, *, actor: Actor, order_id: Any, number: str) -> HttpResponse:
-    try:
-        count(request)
-        orders.cancel(actor=actor, order_id=order_id, reason="by the customer", now=timezone.now())
-        messages.success(
-            request, _("It is cancelled. What you paid goes back to where it came from.")
-        )
-    except ApplicationError as refusal:
-        messages.error(request, f"{refusal.detail} {refusal.advice}")
-    return redirect(f"/orders/{number}/")
 
 
 def _pay_url(order: Order, *, by_link: bool) -> str:
@@ -422,134 +318,3 @@ def _shipping_text(order: Order, quote: Quote | None) -> str:
     if quote is None or quote.shipping is None:
         return order.shipping_name
     return f"{order.shipping_name}, {days_text(quote.shipping.min_days, quote.shipping.max_days)}"
-
-
-def _headline(order: Order) -> str:
-    return {
-        Status.DRAFT: _("Almost there. It waits for your payment."),
-        Status.CONFIRMED: _("Thank you. It is yours."),
-        Status.PROCESSING: _("It is being packed."),
-        Status.SHIPPED: _("It is on its way."),
-        Status.DELIVERED: _("It has arrived."),
-        Status.CANCELLED: _("This order is cancelled."),
-        Status.REFUNDED: _("Everything is paid back."),
-        Status.FAILED: _("This order came to nothing."),
-    }.get(Status(order.status), order.get_status_display())
-
-
-def _next_step(order: Order, *, may_pay: bool) -> str:
-    match order.status:
-        case Status.DRAFT:
-            return (
-                _("We hold everything for you while you pay. Nothing has been charged yet.")
-                if may_pay
-                else _("It waits for the payment of whoever placed it.")
-            )
-        case Status.CONFIRMED:
-            return _(
-                "We pack it next, and write to you when it leaves. Until then you can still cancel it."
-            )
-        case Status.PROCESSING:
-            return _(
-                "It is on the packing bench. We write to you when it leaves; until then you can still cancel it."
-            )
-        case Status.SHIPPED:
-            return _("There is nothing to do but wait. If it should get lost, we send another.")
-        case Status.DELIVERED:
-            return _("If something is not as you hoped, you have thirty days to send it back.")
-        case Status.CANCELLED | Status.FAILED if order.refunded_total or order.payment_status in (
-            Order.PaymentStatus.CAPTURED,
-            Order.PaymentStatus.PARTIALLY_REFUNDED,
-        ):
-            return _(
-                "What you paid goes back to where it came from. Banks need up to five days to show it."
-            )
-        case Status.CANCELLED | Status.FAILED:
-            return _("Nothing was charged.")
-    return _("There is nothing left to do.")
-
-
-def _timeline(order: Order, quote: Quote | None) -> list[dict[str, str]]:
-    """Return the order's story: what has happened with its time, what happens now, and what comes."""
-    reached = [
-        (_("Placed"), order.placed_at, ""),
-        (_("Paid"), order.confirmed_at, money_text(order.grand_total, order.currency)),
-    ]
-    steps = [
-        {
-            "state": "done",
-            "title": title,
-            "text": ". ".join(part for part in (moment(at), text) if part),
-            "url": "",
-        }
-        for title, at, text in reached
-        if at is not None
-    ]
-    if order.status in OVER:
-        title = _("Cancelled") if order.status == Status.CANCELLED else _("Not completed")
-        steps.append(
-            {"state": "bad", "title": title, "text": moment(order.cancelled_at), "url": ""}
-        )
-        if order.refunded_total:
-            text = money_text(order.refunded_total, order.currency)
-            steps.append({"state": "done", "title": _("Paid back"), "text": text, "url": ""})
-        return steps
-    if order.confirmed_at is None:
-        steps.append(
-            {"state": "now", "title": _("Waiting for your payment"), "text": "", "url": ""}
-        )
-    return steps + _way(order, quote)
-
-
-def _happened(order: Order) -> list[dict[str, str]]:
-    """Return everything that happened and is the customer's to know, the newest first."""
-    return [
-        {"at": moment(at), "title": told.title, "text": told.text, "url": told.url}
-        for at, told in customer_timeline(order=order)
-    ]
-
-
-def _way(order: Order, quote: Quote | None) -> list[dict[str, str]]:
-    shipment: Shipment | None = next(iter(order.shipments.all()), None)
-    sent, arrived = order.shipped_at, order.delivered_at
-    packing = {"state": "next", "title": _("Packed"), "text": "", "url": ""}
-    if sent is not None:
-        packing["state"] = "done"
-    elif order.confirmed_at is not None:
-        packing |= {"state": "now", "title": _("Being packed"), "text": _("By hand, one at a time")}
-    leaving = {
-        "state": "next",
-        "title": _("Sent"),
-        "text": _("We write to you when it leaves"),
-        "url": "",
-    }
-    if sent is not None:
-        told = [moment(sent)]
-        if shipment is not None:
-            told.append(
-                " ".join(part for part in (shipment.carrier, shipment.tracking_number) if part)
-            )
-        leaving |= {
-            "state": "done",
-            "text": ". ".join(part for part in told if part),
-            "url": shipment.tracking_url
-            if shipment and shipment.tracking_url.startswith("https://")
-            else "",
-        }
-    door = {"state": "next", "title": _("At your door"), "text": "", "url": ""}
-    if arrived is not None:
-        door |= {"state": "done", "text": moment(arrived)}
-    elif quote is not None and quote.shipping is not None:
-        door["text"] = _at_the_door(order, quote.shipping.min_days, quote.shipping.max_days)
-        if sent is not None:
-            door["state"] = "now"
-    return [packing, leaving, door]
-
-
-def _at_the_door(order: Order, least: int, most: int) -> str:
-    """Say when a parcel arrives: in days of the calendar once it has left, before that in working days after it leaves."""
-    if order.shipped_at is None:
-        return _("%(days)s after it leaves") % {"days": days_text(least, most)}
-    zone = storefront(company_id=order.company_id).time_zone
-    dates = arrival_text(arrival(order.shipped_at, least, most, zone=zone))
-    return _("Expected %(dates)s") % {"dates": dates}
