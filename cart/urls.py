@@ -2,24 +2,24 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from cart.views import alerts, basket, lists, waiting
+from cart.views import adding, alerts, basket, changing, lists, preferences, recovery, waiting
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("preferences/", basket.preferences, name="page_preferences"),
+    path("preferences/", preferences.preferences, name="page_preferences"),
     path("cart/", basket.cart, name="page_cart"),
     path("cart/contents/", basket.contents, name="page_cart_contents"),
     path("cart/state/", basket.state, name="page_cart_state"),
-    path("cart/add/", basket.add, name="page_cart_add"),
-    path("cart/add-bundle/", basket.add_bundle, name="page_cart_bundle"),
-    path("cart/lines/<uuid:line_id>/", basket.line, name="page_cart_line"),
-    path("cart/upsells/<uuid:product_id>/", basket.upsell, name="page_cart_upsell"),
-    path("cart/undo/", basket.undo, name="page_cart_undo"),
-    path("cart/clear/", basket.clear, name="page_cart_clear"),
-    path("cart/code/", basket.code, name="page_cart_code"),
-    path("cart/accept-prices/", basket.accept, name="page_cart_accept"),
-    path("cart/points/", basket.points, name="page_cart_points"),
-    path("cart/estimate/", basket.estimate, name="page_cart_estimate"),
-    path("cart/recover/<str:token>/", basket.recover, name="page_cart_recover"),
+    path("cart/add/", adding.add, name="page_cart_add"),
+    path("cart/add-bundle/", adding.add_bundle, name="page_cart_bundle"),
+    path("cart/lines/<uuid:line_id>/", changing.line, name="page_cart_line"),
+    path("cart/upsells/<uuid:product_id>/", changing.upsell, name="page_cart_upsell"),
+    path("cart/undo/", changing.undo, name="page_cart_undo"),
+    path("cart/clear/", changing.clear, name="page_cart_clear"),
+    path("cart/code/", changing.code, name="page_cart_code"),
+    path("cart/accept-prices/", changing.accept, name="page_cart_accept"),
+    path("cart/points/", changing.points, name="page_cart_points"),
+    path("cart/estimate/", changing.estimate, name="page_cart_estimate"),
+    path("cart/recover/<str:token>/", recovery.recover, name="page_cart_recover"),
     path("wishlist/", lists.wishlist, name="page_wishlist"),
     path("wishlist/add/", lists.add_wish, name="page_wishlist_add"),
     path("wishlist/<uuid:wish_id>/", lists.wish, name="page_wish"),

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from cart.views.basket import sku_of
+from cart.views.adding import sku_of
 from config.platform import limits
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
 from config.platform.http import actor_of

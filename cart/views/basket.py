@@ -1,46 +1,34 @@
-"""The cart's pages: what is in it, what can be done with it, and the way back from a reminder."""
+"""The cart's page: what is in it, what it comes to, and what waits beside it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib import messages
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_control, never_cache
-from django.views.decorators.http import condition, require_http_methods, require_POST, require_safe
+from django.views.decorators.http import condition, require_safe
 
 from cart import selectors
-from cart import services as carts
 from cart.context import badge, badge_of
-from cart.errors import (
-    CartExpired,
-    CartMerged,
-    CartNotFound,
-    RecoveryTokenExpired,
-    RecoveryTokenInvalid,
-)
+from cart.errors import CartExpired, CartMerged, CartNotFound
 from cart.selectors import CartView, LineView
-from cart.views.visitors import as_owner
 from config.platform.actor import Actor
-from config.platform.errors import ApplicationError, ValidationFailed
-from config.platform.http import actor_of, set_guest_cookie
-from config.platform.http.forms import count, form_key, once
-from config.platform.http.parsing import is_storable
-from inventory.errors import ProductNotFound
+from config.platform.errors import ApplicationError
+from config.platform.http import actor_of
+from config.platform.http.forms import form_key
 from inventory.selectors import SHOWN_AT_MOST
-from pricing.context import CURRENCY_COOKIE, THEME_COOKIE, THEMES, currency_of
+from pricing.context import currency_of
 from pricing.display import (
     card_of,
     countries_of,
@@ -53,13 +41,12 @@ from pricing.display import (
     steps_of,
     totals_of,
 )
-from pricing.selectors import ProductView, product_detail, products_shown, spendable_points
+from pricing.selectors import ProductView, products_shown, spendable_points
 from pricing.selectors.storefront import featured_products, option_orders, storefront
 from pricing.templatetags.money import money_text
 
 UNDO_SALT = "cart.views.undo"  # of links in use: it stays as the module moves
 UNDO_SECONDS = 3_600
-YEAR_SECONDS = 365 * 24 * 3600
 INSTEAD = 3  # what is shown beside a line that is gone
 GONE, SOLD_OUT = {"PRODUCT_DISCONTINUED", "PRODUCT_NOT_FOUND"}, {"ITEM_OUT_OF_STOCK"}
 _WHY = {
@@ -68,10 +55,6 @@ _WHY = {
     "bought_together": gettext_lazy("Often bought along"),
     "category": gettext_lazy("From the same shelf"),
 }
-MOVES = {"save": "saved", "next": "next", "activate": "active"}
-
-
-# --- reading -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -87,7 +70,7 @@ class Said:
     open_fold: str = ""
 
 
-def _current(request: HttpRequest) -> CartView | None:
+def current_cart(request: HttpRequest) -> CartView | None:
     try:
         return selectors.view(actor=actor_of(request), now=timezone.now())
     except (CartNotFound, CartExpired, CartMerged):
@@ -208,7 +191,7 @@ def _suggested(actor: Actor, cart: CartView) -> list[dict[str, Any]]:
     ]
 
 
-def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[str, Any]:
+def page_context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[str, Any]:
     actor = actor_of(request)
     front = storefront(company_id=actor.company_id)
     context: dict[str, Any] = {
@@ -289,9 +272,9 @@ def _context(request: HttpRequest, cart: CartView | None, said: Said) -> dict[st
     }
 
 
-def _show(request: HttpRequest, cart: CartView | None, said: Said) -> HttpResponse:
+def show(request: HttpRequest, cart: CartView | None, said: Said) -> HttpResponse:
     """Answer with the part of the page that changed, and tell its script the version it shows."""
-    context = _context(request, cart, said)
+    context = page_context(request, cart, said)
     context["cart_badge"] = figures = badge_of(cart) if cart else badge(request)
     response = render(request, "cart/partials/contents.html", context | {"oob": True})
     response.headers["HX-Trigger"] = json.dumps({"cart-version": figures})
@@ -302,15 +285,15 @@ def _show(request: HttpRequest, cart: CartView | None, said: Said) -> HttpRespon
 @require_safe
 def cart(request: HttpRequest) -> HttpResponse:
     """What is in the cart, what it comes to, and what waits beside it."""
-    said = Said(undo=_read_undo(request.GET.get("removed", "")))
-    return render(request, "cart/cart.html", _context(request, _current(request), said))
+    said = Said(undo=read_undo(request.GET.get("removed", "")))
+    return render(request, "cart/cart.html", page_context(request, current_cart(request), said))
 
 
 @never_cache
 @require_safe
 def contents(request: HttpRequest) -> HttpResponse:
     """The same as a part, for a page that learns that another device changed the cart."""
-    return _show(request, _current(request), Said())
+    return show(request, current_cart(request), Said())
 
 
 def _state_etag(request: HttpRequest) -> str:
@@ -326,168 +309,7 @@ def state(request: HttpRequest) -> HttpResponse:
     return JsonResponse(badge(request))
 
 
-# --- changing ------------------------------------------------------------------------------------
-
-
-@require_POST
-@once
-def add(request: HttpRequest) -> HttpResponse:
-    """Put what the product page's form names into the cart; answers in place, or by going to the cart."""
-    actor = actor_of(request)
-    form = request.POST
-    try:
-        count(request, "add_item")
-        sku = sku_of(actor, form)
-        quantity = _number(form.get("quantity", "1"))
-        view, token = as_owner(
-            request,
-            lambda owner: carts.add_line(
-                actor=owner, sku=sku, quantity=quantity, now=timezone.now()
-            ),
-        )
-    except ApplicationError as refusal:
-        return _refuse_add(request, refusal)
-    return _added(
-        request, view, token, name=next((line.name for line in view.items if line.sku == sku), "")
-    )
-
-
-@require_POST
-@once
-def add_bundle(request: HttpRequest) -> HttpResponse:
-    """Put a bundle into the cart."""
-    try:
-        count(request, "add_item")
-        bundle_id = _uuid(request.POST.get("bundle", ""))
-        view, token = as_owner(
-            request,
-            lambda owner: carts.add_bundle(
-                actor=owner, bundle_id=bundle_id, quantity=1, now=timezone.now()
-            ),
-        )
-    except ApplicationError as refusal:
-        return _refuse_add(request, refusal)
-    return _added(request, view, token, name="")
-
-
-def _added(request: HttpRequest, view: CartView, token: str, *, name: str) -> HttpResponse:
-    if request.htmx:  # type: ignore[attr-defined]
-        held = [line.hold.seconds_left for line in view.items if line.hold.state == "held"]
-        response = render(
-            request,
-            "cart/partials/added.html",
-            {
-                "added": {"name": name, "minutes": -(-max(held, default=0) // 60)},
-                "cart_badge": badge_of(view),
-                "form_key": form_key(),
-                "oob": True,
-            },
-        )
-        response.headers["HX-Trigger"] = json.dumps({"cart-version": badge_of(view)})
-    else:
-        response = redirect("/cart/")
-        if view.message:
-            messages.success(request, view.message)
-    if token:
-        set_guest_cookie(response, token)
-    return response
-
-
-def _refuse_add(request: HttpRequest, refusal: ApplicationError) -> HttpResponse:
-    if request.htmx:  # type: ignore[attr-defined]
-        told = {"message": refusal.detail, "advice": refusal.advice}
-        return render(request, "cart/partials/added.html", {"refusal": told}, status=422)
-    messages.error(request, f"{refusal.detail} {refusal.advice}")
-    slug = request.POST.get("slug", "")
-    return redirect("page_product", slug=slug) if slug else redirect("/cart/")
-
-
-def sku_of(actor: Actor, form: Any) -> str:
-    """Return the SKU a form names, or that of the variant whose options it has picked."""
-    if named := form.get("sku", ""):
-        if not is_storable(named):
-            raise ProductNotFound
-        return str(named)
-    product = product_detail(
-        actor=actor,
-        ref=str(_uuid(form.get("product", ""))),
-        currency=storefront(company_id=actor.company_id).currency,
-    )
-    picked = {
-        name: form.get(f"option-{index}", "") for index, name in enumerate(product.option_names, 1)
-    }
-    for variant in product.variants:
-        if len(product.variants) == 1 or all(
-            variant.options.get(name, "") == value for name, value in picked.items()
-        ):
-            return variant.sku
-    raise ValidationFailed(_("We do not make this combination. Choose another one, please."))
-
-
-@require_POST
-def line(request: HttpRequest, line_id: UUID) -> HttpResponse:
-    """Set the quantity of a line, move it to another list, or take it out."""
-    act = request.POST.get("act", "")
-    actor, now = actor_of(request), timezone.now()
-
-    def work() -> tuple[CartView, Said]:
-        count(request)
-        if act == "remove":
-            before = selectors.view(actor=actor, now=now)
-            view = carts.remove_line(actor=actor, line_id=line_id, now=now)
-            return view, Said(undo=_make_undo(before, line_id))
-        if act in MOVES:
-            return carts.move_line(actor=actor, line_id=line_id, to=MOVES[act], now=now), Said()
-        quantity = _number(request.POST.get("quantity", ""))
-        quantity += {"-1": -1, "1": 1}.get(request.POST.get("step", ""), 0)
-        return carts.change_line(actor=actor, line_id=line_id, quantity=quantity, now=now), Said()
-
-    return _changed(request, work)
-
-
-@require_POST
-@once
-def upsell(request: HttpRequest, product_id: UUID) -> HttpResponse:
-    """Put what is suggested beside the cart into it, or send it away for good."""
-    actor, now = actor_of(request), timezone.now()
-    ref = str(product_id)
-
-    def work() -> tuple[CartView, Said]:
-        if request.POST.get("act") == "dismiss":
-            count(request)
-            carts.dismiss_upsell(actor=actor, product_ref=ref)
-            return selectors.view(actor=actor, now=now), Said()
-        count(request, "add_item")
-        return carts.add_upsell(actor=actor, product_ref=ref, now=now), Said()
-
-    return _changed(request, work)
-
-
-@require_POST
-@once
-def undo(request: HttpRequest) -> HttpResponse:
-    """Put back what was taken out a moment ago."""
-    actor = actor_of(request)
-
-    def work() -> tuple[CartView, Said]:
-        count(request, "add_item")
-        gone = _read_undo(request.POST.get("undo", ""))
-        if gone is None:
-            raise ValidationFailed(_("That was too long ago to put back."))
-        view = carts.add_line(
-            actor=actor,
-            sku=gone["sku"],
-            quantity=int(gone["quantity"]),
-            list=gone["list"],
-            note=gone["note"],
-            now=timezone.now(),
-        )
-        return view, Said(text=_("%(name)s is back.") % {"name": gone["name"]})
-
-    return _changed(request, work)
-
-
-def _make_undo(cart: CartView, line_id: UUID) -> dict[str, str] | None:
+def make_undo(cart: CartView, line_id: UUID) -> dict[str, str] | None:
     gone = next((line for line in cart.lines if line.id == line_id), None)
     if gone is None or gone.group_id is not None:
         return None
@@ -501,7 +323,7 @@ def _make_undo(cart: CartView, line_id: UUID) -> dict[str, str] | None:
     return content | {"token": signing.dumps(content, salt=UNDO_SALT, compress=True)}
 
 
-def _read_undo(token: str) -> dict[str, str] | None:
+def read_undo(token: str) -> dict[str, str] | None:
     if not token:
         return None
     try:
@@ -509,222 +331,3 @@ def _read_undo(token: str) -> dict[str, str] | None:
     except signing.BadSignature:
         return None
     return content | {"token": token}
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def clear(request: HttpRequest) -> HttpResponse:
-    """Empty the cart; asked for in a dialog, or on a page of its own where there is no script."""
-    if request.method != "POST":
-        return render(request, "cart/clear.html")
-    actor = actor_of(request)
-
-    def work() -> tuple[CartView, Said]:
-        count(request)
-        return carts.clear(actor=actor, now=timezone.now()), Said(text=_("Your cart is empty now."))
-
-    return _changed(request, work)
-
-
-@require_POST
-def code(request: HttpRequest) -> HttpResponse:
-    """Apply a discount code, or take one off."""
-    actor, now = actor_of(request), timezone.now()
-    wanted = request.POST.get("code", "").strip()
-
-    def work() -> tuple[CartView, Said]:
-        taken_off = request.POST.get("remove", "")
-        if taken_off:
-            count(request)
-            return carts.remove_code(actor=actor, code=taken_off, now=now), Said(open_fold="code")
-        try:
-            count(request, "apply_discount")
-            return carts.apply_code(actor=actor, code=wanted, now=now), Said(open_fold="code")
-        except ApplicationError as refusal:
-            view = selectors.view(actor=actor, now=now)
-            return view, Said(code_error=str(refusal.detail), code_value=wanted, open_fold="code")
-
-    return _changed(request, work)
-
-
-@require_POST
-def accept(request: HttpRequest) -> HttpResponse:
-    """Agree to prices that moved since things were put in, as they were shown."""
-    actor, now = actor_of(request), timezone.now()
-
-    def work() -> tuple[CartView, Said]:
-        count(request)
-        shown = request.POST.get("quote", "")
-        return carts.accept_prices(actor=actor, quote_id=shown, now=now), Said()
-
-    return _changed(request, work)
-
-
-@require_POST
-def points(request: HttpRequest) -> HttpResponse:
-    """Spend points on the cart, or keep them."""
-    actor, now = actor_of(request), timezone.now()
-
-    def work() -> tuple[CartView, Said]:
-        if request.POST.get("remove", ""):
-            count(request)
-            return carts.remove_points(actor=actor, now=now), Said(open_fold="points")
-        try:
-            count(request, "apply_discount")
-            wanted = _points(request.POST.get("points", ""))
-            return carts.apply_points(actor=actor, points=wanted, now=now), Said(open_fold="points")
-        except ApplicationError as refusal:
-            view = selectors.view(actor=actor, now=now)
-            return view, Said(points_error=str(refusal.detail), open_fold="points")
-
-    return _changed(request, work)
-
-
-@require_POST
-def estimate(request: HttpRequest) -> HttpResponse:
-    """Say where the goods would go, to see delivery and tax."""
-    actor = actor_of(request)
-    destination = {
-        "country": request.POST.get("country", ""),
-        "state": request.POST.get("state", ""),
-        "postalCode": request.POST.get("postal_code", ""),
-    }
-
-    def work() -> tuple[CartView, Said]:
-        count(request)
-        view = carts.set_destination(actor=actor, destination=destination, now=timezone.now())
-        return view, Said(open_fold="estimate")
-
-    return _changed(request, work)
-
-
-def _changed(request: HttpRequest, work: Callable[[], tuple[CartView, Said]]) -> HttpResponse:
-    """Answer a change: with the part of the page, or, without a script, by going to the cart."""
-    view: CartView | None
-    try:
-        view, said = work()
-    except ApplicationError as refusal:
-        view, said = _current(request), Said(refusal=refusal)
-    if request.htmx:  # type: ignore[attr-defined]
-        return _show(request, view, said)
-    if said.code_error or said.open_fold == "estimate":
-        return render(request, "cart/cart.html", _context(request, view, said))
-    if said.refusal:
-        messages.error(request, f"{said.refusal.detail} {said.refusal.advice}")
-    elif said.text:
-        messages.success(request, said.text)
-    return redirect(f"/cart/?removed={said.undo['token']}" if said.undo else "/cart/")
-
-
-def _number(text: str) -> int:
-    text = text.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise ValidationFailed(_("A quantity is a whole number from 1 to 100."))
-    return int(text)
-
-
-def _points(text: str) -> int:
-    text = text.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or not int(text):
-        raise ValidationFailed(_("Write how many points as a whole number."))
-    return int(text)
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise ValidationFailed(_("This is not on sale.")) from None
-
-
-# --- the way back from a reminder ------------------------------------------------------------------
-
-
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def recover(request: HttpRequest, token: str) -> HttpResponse:
-    """Show what a reminder's link would bring back; a POST brings it back."""
-    actor, now = actor_of(request), timezone.now()
-    try:
-        count(request, "recovery")
-        if request.method == "POST":
-            guest = carts.restore(actor=actor, token=token, now=now).token
-            messages.success(request, _("Everything is back in your cart, and held for you."))
-            response = redirect("/cart/")
-            if guest:
-                set_guest_cookie(response, guest)
-            return response
-        preview = carts.preview_recovery(actor=actor, token=token, now=now)
-    except RecoveryTokenExpired:
-        title = _("This link has gone out with the tide")
-        text = _("It was used before, or it is too old. Your cart may still be there.")
-    except RecoveryTokenInvalid:
-        title, text = (
-            _("This link does not fit"),
-            _("It may have been cut short. Try the one in the mail again."),
-        )
-    else:
-        return render(
-            request,
-            "cart/recover.html",
-            {
-                "currency": preview.currency,
-                "lines": [_recovered(line) for line in preview.lines],
-            },
-        )
-    return render(request, "cart/recover.html", {"title": title, "text": text}, status=410)
-
-
-_PREVIEW_PROBLEMS = {
-    "ITEM_OUT_OF_STOCK": gettext_lazy("Sold out at the moment"),
-    "PRODUCT_DISCONTINUED": gettext_lazy("No longer sold"),
-    "PRODUCT_NOT_FOUND": gettext_lazy("No longer sold"),
-}
-
-
-def _recovered(line: Any) -> dict[str, Any]:
-    return {
-        "name": line.name,
-        "image": line.image_url,
-        "options_text": options_text(line.options),
-        "quantity": line.quantity,
-        "unit_price": line.unit_price,
-        "notice": " ".join(str(_PREVIEW_PROBLEMS.get(code, "")) for code in line.problems),
-    }
-
-
-# --- what a visitor prefers ------------------------------------------------------------------------
-
-
-@require_POST
-def preferences(request: HttpRequest) -> HttpResponse:
-    """Remember currency and theme in cookies, put the cart into that currency, and go back to where the visitor was."""
-    back = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        back = "/"
-    response = redirect(back)
-    front = storefront(company_id=actor_of(request).company_id)
-    for name, value, allowed in (
-        (CURRENCY_COOKIE, request.POST.get("currency", ""), set(front.currencies)),
-        (THEME_COOKIE, request.POST.get("theme", ""), THEMES),
-    ):
-        if value in allowed:
-            # The theme is also set by the page's script, so neither is hidden from it.
-            response.set_cookie(
-                name, value, max_age=YEAR_SECONDS, samesite="Lax", secure=request.is_secure()
-            )
-    currency = request.POST.get("currency", "")
-    if currency in front.currencies:
-        _exchange(request, currency)
-    return response
-
-
-def _exchange(request: HttpRequest, currency: str) -> None:
-    """Put the visitor's cart, if there is one, into the currency they now see on the shelves."""
-    try:
-        carts.update(actor=actor_of(request), currency=currency, now=timezone.now())
-    except (CartNotFound, CartExpired, CartMerged):
-        return
-    except ApplicationError as refusal:
-        messages.error(request, f"{refusal.detail} {refusal.advice}")

@@ -21,7 +21,7 @@ from cart import services as carts
 from cart.errors import CartExpired, CartMerged, CartNotFound
 from cart.models import MOST_COMPARED
 from cart.selectors import Compared, WishView
-from cart.views.basket import sku_of
+from cart.views.adding import sku_of
 from cart.views.visitors import as_owner
 from config.platform import flags
 from config.platform.actor import Actor

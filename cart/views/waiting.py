@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from cart import services as carts
-from cart.views.basket import sku_of
+from cart.views.adding import sku_of
 from cart.views.visitors import as_owner
 from config.platform import limits
 from config.platform.errors import ApplicationError, ValidationFailed
