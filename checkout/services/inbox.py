@@ -187,4 +187,6 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
 def _by_our_id(row: WebhookInbox) -> Payment | None:
     """Find a payment whose creation we never saw answered; `settle` makes sure that it is the same."""
     payment_id = as_uuid(row.payload.get("payment_id", ""))
+    if payment_id is None:
+        return None
     return Payment.objects.filter(pk=payment_id, provider=row.provider, provider_id=None).first()
