@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cart import selectors, services
+from cart.api.base import CartApiView
 from cart.api.lists import image_address
 from cart.api.serializers import Nothing, Versioned
-from cart.api.views import CartApiView
 from cart.selectors import Upsell
 from config.platform.http import Output, actor_of
 from pricing.money import format_amount
