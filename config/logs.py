@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from config.platform.cards import without_card_numbers
+
 EventDict = MutableMapping[str, Any]
 
 # Links of recovery and unsubscribe mails and guest tokens open what they name: none may be readable in a log (SEC-30).
@@ -28,10 +30,10 @@ _SECRETS = (
 
 
 def masked(text: str) -> str:
-    """Return `text` with every token in it replaced by stars."""
+    """Return `text` with every token and card number in it replaced by stars."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return text
+    return without_card_numbers(text)
 
 
 def mask_tokens(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from checkout.services import Delivery, Outcome
-from config.platform.http.inputs import FreeText, Input
+from config.platform.http.inputs import Input
 from pricing.api.serializers import CurrencyField
 
 
@@ -61,7 +61,7 @@ class Capture(Input):
 class RefundInput(Input):
     payment_id = serializers.UUIDField()
     amount = serializers.CharField(max_length=20, required=False)
-    reason = FreeText(max_length=200)
+    reason = serializers.CharField(max_length=200)
 
 
 class AddPayment(Input):
@@ -76,7 +76,7 @@ class Units(Input):
 class RefundItems(Input):
     items = Units(many=True, required=False, default=list, max_length=200)
     shipping = serializers.CharField(required=False, max_length=20)
-    reason = FreeText(required=False, allow_blank=True, max_length=200, default="")
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
 
     def validate(self, attrs: dict) -> dict:
         if not attrs["items"] and "shipping" not in attrs:

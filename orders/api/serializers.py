@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from config.platform.http.inputs import FreeText, Input
+from config.platform.http.inputs import Input
 from orders.models import Order
 from pricing.api.serializers import CurrencyField
 
@@ -40,7 +40,7 @@ class Lookup(Input):
 
 
 class Reason(Input):
-    reason = FreeText(required=False, allow_blank=True, max_length=500, default="")
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
 class UnitsInput(Input):
@@ -67,17 +67,17 @@ class ExchangeInput(Input):
 
 
 class ReturnUnits(UnitsInput):
-    reason = FreeText(required=False, allow_blank=True, max_length=200, default="")
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=200, default="")
     exchange_for = ExchangeInput(required=False, allow_null=True, default=None)
 
 
 class ReturnInput(Input):
     items = ReturnUnits(many=True, allow_empty=False, max_length=200)
-    notes = FreeText(required=False, allow_blank=True, max_length=500, default="")
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
 class RejectReturn(Input):
-    notes = FreeText(required=False, allow_blank=True, max_length=500, default="")
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
 class CameUnits(Input):
@@ -132,7 +132,7 @@ class DirectOrder(Input):
     shipping_address = serializers.DictField()
     shipping_option = serializers.CharField(required=False, max_length=40, default="")
     currency = CurrencyField(required=False, default="")
-    notes = FreeText(required=False, allow_blank=True, max_length=1000, default="")
+    notes = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 
 class AddressChange(Reason):
@@ -152,5 +152,5 @@ class ReviewInput(Reason):
 
 
 class EditInput(Reason):
-    staff_notes = FreeText(required=False, allow_blank=True, max_length=5000)
+    staff_notes = serializers.CharField(required=False, allow_blank=True, max_length=5000)
     needs_attention = serializers.CharField(required=False, allow_blank=True, max_length=200)

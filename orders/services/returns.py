@@ -18,6 +18,7 @@ from config.platform.errors import FieldError, InvalidTransition, NotFound, Vali
 from inventory import services as inventory
 from inventory.selectors import VariantRef
 from orders import selectors
+from orders.addresses import check_text
 from orders.errors import ReturnNotEligible, ReturnWindowClosed
 from orders.events import ReturnDecided, ReturnRequested
 from orders.models import Order, OrderLine, RefundRequest, ReturnLine, ReturnRequest
@@ -65,8 +66,10 @@ def request_return(
     :raises ReturnNotEligible: if it was not delivered, or listing each line with fewer units to return, or whose
         replacement cannot be had
     :raises ReturnWindowClosed: if it was delivered too long ago
+    :raises ValidationFailed: if the notes hold a card number
     """
     flags.require("ORDER_ENABLE_RETURNS")
+    notes = check_text(notes, "notes", 500, multiline=True, numbers=True)
     order = lock(actor=actor, order_id=order_id)
     if order.status != Order.Status.DELIVERED or order.delivered_at is None:
         raise ReturnNotEligible(
@@ -99,7 +102,7 @@ def request_return(
     errors += gone
     if errors:
         raise ReturnNotEligible(errors=errors)
-    request = ReturnRequest.objects.create(order=order, notes=notes[:500], requested_at=now)
+    request = ReturnRequest.objects.create(order=order, notes=notes, requested_at=now)
     ReturnLine.objects.bulk_create(
         ReturnLine(
             request=request,

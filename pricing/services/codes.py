@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from config.platform.cards import has_card_number
 from pricing import engine
 from pricing.errors import DiscountInvalid
 
@@ -15,9 +16,9 @@ def normalise_code(code: str) -> str:
     """
     Return a code the way codes are stored: trimmed, compatibility-normalised, upper-case.
 
-    :raises DiscountInvalid: if nothing that a code may look like is left
+    :raises DiscountInvalid: if nothing that a code may look like is left, or a card number is
     """
     normal = unicodedata.normalize("NFKC", code).strip().upper()
-    if not _CODE.fullmatch(normal):
+    if not _CODE.fullmatch(normal) or has_card_number(normal, issued=True):
         raise DiscountInvalid(extra={"reason": engine.UNKNOWN})
     return normal

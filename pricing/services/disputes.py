@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 
 from config.platform import audit
 from config.platform.actor import Actor
+from config.platform.cards import CARD_CODE, CARD_MESSAGE, has_card_number
 from config.platform.errors import FieldError, InvalidTransition, ValidationFailed
 from pricing.errors import DisputeNotFound, DisputeOpen
 from pricing.models import PriceDispute, PriceDisputeChange
@@ -43,7 +44,8 @@ def open_dispute(*, actor: Actor, disputed: Disputed, now: datetime) -> PriceDis
     """
     Open a dispute about a line of an order, which the caller has locked.
 
-    :raises ValidationFailed: if the price claimed is not below the one charged, or the reason is none of ours
+    :raises ValidationFailed: if the price claimed is not below the one charged, the reason is none of ours,
+        or the evidence holds a card number
     :raises DisputeOpen: if the line has one that is not decided
     """
     evidence = disputed.evidence.replace("\x00", "").strip()
@@ -54,6 +56,8 @@ def open_dispute(*, actor: Actor, disputed: Disputed, now: datetime) -> PriceDis
         errors.append(FieldError("evidence", "required", "Say what is wrong."))
     if len(evidence) > 2_000:
         errors.append(FieldError("evidence", "max_length", "At most 2,000 characters."))
+    if has_card_number(evidence, issued=True):
+        errors.append(FieldError("evidence", CARD_CODE, CARD_MESSAGE))
     claimed = disputed.claimed_price
     if claimed is not None and not 0 <= claimed < disputed.unit_price:
         errors.append(

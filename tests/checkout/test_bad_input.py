@@ -254,6 +254,11 @@ TYPED: list[tuple[str, Callable[[Shopper], Any]]] = [
     ("reason of a returned unit", lambda at: at.buyer.api.post(f"/orders/{at.order.pk}/returns", {"items": [{"itemId": str(at.order.lines.get().pk), "quantity": 1, "reason": CARD}]})),
     ("reason of a refund", lambda at: at.staff.post("/payments/refund", {"paymentId": str(at.payment.pk), "amount": "1.00", "reason": CARD}, key="r")),
     ("reason of a status", lambda at: at.staff.put(f"/orders/{at.order.pk}/status", {"status": "processing", "reason": CARD})),
+    ("a reason of staff", lambda at: at.staff.patch(f"/orders/{at.order.pk}", {"needsAttention": CARD})),
+    ("the claim of a dispute", lambda at: at.buyer.api.post("/products/pricing/disputes", {"order": at.order.number, "itemId": str(at.order.lines.get().pk), "reason": "OTHER", "evidence": CARD})),
+    ("name of an account", lambda at: Api().post("/auth/register", {"email": "bo@example.com", "password": "Harbour-7-light", "name": CARD})),
+    ("an e-mail address", lambda at: at.other.api.patch("/cart", {"email": f"{CARD.replace(' ', '')}@example.com"})),
+    ("id of an operation", lambda at: at.other.api.post("/cart/sync", {"baseVersion": 0, "operations": [{"id": CARD, "op": "clear"}]})),
     ("a field of its own", lambda at: at.other.api.post(f"/checkout/{at.other.checkout_id}/payment", {"method": "test", "quoteId": at.other.quote_id, "cardNumber": CARD}, key="k")),
 ]  # fmt: skip
 

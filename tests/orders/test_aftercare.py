@@ -86,6 +86,8 @@ def test_a_return_is_asked_for_in_steps(delivered: Order, page: Client) -> None:
     assert "$10.99 goes back" in review
     back = page.post(place, {**given, "step": "goods"}).content.decode()
     assert 'value="1"' in back
+    card = {**given, "notes": "Pay to 4242 4242 4242 4242.", "step": "do", "key": "a" * 32}
+    assert "looks like a card number" in page.post(place, card, follow=True).content.decode()
     assert not ReturnRequest.objects.exists()
 
     for _ in range(2):

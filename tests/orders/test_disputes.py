@@ -125,6 +125,7 @@ def test_after_its_decision_a_line_may_be_disputed_again(
         {"reason": "WHIM"},
         {"reason": "OTHER", "evidence": " "},
         {"evidence": "x" * 2_001},
+        {"evidence": "Charge 4242 4242 4242 4242 instead."},
     ],
     ids=lambda fields: str(fields)[:40],
 )

@@ -216,5 +216,34 @@ def test_logs_hide_what_opens_something(text):
     assert "***" in masked(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"GET /search/?q=4242424242424242 HTTP/1.1" 200',
+        "GET /search/?q=4242%204242%204242%204242&x=1",
+        "GET /search/?q=4242+4242+4242+4242",
+        "note 5555-5555-5555-4444, 12/30",
+        "request_id=378282246310005",
+    ],
+)
+def test_logs_hide_card_numbers(text):
+    hidden = masked(text)
+
+    assert "***" in hidden
+    assert not re.search(r"4242|4444|0005", hidden)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order ORD-20261121-000001 took 12.3 ms at 2026-11-21 10:00:00.123456",
+        "barcode 4006381333931",
+        "event 01a200caafd776f6b1480ff184b46873",
+    ],
+)
+def test_logs_show_other_numbers(text):
+    assert masked(text) == text
+
+
 def test_logs_hide_guest_tokens():
     assert masked("X-Session-Token: " + "0a" * 32) == "X-Session-Token: ***"

@@ -256,7 +256,19 @@ def test_normalise_code_trims_folds_and_raises(typed: str, normal: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "  ", "SAVE 10", "ÄPFEL", "A" * 51, "SAVE\x0010", "<script>", "٣", "ß" * 3]
+    "typed",
+    [
+        "",
+        "  ",
+        "SAVE 10",
+        "ÄPFEL",
+        "A" * 51,
+        "SAVE\x0010",
+        "<script>",
+        "٣",
+        "ß" * 3,
+        "4242424242424242",
+    ],
 )
 def test_normalise_code_refuses_what_is_no_code(typed: str) -> None:
     if typed == "ßßß":  # becomes SSSSSS, which could be one

@@ -37,6 +37,8 @@ Wrong: TypeAlias = (
     "list[ErrorDetail] | dict[int, Wrong]"  # what is wrong with a value, in a list by place
 )
 MOST_WRONG = 20  # entries of one list that are told of
+# Where long numbers belong: names of goods, and what is only compared, or looked at more closely by its service.
+NUMBERED = frozenset({"sku", "skus", "barcode", "code", "codes", "password", "phone"})
 
 
 def snake(name: str) -> str:
@@ -52,6 +54,8 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 class Input(serializers.Serializer):
     """
     Base of everything the API reads. Use `SomeInput.read(request)`, or `.read_query(request)` for the query string.
+
+    A text of a body holds no card number, but where long numbers belong (`NUMBERED`).
 
     Keys may be camelCase or snake_case, not both at once for one field. `ignored` names fields (snake_case) that are
     dropped instead of refused; `dropped` then holds those that were sent.
@@ -178,6 +182,12 @@ def _misshapen(field: Any, value: Any, from_query: bool) -> ErrorDetail | None:
                 return _detail("A text is needed.")
             if not (is_storable(value) and is_plain(value)):
                 return _detail("The text holds a control character.")
+            if (
+                not from_query
+                and (field.field_name or field.parent.field_name) not in NUMBERED
+                and has_card_number(value, issued=True)
+            ):
+                return _detail(CARD_MESSAGE, CARD_CODE)
         case fields.ListField():
             return _detail("A list is needed.")
     return None
@@ -187,18 +197,6 @@ def single_line(text: str) -> None:
     """Validate that a text has no line break, for what ends up in a mail's header."""
     if "\n" in text or "\r" in text:
         raise serializers.ValidationError("One line is needed.", code="invalid")
-
-
-class FreeText(serializers.CharField):
-    """What somebody writes in their own words: it holds no card number."""
-
-    default_error_messages = {CARD_CODE: CARD_MESSAGE}
-
-    def to_internal_value(self, data: Any) -> Any:
-        text = super().to_internal_value(data)
-        if has_card_number(text, issued=True):
-            self.fail(CARD_CODE)
-        return text
 
 
 class JsonObject(serializers.JSONField):
