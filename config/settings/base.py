@@ -616,7 +616,9 @@ EMAIL_HOST = text("SMTP_HOST", default="localhost")
 EMAIL_PORT = number("SMTP_PORT", default=587)
 EMAIL_HOST_USER = text("SMTP_USER")
 EMAIL_HOST_PASSWORD = text("SMTP_PASS")
-EMAIL_USE_TLS = switch("SMTP_TLS", default=True)
+# Port 465 speaks TLS from the first byte, the others change to it (RFC 8314).
+EMAIL_USE_SSL = switch("SMTP_TLS", default=True) and EMAIL_PORT == 465
+EMAIL_USE_TLS = switch("SMTP_TLS", default=True) and not EMAIL_USE_SSL
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = text("MAIL_FROM", default="Holdfast <shop@example.com>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -155,6 +156,38 @@ def code_that_reads_the_environment():
     yield from (BASE_DIR / "config" / "platform" / "embedded").glob("*.py")
     yield BASE_DIR / "config" / "environment.py"
     yield BASE_DIR / "config" / "serve.py"
+
+
+@pytest.mark.parametrize(
+    ("values", "tls", "ssl"),
+    [
+        ({}, True, False),
+        ({"SMTP_PORT": "465"}, False, True),
+        ({"SMTP_PORT": "25", "SMTP_TLS": "off"}, False, False),
+    ],
+    ids=["submission", "465", "plain"],
+)
+def test_mail_leaves_by_the_relay_that_the_environment_names(values, tls, ssl):
+    """CFG-20: any relay; 587 is where mail is submitted unless another port is named."""
+    relay = {"SMTP_HOST": "smtp.example.com", "SMTP_USER": "apikey", "SMTP_PASS": "p%40ss word"}
+
+    done = start(
+        "config.settings.production",
+        GOOD | relay | values,
+        then="import json; print(json.dumps({k: v for k, v in vars(settings).items() if k.startswith('EMAIL_')}))",
+    )
+
+    found = json.loads(done.stdout)
+    assert found == {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": "smtp.example.com",
+        "EMAIL_PORT": int(values.get("SMTP_PORT", 587)),
+        "EMAIL_HOST_USER": "apikey",
+        "EMAIL_HOST_PASSWORD": "p%40ss word",
+        "EMAIL_USE_TLS": tls,
+        "EMAIL_USE_SSL": ssl,
+        "EMAIL_TIMEOUT": 10,
+    }
 
 
 def test_only_the_environment_module_reads_the_environment():
