@@ -10,5 +10,6 @@ class PlatformConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        import_module("config.platform.checks")
         import_module("config.platform.handlers")
         import_module("config.platform.schema")
