@@ -490,6 +490,7 @@ def attempt_figures(*, now: datetime) -> AttemptFigures:
 REFUSALS = {
     "webhook.refused": "forged",  # a message that its sender did not sign
     "payment.mismatch": "mismatch",  # a provider speaks of another amount or currency than ours
+    "webhook.ignored": "mismatch",  # it signed a message of the other mode, or one that names a payment for another
     "payment.refused": "tampered",  # an amount that is not the order's, or somebody else's payment
     "address.refused": "tampered",
     "refund.refused": "tampered",

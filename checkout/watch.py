@@ -68,7 +68,9 @@ alerts.watch(
         series="payments_mismatch_hour",
         warning=0,
         title=_("A provider reports another payment than ours"),
-        hint=_("The audit log names both amounts (payment.mismatch); the order is flagged."),
+        hint=_(
+            "The audit log says how (payment.mismatch: the order is flagged; webhook.ignored: nothing was done)."
+        ),
     ),
     Rule(
         name="tampering",

@@ -14,10 +14,11 @@ from checkout.gateway import ProviderEvent, gateway_of
 from checkout.models import Payment, WebhookInbox
 from checkout.services.settling import heed_warning, settle
 from config.platform import audit, outbox
-from config.platform.actor import Actor
+from config.platform.actor import Actor, ActorKind
 from config.platform.errors import FeatureDisabled, InvalidTransition, NotFound
 from config.platform.ids import as_uuid
 from inventory.errors import HoldFailed
+from inventory.selectors import default_company
 
 logger = structlog.get_logger(__name__)
 
@@ -165,11 +166,12 @@ def prune(*, now: datetime, keep: timedelta = timedelta(days=90)) -> int:
 
 def _act(row: WebhookInbox, *, now: datetime) -> str:
     if row.provider == "stripe" and row.payload.get("live", False) != settings.STRIPE_LIVE_MODE:
-        logger.error("a webhook of the other mode", webhook=str(row.pk))
-        return "ignored: of the other mode"
+        return _ignore(row, "of the other mode", now=now)
     payment = Payment.objects.filter(provider=row.provider, provider_id=row.object_id).first()
-    if payment is None:
-        payment = _by_our_id(row)
+    named = None if payment is not None else _by_our_id(row)
+    if named is not None and named.provider_id is not None:
+        return _ignore(row, "it names a payment of ours that is another", about=named, now=now)
+    payment = payment or named
     if payment is None:
         return "ignored: no payment of ours"
     before = payment.status
@@ -184,9 +186,25 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
     return f"{before} -> {settled.status}" if settled.status != before else f"no change: {before}"
 
 
+def _ignore(row: WebhookInbox, why: str, *, about: Payment | None = None, now: datetime) -> str:
+    """Note a message that its provider signed and that is wrong all the same; staff are told. Nothing else happens."""
+    logger.error("a webhook is wrong", webhook=str(row.pk), why=why)
+    company_id = about.order.company_id if about is not None else default_company().id
+    audit.record(
+        actor=Actor(kind=ActorKind.PROVIDER, company_id=company_id, source=row.provider),
+        action="webhook.ignored",
+        object_type="payment" if about is not None else "webhook",
+        object_id=about.pk if about is not None else row.pk,
+        after={"event": row.event_id, "type": row.type, "providerId": row.object_id},
+        reason=why,
+        now=now,
+    )
+    return f"ignored: {why}"
+
+
 def _by_our_id(row: WebhookInbox) -> Payment | None:
-    """Find a payment whose creation we never saw answered; `settle` makes sure that it is the same."""
+    """Find the payment that a message names as ours, as one whose creation we never saw answered would be."""
     payment_id = as_uuid(row.payload.get("payment_id", ""))
     if payment_id is None:
         return None
-    return Payment.objects.filter(pk=payment_id, provider=row.provider, provider_id=None).first()
+    return Payment.objects.filter(pk=payment_id, provider=row.provider).first()

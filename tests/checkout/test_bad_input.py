@@ -149,7 +149,7 @@ def test_a_form_that_is_sent_twice_is_one_order_and_one_charge(
     assert (Order.objects.count(), Payment.objects.count(), TestCharge.objects.count()) == (1, 1, 1)
 
 
-# --- what a provider is said to have said -----------------------------------------------------------
+# --- F20: what a provider is said to have said -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,45 @@ def test_a_message_that_names_our_payment_beside_anothers_intent_pays_nothing(
     order.refresh_from_db()
     assert (order.status, order.payment_status) == ("draft", "pending")
     assert intent_of(payment) != stranger["id"]
+    entry = AuditEntry.objects.get(action="webhook.ignored")
+    assert (entry.object_id, entry.after["providerId"]) == (str(payment.pk), stranger["id"])
+    alerts.evaluate(now=timezone.now() + timedelta(minutes=2))
+    assert Alert.objects.filter(rule="payment_mismatch").count() == 1
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live at test", "test at live"])
+def test_a_message_of_the_other_mode_pays_nothing_and_raises_an_alert(
+    ready: Buyer, stripe: StripeServer, settings: Any, is_live: bool
+) -> None:
+    order, payment = ready.pay("card")
+    stripe.books.confirm(intent_of(payment), "pm_card_visa")
+    [event] = [each for each in stripe.books.all("event") if each["type"] == "payment_intent.succeeded"]  # fmt: skip
+    settings.STRIPE_LIVE_MODE = not is_live
+    before = books()
+
+    for _ in range(2):
+        assert deliver({**event, "livemode": is_live}, now=timezone.now()).status_code == 200
+    checkout.drain_inbox(now=timezone.now() + timedelta(minutes=1))
+
+    assert books() == before
+    assert AuditEntry.objects.get(action="webhook.ignored").reason == "of the other mode"
+    alerts.evaluate(now=timezone.now() + timedelta(minutes=2))
+    assert Alert.objects.filter(rule="payment_mismatch").count() == 1
+    order.refresh_from_db()
+    assert order.status == "draft"
+
+
+def test_an_intent_of_the_other_mode_moves_nothing(ready: Buyer, stripe: StripeServer) -> None:
+    order, payment = ready.pay("card")
+    stripe.books.confirm(intent_of(payment), "pm_card_visa")
+    stripe.books.objects[intent_of(payment)]["livemode"] = True
+
+    checkout.settle(payment_id=payment.pk, now=ready.now)
+
+    order.refresh_from_db()
+    payment.refresh_from_db()
+    assert (order.status, payment.status, payment.captured_amount) == ("draft", "PENDING", 0)
+    assert AuditEntry.objects.filter(action="payment.mismatch").count() == 1
 
 
 def test_forged_and_old_messages_are_refused_noted_and_raise_an_alert(
