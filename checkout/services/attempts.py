@@ -34,7 +34,7 @@ ADDRESS_FACTOR = 4  # customers behind one address: a household, an office, a mo
 MOST_ROWS = 500
 SUSPICIOUS_DECLINES = 3
 SUSPICIOUS_NAMES = 2  # other e-mail addresses that paid with one card within a day
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def client_of(actor: Actor) -> str:
@@ -139,6 +139,11 @@ def suspicions(payment: Payment, *, now: datetime) -> Sequence[str]:
     )
     if declined[:SUSPICIOUS_DECLINES].count() >= SUSPICIOUS_DECLINES:
         found.append("several payments were declined before")
+    most = settings.ORDER_REVIEW_PER_HOUR * ADDRESS_FACTOR
+    if most and payment.client:
+        same = tried.filter(client=payment.client, created_at__gt=now - HOUR).values("order_id")
+        if same.distinct()[: most + 1].count() > most:
+            found.append("many orders from one network address within an hour")
     if payment.card:
         others = (
             tried.filter(card=payment.card, created_at__gt=now - DAY)

@@ -17,7 +17,7 @@ from config.platform.models import Alert, AuditEntry
 from inventory.models import StockLevel
 from orders.models import Order
 from tests import factories
-from tests.checkout.conftest import Buyer, intent_of
+from tests.checkout.conftest import ADDRESS, Buyer, intent_of
 from tests.stripe import StripeServer
 from tests.stripe.books import StripeProblem
 
@@ -207,6 +207,24 @@ def test_a_card_used_under_other_names_is_noticed_by_reference_only(
     assert found == ["", "", "", "the card was used under other names"]
     assert set(Payment.objects.values_list("card", flat=True)) == {"fp_visa_4242"}
     assert all(set(each) == {"brand", "last4"} for each in Payment.objects.values_list("metadata", flat=True))  # fmt: skip
+
+
+def test_many_orders_from_one_network_address_are_noticed_whoever_they_name(
+    shop: Any, now: datetime, reviewed: None, settings: Any
+) -> None:
+    settings.ORDER_REVIEW_PER_HOUR = 1  # four of an address
+    rich = factories.make_priced_variant("10.00", available=50)
+    found = []
+    for number in range(6):
+        buyer = Buyer.arrive(shop, now, email=f"{number}@example.com")
+        if number == 5:
+            buyer.actor = replace(buyer.actor, address="198.51.100.9")
+        buyer.add(rich, 1).begin().fill(shipping_address={**ADDRESS, "line1": f"{number} Quay"})
+        _, payment = buyer.pay()
+        buyer.simulate(payment)
+        found.append(buyer.complete().review_reason)
+
+    assert found == ["", "", "", "", "many orders from one network address within an hour", ""]
 
 
 def test_a_declined_card_is_remembered_too(ready: Buyer, stripe: StripeServer) -> None:
