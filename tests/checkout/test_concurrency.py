@@ -39,6 +39,7 @@ def attempt(run):
 
 
 def test_twenty_checkouts_at_once_make_one_order_and_one_payment(ready):
+    """L05; the same over HTTP is in `tests/concurrency/test_flash_sale.py`."""
     results = together(20, lambda index: attempt(lambda: ready.pay()[0].id))
 
     assert len(set(results)) == 1

@@ -523,6 +523,7 @@ def test_it_takes_no_notice_of_a_payment_of_another_amount(ready):
 
 
 def test_it_finds_payments_that_nobody_told_us_of(ready):
+    """F19: no message ever comes."""
     order, payment = ready.pay()
     ready.simulate(payment, delivery="lost")
 

@@ -32,6 +32,7 @@ from orders.models import Order
 from tests.checkout.conftest import Buyer, deliver, events, intent_of
 from tests.conftest import SECRET, Api
 from tests.stripe import StripeServer
+from tests.stripe.books import StripeProblem
 from tests.stripe.webhooks import sign
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("company")]
@@ -307,4 +308,48 @@ def test_stripe_itself_tells_the_running_shop(
     assert Order.objects.get(pk=order.pk).status == "confirmed"
     assert Payment.objects.get().status == "CAPTURED"
     assert len(wired.books.movements) == 1
+    connections.close_all()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_at_dj_stripe_s_address_every_step_is_told_over_the_wire(
+    ready: Buyer, stripe: StripeServer, live_server: Any, settings: Any, staff: Any
+) -> None:
+    """Declined, 3-D Secure, authorised, collected, refunded in part, disputed: nobody asks, Stripe tells."""
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    courier = stripe.deliver_to(f"{live_server.url}{OWN}", SECRET)
+    order, payment = ready.pay("card")
+
+    def heard() -> tuple[str, str, str]:
+        courier.wait()
+        checkout.drain_inbox(now=timezone.now() + timedelta(minutes=1))
+        order.refresh_from_db()
+        payment.refresh_from_db()
+        return order.status, order.payment_status, payment.status
+
+    with pytest.raises(StripeProblem):
+        stripe.books.confirm(intent_of(payment), "pm_card_chargeDeclined")
+    assert heard() == ("draft", "failed", "FAILED")
+
+    _, payment = ready.pay("card")
+    stripe.books.confirm(intent_of(payment), "pm_card_threeDSecure2Required")
+    assert heard() == ("draft", "pending", "PENDING")
+    assert payment.next_action == {"type": "use_stripe_sdk"}
+    stripe.books.authenticate(intent_of(payment))
+    assert heard() == ("confirmed", "authorized", "AUTHORIZED")
+
+    stripe.books.capture(intent_of(payment), {})  # in its dashboard
+    assert heard() == ("confirmed", "captured", "CAPTURED")
+    stripe.books.refund({"payment_intent": intent_of(payment), "amount": "490"})
+    assert heard() == ("confirmed", "partially_refunded", "PARTIALLY_REFUNDED")
+    stripe.books.dispute(intent_of(payment))
+    assert heard() == ("confirmed", "partially_refunded", "PARTIALLY_REFUNDED")
+
+    assert order.is_disputed
+    assert courier.failed == []
+    assert [line["amount"] for line in stripe.books.movements] == [2490, -490, -2490]
+    told = {event["id"] for event in events(stripe)}
+    assert set(WebhookInbox.objects.exclude(processed_at=None).values_list("event_id", flat=True)) == told  # fmt: skip
+    assert WebhookEventTrigger.objects.filter(valid=True).count() == len(told)
     connections.close_all()
