@@ -54,8 +54,11 @@ class OrderCancelled(OrderEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderItemsCancelled(OrderEvent):
+    """Units were left out: alone, or (`by_edit`) within a change that `order.edited` tells whole."""
+
     name: ClassVar[str] = "order.items_cancelled"
     items: list[dict[str, object]]
+    by_edit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from orders.events import (
     OrderDelivered,
     OrderEdited,
     OrderEvent,
+    OrderItemsCancelled,
     OrderShipped,
     PriceDisputeDecided,
     ReturnDecided,
@@ -54,6 +55,10 @@ def tell_shipped(event: OrderShipped, envelope: Envelope, now: datetime) -> None
 
 @durable(OrderDelivered, consumer="notifications.order_delivered")
 def tell_delivered(event: OrderDelivered, envelope: Envelope, now: datetime) -> None:
+    """Say that it has arrived, and until when it may be sent back."""
+    until = orders.return_until(order=orders.for_mail(order_id=event.aggregate_id))
+    extra = {"return_until": selectors.deadline(until) if until is not None else ""}
+    _mail_about_order("order-delivered", event, envelope, now, **extra)
     _tell_about_order(event, envelope, now, _("Order %(number)s has arrived."))
 
 
@@ -62,7 +67,22 @@ def tell_cancelled(event: OrderCancelled, envelope: Envelope, now: datetime) -> 
     """Tell the end of an order, but for one that a late payment ended: the mail about that payment tells it."""
     if checkout.is_ended_by_payment(order_id=event.aggregate_id):
         return
-    _mail_about_order("order-cancelled", event, envelope, now, reason=event.reason)
+    _mail_about_order("order-cancelled", event, envelope, now, left_out=[])
+
+
+@durable(OrderItemsCancelled, consumer="notifications.order_items_cancelled")
+def tell_items_cancelled(event: OrderItemsCancelled, envelope: Envelope, now: datetime) -> None:
+    """Tell which units will not come (MSG-03); those of a change stand in the mail about the change."""
+    if event.by_edit:
+        return
+    names = {
+        str(line.id): line.name
+        for line in orders.for_mail(order_id=event.aggregate_id).lines.all()
+    }
+    left_out = [
+        {"quantity": part["quantity"], "name": names[str(part["itemId"])]} for part in event.items
+    ]
+    _mail_about_order("order-cancelled", event, envelope, now, left_out=left_out)
 
 
 @durable(OrderEdited, consumer="notifications.order_changed")

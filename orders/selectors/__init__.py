@@ -13,6 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet, Sum
 
+from config.platform import flags
 from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.ids import as_uuid
 from orders.errors import OrderNotFound
@@ -166,8 +167,10 @@ def returns_of(*, order_id: UUID) -> QuerySet[ReturnRequest]:
 
 
 def return_until(*, order: Order) -> datetime | None:
-    """Return until when units of an order may be sent back; None where it has not arrived, or is over."""
+    """Return until when units of an order may be sent back; None where it has not arrived or is over, or nobody may."""
     if order.status != Order.Status.DELIVERED or order.delivered_at is None:
+        return None
+    if not flags.is_enabled("ORDER_ENABLE_RETURNS"):
         return None
     until: datetime = order.delivered_at + settings.ORDER_RETURN_WINDOW
     return until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -58,6 +59,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
     # Who has the link of a guest's order may send it back and pay it; what an account bought, only who is signed in.
     may_act = is_own or (found.user_id is None and found.session_hash is not None)
     waits_for_goods = found.status == Status.DRAFT and _waits_for_goods(found)
+    until = _return_until(found)
     address = found.shipping_address or {}
     quote = Quote.from_json(found.quote) if found.quote else None
     orders_of = option_orders(product_ids=[line.product_id for line in found.lines.all()])
@@ -79,7 +81,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "headline": _("It is kept for you.") if waits_for_goods else headline_of(found),
         "next_step": _("We send it as soon as what you send back for it is here.")
         if waits_for_goods
-        else next_step_of(found, may_pay=may_act),
+        else next_step_of(found, may_pay=may_act, return_until=until),
         "exchange_of": found.metadata.get("exchangeOf", ""),
         "is_own": is_own,
         "credit_total": found.credit_total,
@@ -123,7 +125,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "happened": history_of(found) if may_act else [],
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_act else [],
-        "return_url": _return_url(found, token) if may_act and _can_return(found) else "",
+        "return_url": _return_url(found, token) if may_act and until else "",
         "disputes": shown_disputes(found),
         "dispute_url": _dispute_url(found, token),
         "form_key": form_key(),
@@ -175,14 +177,15 @@ def _can_cancel_items(order: Order) -> bool:
     return is_on and order.status in orders.SOLD and (units > 1 or _is_partly_sent(order))
 
 
-def _can_return(order: Order) -> bool:
+def _return_until(order: Order) -> datetime | None:
+    """Return until when something can be sent back; None where it is too late, or nothing is left to."""
     until = selectors.return_until(order=order)
-    return (
+    is_open = (
         until is not None
         and until >= timezone.now()
-        and flags.is_enabled("ORDER_ENABLE_RETURNS")
         and any(selectors.returnable(order=order).values())
     )
+    return until if is_open else None
 
 
 def _parcels(order: Order) -> list[dict[str, Any]]:

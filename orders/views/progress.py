@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.utils.translation import gettext as _
 
 from orders.models import Order, Shipment
@@ -10,7 +12,7 @@ from pricing.arrival import arrival
 from pricing.display import arrival_text, days_text
 from pricing.engine import Quote
 from pricing.selectors.storefront import storefront
-from pricing.templatetags.money import moment, money_text
+from pricing.templatetags.money import day, moment, money_text
 
 Status = Order.Status
 OVER = (Status.CANCELLED, Status.FAILED)
@@ -29,7 +31,7 @@ def headline_of(order: Order) -> str:
     }.get(Status(order.status), order.get_status_display())
 
 
-def next_step_of(order: Order, *, may_pay: bool) -> str:
+def next_step_of(order: Order, *, may_pay: bool, return_until: datetime | None) -> str:
     match order.status:
         case Status.DRAFT:
             return (
@@ -41,14 +43,21 @@ def next_step_of(order: Order, *, may_pay: bool) -> str:
             return _(
                 "We pack it next, and write to you when it leaves. Until then you can still cancel it."
             )
+        case Status.PROCESSING if any(line.shipped_quantity for line in order.lines.all()):
+            return _(
+                "A part of it is on its way. We write to you when the rest leaves; until then you can still leave "
+                "something out."
+            )
         case Status.PROCESSING:
             return _(
                 "It is on the packing bench. We write to you when it leaves; until then you can still cancel it."
             )
         case Status.SHIPPED:
             return _("There is nothing to do but wait. If it should get lost, we send another.")
-        case Status.DELIVERED:
-            return _("If something is not as you hoped, you have thirty days to send it back.")
+        case Status.DELIVERED if return_until is not None:
+            return _("If something is not as you hoped, you can send it back until %(day)s.") % {
+                "day": day(return_until)
+            }
         case Status.CANCELLED | Status.FAILED if order.refunded_total or order.payment_status in (
             Order.PaymentStatus.CAPTURED,
             Order.PaymentStatus.PARTIALLY_REFUNDED,

@@ -9,7 +9,7 @@ import pytest
 
 from cart import services as carts
 from checkout import services as checkout
-from config.platform import relay
+from config.platform import flags, relay
 from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.models import OutboxEvent
 from inventory.models import Company
@@ -146,6 +146,47 @@ def test_cancelling_is_told_and_so_is_the_money_back(
     assert sent("refund-processed").subject == f"$29.90 of order {order.number} is on its way back"
 
 
+def test_what_was_left_out_is_told_once(company: Company, now: datetime, system: Actor) -> None:
+    order = buy(buyer(company, now), now)
+    line = order.lines.get()
+    orders.cancel_items(
+        actor=system, order_id=order.pk, units=[orders.Units(line.pk, 1)], now=now
+    )
+
+    deliver(now)
+    for event in OutboxEvent.objects.filter(name="order.items_cancelled"):
+        relay.replay(event_id=event.pk, now=now)
+    deliver(now)
+
+    mail = sent("order-cancelled")
+    assert mail.subject == f"A part of your order {order.number} is cancelled"
+    for body in (mail.body_text, mail.body_html):
+        assert "will not come" in body
+        assert "nothing of it will be sent" not in body
+    assert f"1 x {line.name}" in mail.body_text
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_what_has_arrived_is_told_and_until_when_it_may_come_back(
+    company: Company, now: datetime, staff: Actor, returns: bool
+) -> None:
+    flags.switch(actor=staff, name="ORDER_ENABLE_RETURNS", enabled=returns, now=now)
+    flags.forget()
+    order = buy(buyer(company, now), now)
+    orders.ship(actor=staff, order_id=order.pk, now=now)
+    orders.deliver(actor=staff, order_id=order.pk, now=now)
+
+    deliver(now)
+
+    mail = sent("order-delivered")
+    assert (mail.recipient, mail.subject) == (
+        "kim@example.com",
+        f"Your order {order.number} has arrived",
+    )
+    for body in (mail.body_text, mail.body_html):
+        assert ("you can send it back until" in body) is returns
+
+
 def test_a_changed_order_says_what_it_holds_and_what_goes_back(
     company: Company, now: datetime, user: Any, system: Actor
 ) -> None:
@@ -165,6 +206,7 @@ def test_a_changed_order_says_what_it_holds_and_what_goes_back(
     assert "goes back the way it came" in mail.body_text
     assert "What was added" not in mail.body_text
     assert sent("order.edited").subject == f"Order {order.number} was changed."
+    assert not Notification.objects.filter(channel="order-cancelled").exists()  # told already
 
 
 def test_a_reminder_goes_to_the_address_left_behind(

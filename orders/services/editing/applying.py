@@ -195,7 +195,7 @@ def _announce(
         items: list[dict[str, object]] = [
             {"itemId": str(part.line_id), "quantity": part.quantity} for part in proposal.taken
         ]
-        events.append(OrderItemsCancelled(**about(order), items=items))
+        events.append(OrderItemsCancelled(**about(order), items=items, by_edit=True))
     outbox.publish(*events, actor=actor, now=now)
 
 
