@@ -84,6 +84,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         else next_step_of(found, may_pay=may_act, return_until=until),
         "exchange_of": found.metadata.get("exchangeOf", ""),
         "is_own": is_own,
+        "is_told": is_own
+        and _is_the_buyers(actor, found),  # by the socket; others ask now and then
         "credit_total": found.credit_total,
         "moved_total": found.moved_total,
         "to_pay": found.to_pay,
@@ -130,7 +132,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "dispute_url": _dispute_url(found, token),
         "form_key": form_key(),
     }
-    return render(request, "orders/detail.html", context)
+    template = "orders/partials/story.html" if request.htmx else "orders/detail.html"  # type: ignore[attr-defined]
+    return render(request, template, context)
 
 
 def _pay_url(order: Order, *, by_link: bool) -> str:

@@ -1,4 +1,4 @@
-/* Keeps this page's cart the same as everywhere else: by socket, or by asking now and then when there is none. */
+/* Keeps this page's cart, and the order it tells of, the same as everywhere else: by socket, or by asking now and then. */
 (() => {
   "use strict";
   const body = document.body;
@@ -47,6 +47,29 @@
     if (!waiting) refetch();
   };
 
+  /* What happens to an order is shown to whoever looks at it. Only what reads otherwise is put in, so nothing moves for nothing. */
+  const story = () => document.querySelector("[data-order]");
+  const reread = async () => {
+    const shown = story();
+    if (!shown || document.hidden) return;
+    try {
+      const answer = await fetch(location.href, { headers: { "HX-Request": "true" } });
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").body;
+      if (fresh.textContent.trim() === shown.textContent.trim()) return;
+      const at = shown.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      const unfolded = Array.from(shown.querySelectorAll("details[open] > summary"), (summary) => summary.textContent);
+      for (const summary of fresh.querySelectorAll("details > summary")) summary.parentElement.open = unfolded.includes(summary.textContent);
+      const words = (page) => page.querySelector("h1").textContent;
+      if (words(fresh) !== words(shown)) document.getElementById("live-region").textContent = words(fresh);
+      shown.replaceChildren(...fresh.childNodes);
+      if (at) shown.querySelector(`[href="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+    } catch { /* offline: the next news asks again */ }
+  };
+  let soon = 0;
+  const rereadSoon = () => { clearTimeout(soon); soon = setTimeout(reread, 150); };
+  if (story()?.hasAttribute("data-order-asks")) setInterval(reread, 20000);
+
   const retry = () => {
     const pause = Math.min(30000, 500 * 2 ** tries) * (0.5 + Math.random());
     tries += 1;
@@ -59,7 +82,7 @@
     try {
       socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/cart`, ["cart.v1"]);
     } catch { return poll(); }
-    socket.onopen = () => { clearTimeout(polling); polling = 0; };
+    socket.onopen = () => { clearTimeout(polling); polling = 0; if (tries) rereadSoon(); };
     socket.onmessage = (event) => {
       let message;
       try { message = JSON.parse(event.data); } catch { return; }
@@ -70,6 +93,7 @@
         if (message.event?.startsWith("pricing.")) { repriced = true; if (!waiting) refetch(); }
       }
       else if (message.type === "hold.expired") body.dispatchEvent(new Event("cart-changed"));
+      else if (message.type === "order.changed" && message.number === story()?.dataset.order) rereadSoon();
     };
     socket.onclose = (event) => {
       socket = null;
@@ -84,6 +108,7 @@
     const ask = async () => {
       polling = setTimeout(ask, 15000);
       if (document.hidden) return;
+      reread();
       try {
         const answer = await fetch("/cart/state/", { cache: "no-cache", headers: { Accept: "application/json" } });
         if (answer.ok) { const state = await answer.json(); learn(state.cart, state.version, state.count); }
@@ -97,6 +122,10 @@
     if (event.detail.cart && isNewer(event.detail, known)) known = { cart: event.detail.cart, version: event.detail.version };
     connect();
   });
-  addEventListener("visibilitychange", () => { if (!document.hidden && known.cart) connect(); });
-  if (known.cart) connect();
+  addEventListener("visibilitychange", () => {
+    if (document.hidden || !(known.cart || story())) return;
+    connect();
+    reread();
+  });
+  if (known.cart || story()) connect();
 })();

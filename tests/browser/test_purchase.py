@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from config.platform.actor import Actor
+from orders import services as orders
 from orders.models import Order
 from tests.browser.conftest import Tab
 
@@ -81,7 +84,32 @@ def test_a_guest_buys_a_mug(tab: Open, size: str) -> None:
 
     order = Order.objects.get()
     assert (order.status, str(order.grand_total)) == ("confirmed", "58.200")
+    watch_it_leave(visit, order)
     assert visit.complaints == []
+
+
+def watch_it_leave(visit: Tab, order: Order) -> None:
+    """What staff do to an order shows on its open page, folds stay as they are."""
+    page = visit.page
+    with page.expect_websocket() as socket:
+        page.reload()
+    socket.value.wait_for_event("framereceived")  # the snapshot: from here on it listens
+    page.get_by_text("Everything that happened").click()
+
+    orders.ship(
+        actor=Actor.system(order.company_id),
+        order_id=order.pk,
+        carrier="Coastal Post",
+        tracking_number="CP-7",
+        now=timezone.now(),
+    )
+
+    expect(page.get_by_role("heading", name="It is on its way.")).to_be_visible()
+    expect(page.get_by_text("Coastal Post CP-7").first).to_be_visible()
+    expect(page.locator("details[open]")).to_have_count(1)
+    expect(page.locator("#live-region")).to_have_text("It is on its way.")
+    expect(page.get_by_role("link", name="Cancel this order")).to_have_count(0)
+    visit.shot("on its way")
 
 
 def test_everything_works_without_a_script(tab: Open) -> None:

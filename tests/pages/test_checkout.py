@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from checkout.models import Checkout, Payment
 from inventory.models import Reservation
+from orders import services as orders
 from orders.models import Order
 from pricing.models import Price
 from tests import factories
@@ -230,6 +231,19 @@ def test_look_up_opens_the_order_and_a_wrong_pair_says_nothing(bought: Order) ->
     assert wrong.status_code == unknown.status_code == 404
     assert "We know no order" in text_of(wrong)
     assert "We know no order" in text_of(unknown)
+
+
+def test_an_open_page_of_an_order_reads_its_story_again(visitor: Visitor, bought: Order) -> None:
+    address = f"/orders/{bought.number}/"
+    page = visitor.get(address).content.decode()
+    again = visitor.get(address, **{"HX-Request": "true"}).content.decode()
+    link = Visitor().get(f"{address}?token={orders.access_token(bought)}").content.decode()
+
+    assert f'data-order="{bought.number}">' in page
+    assert f'data-order="{bought.number}" data-order-asks>' in link  # no push comes to a mere link
+    assert "Where it is" in again
+    assert "<html" not in again
+    assert Visitor().get(address, **{"HX-Request": "true"}).status_code == 404
 
 
 def test_an_order_can_be_cancelled_while_it_is_not_sent(visitor: Visitor, bought: Order) -> None:
