@@ -22,7 +22,7 @@ from orders.models import Order
 from orders.services.shipping import check_tracking, ship
 from orders.services.status import lock
 
-MOST_PARCELS = 150  # a page's worth: each is a row of fields, and a transaction
+MOST_PARCELS = 200  # a page's worth: each is a row of fields, and a transaction
 LARGEST_LIST = 1_000_000  # bytes
 FIELDS = ("number", "carrier", "tracking_number", "tracking_url")
 # How a first row may call the columns; a list without such a row is taken in the order of `FIELDS`.
