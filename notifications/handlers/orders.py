@@ -76,8 +76,7 @@ def tell_items_cancelled(event: OrderItemsCancelled, envelope: Envelope, now: da
     if event.by_edit:
         return
     names = {
-        str(line.id): line.name
-        for line in orders.for_mail(order_id=event.aggregate_id).lines.all()
+        str(line.id): line.name for line in orders.for_mail(order_id=event.aggregate_id).lines.all()
     }
     left_out = [
         {"quantity": part["quantity"], "name": names[str(part["itemId"])]} for part in event.items

@@ -41,6 +41,28 @@ class History:
     def of(self, status: int) -> int:
         return sum(count for (_, each, _), count in self.answers.items() if each == status)
 
+    def done(self) -> set[str]:
+        """Return what was asked for and done."""
+        return {kind for kind, status, _ in self.answers if status in {200, 201}}
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A client: a guest by a token, or somebody signed in."""
+
+    token: str = ""
+    bearer: str = ""
+
+    def call(self, method: str, path: str, body: Any = None) -> Call:
+        return Call(method, path, self.token, body, bearer=self.bearer)
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    order: str
+    payment: str
+    buyer: Who
+
 
 @dataclass
 class Shop:
@@ -50,11 +72,12 @@ class Shop:
     skus: Sequence[str]
     shelves: Sequence[str]
     products: Sequence[str]
-    staff: str  # a bearer token
+    staff: Who
+    members: list[Who]  # who have an account and points, and are not shopping right now
     code: str
     chance: random.Random
     history: History = field(default_factory=History)
-    sold: list[tuple[str, str, str]] = field(default_factory=list)  # order, payment, guest token
+    sold: list[Sale] = field(default_factory=list)
     is_open: bool = True
 
     async def send(self, kind: str, call: Call) -> Reply:
@@ -86,76 +109,120 @@ class Shop:
 
 
 async def customers(shop: Shop) -> None:
-    """Be one customer after the other."""
+    """Be one customer after the other: a guest, or one of those who have an account."""
     while shop.is_open:
-        await customer(shop)
+        if shop.members and shop.chance.random() < 0.5:
+            member = shop.members.pop(0)
+            await shop.send("cart", member.call("POST", "/cart", {}))
+            await shop.send("empty", member.call("DELETE", "/cart"))
+            await customer(shop, member)
+            shop.members.append(member)
+            continue
+        reply = await shop.send("cart", Call("POST", "/public/cart", body={}))
+        if reply.status == 201:
+            await customer(shop, Who(reply.body["sessionToken"]))
 
 
-async def customer(shop: Shop) -> None:
+async def customer(shop: Shop, who: Who) -> None:
     """Look around, fill a cart, pay in one of many ways, and perhaps think better of it."""
-    reply = await shop.send("cart", Call("POST", "/public/cart", body={}))
-    if reply.status != 201:
-        return
-    token = reply.body["sessionToken"]
-    await shop.send("browse", Call("GET", "/products?limit=10", token))
+    await shop.send("browse", who.call("GET", "/products?limit=10"))
     for sku in shop.chance.sample(shop.skus, shop.chance.randint(1, 3)):
         body = {"sku": sku, "quantity": shop.chance.randint(1, 3)}
-        await shop.send("add", Call("POST", "/cart/items", token, body))
+        await shop.send("add", who.call("POST", "/cart/items", body))
     if shop.chance.random() < 0.3:
-        await shop.send("code", Call("POST", "/cart/discount", token, {"code": shop.code}))
-    email = f"{token[:12]}@example.com"
-    reply = await shop.send("begin", Call("POST", "/checkout/initialize", token, {"email": email}))
+        await shop.send("code", who.call("POST", "/cart/discount", {"code": shop.code}))
+    if who.bearer and shop.chance.random() < 0.7:
+        body = {"points": shop.chance.randint(1, 400)}
+        await shop.send("points", who.call("POST", "/cart/loyalty", body))
+    email = f"{(who.token or who.bearer)[-12:].lower().strip('-_')}@example.com"
+    reply = await shop.send("begin", who.call("POST", "/checkout/initialize", {"email": email}))
     if reply.status != 201:
         return
     path = f"/checkout/{reply.body['id']}"
     body = {"shippingAddress": ADDRESS_BODY, "shippingOption": "standard"}
-    reply = await shop.send("fill in", Call("PATCH", path, token, body))
+    reply = await shop.send("fill in", who.call("PATCH", path, body))
     if reply.status != 200:
         return
     if shop.chance.random() < 0.1:  # in another tab
         other = {"sku": shop.chance.choice(shop.skus), "quantity": 1}
-        await shop.send("add", Call("POST", "/cart/items", token, other))
-    await pay(shop, token, path, reply.body["quoteId"])
+        await shop.send("add", who.call("POST", "/cart/items", other))
+    await pay(shop, who, path, reply.body["quoteId"])
 
 
-async def pay(shop: Shop, token: str, path: str, quote: str) -> None:
+async def pay(shop: Shop, who: Who, path: str, quote: str) -> None:
     for _ in range(3):
         body = {"method": "test", "quoteId": quote}
-        reply = await shop.send("pay", Call("POST", f"{path}/payment", token, body))
+        reply = await shop.send("pay", who.call("POST", f"{path}/payment", body))
         if reply.code == "PRICE_CHANGED":
             quote = reply.body["extra"]["quoteId"]
             continue
         if reply.status != 200:
             return
         payment, order = reply.body["payment"]["id"], reply.body["order"]["id"]
-        if outcome := shop.draw(OUTCOMES):
-            told = {"outcome": outcome, "delivery": shop.draw(DELIVERIES)}
-            await shop.send("simulate", Call("POST", f"/payments/{payment}/simulate", token, told))
+        await at_the_bank(shop, who, payment)
         if shop.chance.random() < 0.15:
             return  # closes the window
-        reply = await shop.send("complete", Call("POST", f"{path}/complete", token, {}))
+        reply = await shop.send("complete", who.call("POST", f"{path}/complete", {}))
         if reply.status == 200 and reply.body["status"] == "confirmed":
             shop.history.confirmed[reply.body["number"]] = reply.body["totals"]["grandTotal"]
-            await bought(shop, token, order, payment)
+            await bought(shop, Sale(order, payment, who))
             return
         if reply.status != 402:
             return
-    await shop.send("give up", Call("POST", f"{path}/cancel", token, {}))
+    await shop.send("give up", who.call("POST", f"{path}/cancel", {}))
 
 
-async def bought(shop: Shop, token: str, order: str, payment: str) -> None:
-    if shop.chance.random() < 0.25:
-        body = {"reason": "changed my mind"}
-        calls = [Call("POST", f"/orders/{order}/cancel", token, body)] * shop.chance.randint(1, 2)
-        await asyncio.gather(*(shop.send("cancel", call) for call in calls))
-    else:
-        shop.sold.append((order, payment, token))
+async def at_the_bank(shop: Shop, who: Who, payment: str) -> None:
+    if outcome := shop.draw(OUTCOMES):
+        told = {"outcome": outcome, "delivery": shop.draw(DELIVERIES)}
+        await shop.send("simulate", who.call("POST", f"/payments/{payment}/simulate", told))
+
+
+async def bought(shop: Shop, sale: Sale) -> None:
+    thought = shop.chance.random()
+    if thought < 0.2:
+        call = sale.buyer.call(
+            "POST", f"/orders/{sale.order}/cancel", {"reason": "changed my mind"}
+        )
+        calls = [call] * shop.chance.randint(1, 2)
+        await asyncio.gather(*(shop.send("cancel", each) for each in calls))
+        return
+    if thought < 0.5:
+        await change(shop, sale)
+    shop.sold.append(sale)
+
+
+async def change(shop: Shop, sale: Sale) -> None:
+    """Take a unit out, add another thing, or both, and pay for what was added."""
+    path = f"/orders/{sale.order}"
+    reply = await shop.send("look", sale.buyer.call("GET", path))
+    if reply.status != 200:
+        return
+    line, body = reply.body["items"][0], {}
+    if shop.chance.random() < 0.7:
+        body["items"] = [{"itemId": line["id"], "quantity": max(line["quantity"] - 1, 1)}]
+    if not body or shop.chance.random() < 0.5:
+        body["add"] = [{"sku": shop.chance.choice(shop.skus), "quantity": 1}]
+    shown = await shop.send("preview", sale.buyer.call("POST", f"{path}/edits/preview", body))
+    if shown.status != 200:
+        return
+    wanted = {**body, "quoteId": shown.body["quoteId"], "reason": "on second thought"}
+    done = await shop.send("edit", sale.buyer.call("POST", f"{path}/edits", wanted))
+    if done.status != 200 or not done.body.get("addition"):
+        return
+    added = done.body["addition"]["orderId"]
+    call = sale.buyer.call("POST", f"/orders/{added}/payments", {"method": "test"})
+    opened = await shop.send("pay more", call)
+    if opened.status == 201:
+        await at_the_bank(shop, sale.buyer, opened.body["id"])
 
 
 async def staff(shop: Shop) -> None:
     """Change prices and stock, and work on what was sold, two of staff often at the same order."""
     while shop.is_open:
-        work = [change_price, change_stock] + [undo, undo, send_and_take_back] * bool(shop.sold)
+        work = [change_price, change_stock]
+        if shop.sold:
+            work += [undo, undo, send_a_part, send_and_take_back]
         await shop.chance.choice(work)(shop)
         await asyncio.sleep(shop.chance.uniform(0.02, 0.1))
 
@@ -166,53 +233,66 @@ async def change_price(shop: Shop) -> None:
         "sku": shop.skus[number],
         "prices": {"USD": f"{shop.chance.randint(500, 1500) / 100:.2f}"},
     }
-    await shop.send(
-        "price",
-        shop_call(shop, "PATCH", f"/products/{shop.products[number]}", {"variants": [price]}),
-    )
+    path = f"/products/{shop.products[number]}"
+    await shop.send("price", shop.staff.call("PATCH", path, {"variants": [price]}))
 
 
 async def change_stock(shop: Shop) -> None:
     shelf = shop.chance.choice(shop.shelves)
     body = {"quantity": shop.chance.choice([-3, -1, 2, 5, 8])}
-    await shop.send("stock", shop_call(shop, "POST", f"/inventory/{shelf}/adjust", body))
+    await shop.send("stock", shop.staff.call("POST", f"/inventory/{shelf}/adjust", body))
 
 
 async def undo(shop: Shop) -> None:
-    """Refund an amount, cancel a unit or all: two of these at once."""
-    order, payment, _ = shop.chance.choice(shop.sold)
-    reply = await shop.send("look", shop_call(shop, "GET", f"/orders/{order}", None))
+    """Collect, refund an amount or a unit, cancel a unit or all: two of these at once."""
+    sale = shop.chance.choice(shop.sold)
+    path = f"/orders/{sale.order}"
+    reply = await shop.send("look", shop.staff.call("GET", path))
     if reply.status != 200:
         return
-    line = reply.body["items"][0]["id"]
+    units = [{"itemId": reply.body["items"][0]["id"], "quantity": 1}]
     works = [
-        ("refund", "/payments/refund", {"paymentId": payment, "amount": "3.00", "reason": "goodwill"}),
-        ("cancel-items", f"/orders/{order}/cancel-items", {"items": [{"itemId": line, "quantity": 1}]}),
-        ("cancel", f"/orders/{order}/cancel", {"reason": "no"}),
+        ("capture", "/payments/capture", {"paymentId": sale.payment}),
+        ("refund", "/payments/refund", {"paymentId": sale.payment, "amount": "3.00", "reason": "goodwill"}),
+        ("refund-items", f"{path}/refund-items", {"items": units, "shipping": "0.50", "reason": "late"}),
+        ("cancel-items", f"{path}/cancel-items", {"items": units}),
+        ("cancel", f"{path}/cancel", {"reason": "no"}),
     ]  # fmt: skip
-    chosen = shop.chance.choices(works, [5, 4, 2], k=2)
+    chosen = shop.chance.choices(works, [4, 4, 2, 4, 2], k=2)
     await asyncio.gather(
-        *(shop.send(kind, shop_call(shop, "POST", path, body)) for kind, path, body in chosen)
+        *(shop.send(kind, shop.staff.call("POST", where, body)) for kind, where, body in chosen)
     )
 
 
+async def send_a_part(shop: Shop) -> None:
+    """Send one unit of an order, and leave the rest for later."""
+    path = f"/orders/{shop.chance.choice(shop.sold).order}"
+    reply = await shop.send("look", shop.staff.call("GET", path))
+    if reply.status == 200:
+        body = {"items": [{"itemId": reply.body["items"][0]["id"], "quantity": 1}]}
+        await shop.send("parcel", shop.staff.call("POST", f"{path}/shipments", body))
+
+
 async def send_and_take_back(shop: Shop) -> None:
-    """Bring an order to its customer, who sends a unit back."""
-    order, _, token = shop.sold.pop(shop.chance.randrange(len(shop.sold)))
-    for status in ("processing", "shipped", "delivered"):
-        body = {"status": status, "reason": "on its way"}
-        reply = await shop.send(status, shop_call(shop, "PUT", f"/orders/{order}/status", body))
-        if reply.status != 200:
-            return
-    line = reply.body["items"][0]
-    body = {"items": [{"itemId": line["id"], "quantity": 1, "reason": "too small"}]}
-    reply = await shop.send("return", Call("POST", f"/orders/{order}/returns", token, body))
-    if reply.status != 201:
+    """Bring an order to its customer, who sends a unit back: for its money, or for the same thing again."""
+    sale = shop.sold.pop(shop.chance.randrange(len(shop.sold)))
+    path = f"/orders/{sale.order}"
+    await shop.send(
+        "capture", shop.staff.call("POST", "/payments/capture", {"paymentId": sale.payment})
+    )
+    await shop.send("ship", shop.staff.call("POST", f"{path}/ship", {}))
+    reply = await shop.send("deliver", shop.staff.call("POST", f"{path}/deliver", {}))
+    if reply.status != 200:
         return
-    for step in ("approve", "receive"):
-        path = f"/orders/returns/{reply.body['id']}/{step}"
-        await shop.send(step, shop_call(shop, "POST", path, {}))
-
-
-def shop_call(shop: Shop, method: str, path: str, body: Any) -> Call:
-    return Call(method, path, body=body, bearer=shop.staff)
+    line = reply.body["items"][0]
+    unit: dict[str, Any] = {"itemId": line["id"], "quantity": 1, "reason": "too small"}
+    if shop.chance.random() < 0.5:
+        unit["exchangeFor"] = {"sku": line["sku"]}
+    asked = await shop.send("return", sale.buyer.call("POST", f"{path}/returns", {"items": [unit]}))
+    if asked.status != 201:
+        return
+    back = f"/orders/returns/{asked.body['id']}"
+    await shop.send("approve", shop.staff.call("POST", f"{back}/approve", {}))
+    spoilt = {"items": [{"itemId": line["id"], "received": 1, "damaged": 1}]}
+    body = shop.chance.choice([{}, {}, spoilt])
+    await shop.send("receive", shop.staff.call("POST", f"{back}/receive", body))

@@ -30,6 +30,7 @@ from checkout.models import Payment, TestCharge
 from config.environment import BASE_DIR
 from config.platform import invariants, tokens
 from config.platform.actor import Actor
+from config.platform.models import User
 from inventory.models import Company, StockLevel
 from orders.models import Order
 from pricing import services as pricing
@@ -37,7 +38,7 @@ from pricing.demo import seed_rules
 from tests import factories
 from tests.bench import serve
 from tests.bench.serve import MORTAL
-from tests.chaos.people import Shop, customers, staff
+from tests.chaos.people import Shop, Who, customers, staff
 from tests.checkout.crashes import LIVENESS, SAFETY, recover, wrong
 from tests.concurrency.test_flash_sale import environment_of
 
@@ -45,7 +46,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "8"))
 SEED = int(os.environ.get("CHAOS_SEED", "1")) or random.SystemRandom().randrange(1, 1_000_000)
-CUSTOMERS, STAFF = 12, 3
+CUSTOMERS, MEMBERS, STAFF = 12, 6, 3
+MIXED = {"points", "edit", "capture", "refund", "cancel-items", "receive"}
 LONGEST = 300  # seconds that a slow machine has on top
 EVERY = 4.0  # seconds from one kill to the next
 SAFE, UNSAFE = "tests.chaos.settings", "tests.chaos.unsafe_settings"
@@ -152,6 +154,19 @@ def _born(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def signed_in(user: User) -> Who:
+    return Who(bearer=tokens.issue(user=user, now=timezone.now()).access)
+
+
+def member(company: Company, now: datetime) -> Who:
+    """Return somebody with an account, and points to spend."""
+    user = factories.make_user()
+    pricing.adjust_points(
+        actor=Actor.system(company.id), user_id=user.pk, points=20_000, reason="Welcome", now=now
+    )
+    return signed_in(user)
+
+
 @pytest.fixture
 def shop(company: Company, now: datetime) -> Shop:
     variants = [factories.make_variant(available=120, sku=f"CHAOS-{number}") for number in range(8)]
@@ -166,7 +181,8 @@ def shop(company: Company, now: datetime) -> Shop:
         skus=[variant.sku for variant in variants],
         shelves=[str(shelves[variant.id].id) for variant in variants],
         products=[str(variant.product_id) for variant in variants],
-        staff=tokens.issue(user=factories.make_staff(), now=timezone.now()).access,
+        staff=signed_in(factories.make_staff()),
+        members=[member(company, now) for _ in range(MEMBERS)],
         code="CHAOS",
         chance=random.Random(SEED),
     )
@@ -193,7 +209,9 @@ def test_what_must_be_true_is_true_each_second_of_the_worst_hour(
     over = threading.Event()
 
     def has_enough() -> bool:
-        return killed["web"] >= 1 and checker.rounds >= 3 and len(shop.history.confirmed) >= 3
+        told = shop.history
+        enough = killed["web"] >= 1 and checker.rounds >= 3 and len(told.confirmed) >= 3
+        return enough and told.done() >= MIXED
 
     def nemesis(web: int, workers: list[subprocess.Popen[bytes]]) -> None:
         turn = 0
@@ -237,6 +255,7 @@ def test_what_must_be_true_is_true_each_second_of_the_worst_hour(
     assert killed["web"] >= 1
     assert (told.wrong, told.unresolved) == ([], [])
     assert len(told.confirmed) >= 3
+    assert told.done() >= MIXED
     assert wrong(SAFETY) + [each for each in wrong(LIVENESS) if not each.startswith("J01")] == []
     placed = {
         order.number: f"{order.grand_total:.2f}"

@@ -92,5 +92,7 @@ async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 "), f"no HTTP answer: {answer[:200]!r}"
-    assert b"transfer-encoding: chunked" not in head.lower()
+    lines = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+    assert b"transfer-encoding" not in lines
+    assert int(lines.get(b"content-length", len(content))) == len(content), "it broke off"
     return Reply(int(head[9:12]), json.loads(content) if content else None)

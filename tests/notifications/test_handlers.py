@@ -149,9 +149,7 @@ def test_cancelling_is_told_and_so_is_the_money_back(
 def test_what_was_left_out_is_told_once(company: Company, now: datetime, system: Actor) -> None:
     order = buy(buyer(company, now), now)
     line = order.lines.get()
-    orders.cancel_items(
-        actor=system, order_id=order.pk, units=[orders.Units(line.pk, 1)], now=now
-    )
+    orders.cancel_items(actor=system, order_id=order.pk, units=[orders.Units(line.pk, 1)], now=now)
 
     deliver(now)
     for event in OutboxEvent.objects.filter(name="order.items_cancelled"):
