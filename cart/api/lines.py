@@ -14,6 +14,9 @@ from cart.api.base import CartApiView, id_of
 from cart.api.rendering import render_bulk, render_item
 from cart.errors import ItemNotFound
 from cart.rendering import render_cart
+from config.platform import limits
+from config.platform.actor import Actor
+from config.platform.errors import RateLimited
 from config.platform.http import actor_of
 
 
@@ -131,16 +134,28 @@ class BundleView(CartApiView):
         return self.answer(view)
 
 
+def _operation(actor: Actor, given: dict[str, Any]) -> services.Operation:
+    """Return an operation; codes in a queue count like codes one by one, or a queue would be the way to guess them."""
+    refusal = None
+    if given["op"] == "discount":
+        try:
+            limits.count(actor=actor, scopes=["apply_discount"])
+        except RateLimited as limited:
+            refusal = limited
+    return services.Operation(**given, refusal=refusal)
+
+
 class SyncView(CartApiView):
     limits = {"post": "bulk"}
 
     def post(self, request: Request, cart_id: str = "") -> Response:
         """Apply changes that were queued while the client was away; each once."""
         given = serializers.Sync.read(request)
+        actor = actor_of(request)
         synced = services.sync(
-            actor=actor_of(request),
+            actor=actor,
             base_version=given["base_version"],
-            operations=[services.Operation(**operation) for operation in given["operations"]],
+            operations=[_operation(actor, operation) for operation in given["operations"]],
             now=timezone.now(),
         )
         results = []

@@ -39,7 +39,11 @@ APPLIED, DUPLICATE, CONFLICT = "applied", "duplicate", "conflict"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One queued change; `id` is the client's own and makes it happen once."""
+    """
+    One queued change; `id` is the client's own and makes it happen once.
+
+    `refusal` is why it must not be tried, where that is known before.
+    """
 
     id: str
     op: str
@@ -49,6 +53,7 @@ class Operation:
     list: str | None = None
     note: str | None = None
     code: str | None = None
+    refusal: ApplicationError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,8 @@ class _Stale(Exception):
 
 def _apply(change: Change, operation: Operation, stale: set[UUID]) -> Line | None:
     line: Line | None = None
+    if operation.refusal is not None:
+        raise operation.refusal
     if operation.op == "add":
         item = clean(
             NewItem(

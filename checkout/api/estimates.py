@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checkout.estimates import quote_for_checkout, quote_for_items
+from config.platform import limits
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.http.authentication import Anyone
 from config.platform.http.context import actor_of
@@ -53,7 +54,10 @@ class Where(Input):
 class EstimateInput(Where):
     items = ItemInput(many=True, max_length=MOST_ITEMS, allow_empty=False, required=False)
     codes = serializers.ListField(
-        child=serializers.CharField(max_length=100), required=False, max_length=20
+        child=serializers.CharField(max_length=100),
+        required=False,
+        max_length=limits.LIMITS["apply_discount"].count,
+        help_text="Each counts like one that is applied.",
     )
 
 
@@ -131,8 +135,11 @@ def _quote(request: Request, given: dict[str, Any]) -> Quote:
         if "country" in given
         else None
     )
+    actor, codes = actor_of(request), given.get("codes", ())
+    for _ in codes:  # the amounts tell which codes there are
+        limits.count(actor=actor, scopes=["apply_discount"])
     asked: dict[str, Any] = {
-        "actor": actor_of(request),
+        "actor": actor,
         "place": place,
         "option": given.get("shipping_option"),
         "now": timezone.now(),
@@ -142,7 +149,7 @@ def _quote(request: Request, given: dict[str, Any]) -> Quote:
     return quote_for_items(
         items=wanted(given["items"]),
         currency=given.get("currency"),
-        codes=given.get("codes", ()),
+        codes=codes,
         **asked,
     )
 

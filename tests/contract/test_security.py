@@ -66,6 +66,37 @@ def test_5_codes_a_minute_may_be_tried(limited_user: Api, product: Maker) -> Non
     limited_user.refused("RATE_LIMITED", "POST", "/api/cart/discount", {"code": "SAVE10"})
 
 
+def test_codes_count_the_same_in_a_queue_and_in_an_estimate(
+    limited_user: Api, product: Maker
+) -> None:
+    sku = product().sku
+    queue = [
+        {"id": f"q{number}", "op": "discount", "code": f"GUESS{number}"} for number in range(4)
+    ]
+    last = {"id": "q4", "op": "discount", "code": "SAVE10"}
+    estimate = {
+        "items": [{"sku": sku, "quantity": 1}],
+        "country": "US",
+        "codes": ["GUESS4", "GUESS5"],
+    }
+
+    limited_user.post("/checkout/tax/calculate", estimate)
+    synced = limited_user.post(
+        "/cart/sync",
+        {"baseVersion": 0, "operations": [*queue, {"id": "a", "op": "add", "sku": sku}, last]},
+    )
+
+    results = [(one["status"], one.get("code")) for one in synced["results"]]
+    assert results == [
+        *[("conflict", "DISCOUNT_INVALID")] * 3, ("conflict", "RATE_LIMITED"), ("applied", None),
+        ("conflict", "RATE_LIMITED"),
+    ]  # fmt: skip
+    assert synced["cart"]["discounts"] == []
+    for path in ("/checkout/tax/calculate", "/checkout/shipping/calculate"):
+        limited_user.refused("RATE_LIMITED", "POST", path, estimate)
+    limited_user.refused("RATE_LIMITED", "POST", "/cart/discount", {"code": "SAVE10"})
+
+
 def test_bulk_calls_have_a_limit_of_their_own(limited_user: Api, product: Maker) -> None:
     sku = product(quantity=100).sku
     body = {"items": [{"sku": sku, "quantity": 1}]}
