@@ -82,7 +82,7 @@ class PublicCartsView(CartsView):
 class NamedCartView(CartsView):
     """A cart named by its id; the caller's, or it is not there."""
 
-    http_method_names = ["get", "patch", "delete"]
+    http_method_names = ["get", "head", "patch", "delete"]
 
 
 class SummaryView(CartApiView):

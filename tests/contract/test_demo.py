@@ -197,6 +197,8 @@ def test_the_documents_can_be_read(api: Api) -> None:
     assert "text/html" in docs.headers["content-type"]
     for url in re.findall(r'(?:src|href)="(/[^"]+)"', docs.text):
         assert api.http.get(url).status_code == 200, url
+    for path in ("/api/docs", "/api/schema"):
+        assert api.http.get(path, headers={"Accept": "image/png"}).status_code == 200, path
 
 
 def test_errors_are_explained_where_their_type_points(api: Api) -> None:

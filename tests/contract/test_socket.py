@@ -194,6 +194,18 @@ def test_a_token_in_the_address_opens_nothing(shop: Shop, guest: Api) -> None:
             assert closed.value.rcvd.code == 4401
 
 
+@pytest.mark.parametrize("path", ["/ws/cart/", "/ws/nothing", "/ws"])
+def test_at_another_address_no_socket_opens(shop: Shop, guest: Api, path: str) -> None:
+    address = shop.socket.removesuffix("/ws/cart") + path
+
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            address, subprotocols=_credentials(guest), open_timeout=PATIENCE, proxy=None
+        ).close()
+
+    assert 400 <= refused.value.response.status_code < 500
+
+
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://[", "http://localhost.evil.example"]
 )

@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.functional import Promise
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 
 
@@ -79,3 +80,13 @@ class AlwaysJSON(BaseContentNegotiation):
 
     def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type
+
+
+class OwnChoice(DefaultContentNegotiation):
+    """For documents in several formats: who accepts none of them gets the first, as 406 would tell nothing more."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
