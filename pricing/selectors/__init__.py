@@ -68,6 +68,8 @@ from pricing.selectors.loyalty import (
     spendable_points,
 )
 from pricing.selectors.meetings import BOTH, EXCLUSIVE, Meeting, meetings
+from pricing.selectors.narrowing import CategoryCount, Facets, OptionCounts, ValueCount
+from pricing.selectors.picture import forget_catalogue
 from pricing.selectors.promotions import (
     NAMED,
     PROMOTIONS_FLAG,
@@ -93,16 +95,7 @@ from pricing.selectors.rules import (
     rules,
     rules_in,
 )
-from pricing.selectors.search import (
-    CategoryCount,
-    Facets,
-    Found,
-    OptionCounts,
-    Search,
-    ValueCount,
-    forget_catalogue,
-    search_catalogue,
-)
+from pricing.selectors.search import Found, Search, search_catalogue
 from pricing.selectors.taxes import taxes_at
 from pricing.selectors.uses import Uses, uses_of
 from pricing.selectors.wording import words_of
