@@ -366,7 +366,7 @@ def health(*, now: datetime) -> dict[str, Any]:
 def _order_hold(order: Order) -> datetime | None:
     if order.status != Order.Status.DRAFT:
         return None
-    held = inventory.order_holds(order_id=order.id).filter(status="ACTIVE")
+    held = inventory.holds_of_order(order_id=order.id).filter(status="ACTIVE")
     return held.order_by("expires_at").values_list("expires_at", flat=True).first()
 
 

@@ -138,7 +138,7 @@ def _story(request: HttpRequest, payment_id: UUID) -> dict[str, Any]:
             for step in payment.status_changes.all()
         ],
         "order_steps": _order_steps(order),
-        "holds": inventory.holds_of_order(order_id=order.pk),
+        "holds": inventory.holds_of_order(order_id=order.pk).select_related("variant"),
         "told": list(
             WebhookInbox.objects.filter(
                 provider=payment.provider, object_id=payment.provider_id or "-"

@@ -29,7 +29,7 @@ OUT_OF_STOCK, NO_PRICE = "ITEM_OUT_OF_STOCK", "PRICE_MISSING"
 # Warnings: something to know.
 PRICE_CHANGED, HOLD_EXPIRED, LOW = "PRICE_CHANGED", "HOLD_EXPIRED", "LOW_STOCK"
 DISCOUNT_NOT_APPLIED, PRICE_IGNORED = "DISCOUNT_NOT_APPLIED", "PRICE_IGNORED"
-ITEM_EXPIRED, ITEM_NOT_MOVED, QUANTITY_CAPPED = "ITEM_EXPIRED", "ITEM_NOT_MOVED", "QUANTITY_CAPPED"
+ITEM_EXPIRED, ITEM_NOT_MOVED = "ITEM_EXPIRED", "ITEM_NOT_MOVED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,6 @@ class CartView:
         """The changes of prices of what is being bought that the customer has not accepted."""
         bought = {line.id for line in self.items if line.can_be_bought}
         return [w for w in self.warnings if w.code == PRICE_CHANGED and w.item_id in bought]
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.items
 
     @property
     def problems(self) -> list[tuple[LineView, Problem]]:

@@ -13,7 +13,6 @@ from cart.services.carts import (
     policy,
     refresh,
     set_destination,
-    set_email,
     touch,
     update,
 )
@@ -143,7 +142,6 @@ __all__ = [
     "send_due_recoveries",
     "send_recovery",
     "set_destination",
-    "set_email",
     "set_policy",
     "stop_comparing",
     "sync",

@@ -327,15 +327,6 @@ def set_destination(
     return update(actor=actor, destination=destination, now=now, cart_id=cart_id)
 
 
-def set_email(*, actor: Actor, email: str, now: datetime, cart_id: UUID | None = None) -> CartView:
-    """
-    Note the address a guest has left, for reminders.
-
-    :raises ValidationFailed: if it is malformed
-    """
-    return update(actor=actor, email=email, now=now, cart_id=cart_id)
-
-
 def _revalue(change: Change) -> None:
     """Read the lines anew in the cart's currency; what was promised in another one is void."""
     lines, _facts = load_lines(head=change.head, now=change.now)

@@ -54,7 +54,7 @@ from checkout.services.refunding import (
 )
 from checkout.services.reordering import reorder
 from checkout.services.sessions import calculate, expire_due, initialize, update, validate
-from checkout.services.settling import close_open_payments, reconcile, settle
+from checkout.services.settling import reconcile, settle
 from checkout.services.simulation import (
     BUTTONS,
     Delivery,
@@ -84,7 +84,6 @@ __all__ = [
     "change_address",
     "check_webhook",
     "close_of_order",
-    "close_open_payments",
     "compare_books",
     "complete",
     "confirm_free",

@@ -160,25 +160,15 @@ def close_superseded(*, order_id: UUID, provider: str, now: datetime) -> None:
         _close(payment, now=now)
 
 
-def close_open_payments(*, order_id: UUID, now: datetime) -> int:
-    """
-    Close payments that their order no longer needs: it is over, or another payment has paid it.
-
-    :raises DependencyUnavailable: if a provider does not answer; the next run tries again
-    """
-    return _close_open(Order.objects.get(pk=order_id), now=now)
-
-
-def _close_open(order: Order, *, now: datetime) -> int:
+def _close_open(order: Order, *, now: datetime) -> None:
+    """Close payments that their order no longer needs: it is over, or another payment has paid it."""
     if order.status == Order.Status.DRAFT:
-        return 0
+        return
     closable = [S.PENDING, S.PROCESSING]
     if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
         closable.append(S.AUTHORIZED)
-    closed = 0
     for payment in [each for each in order.payments.all() if each.status in closable]:
-        closed += _close(payment, now=now).status == S.CANCELLED
-    return closed
+        _close(payment, now=now)
 
 
 def close_for_cancel(*, order_id: UUID, now: datetime) -> None:

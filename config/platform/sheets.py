@@ -61,11 +61,6 @@ class Sheet:
     columns: tuple[str, ...]
     skipped_lines: int = 0
 
-    @property
-    def is_guessed(self) -> bool:
-        """Whether the file is not Unicode, so that letters beyond ASCII are a guess."""
-        return self.encoding == "cp1252"
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery
 from django.db.models import Q, QuerySet
 
 from config.platform.actor import Actor
@@ -80,7 +79,7 @@ def find_variants(*, actor: Actor, refs: Sequence[VariantRef]) -> list[Variant |
         if ref.variant_id is None and ref.sku is None:
             offered = by_product.get(ref.product_id, []) if ref.product_id else []
             sold = [variant for variant in offered if variant.is_active] or offered
-            if len(sold) > 1 and _refusal(sold[0], actor) is None:
+            if len(sold) > 1 and sale_refusal(sold[0], actor) is None:
                 return VariantInvalid(extra={"productId": str(ref.product_id)})
             found = sold[0] if sold else None
         elif ref.variant_id is not None:
@@ -93,13 +92,13 @@ def find_variants(*, actor: Actor, refs: Sequence[VariantRef]) -> list[Variant |
             return ProductNotFound()
         if ref.product_id is not None and found.product_id != ref.product_id:
             return VariantInvalid("This variant does not belong to that product.")
-        return _refusal(found, actor) or found
+        return sale_refusal(found, actor) or found
 
     return [resolve(ref) for ref in refs]
 
 
-def _refusal(variant: Variant, actor: Actor) -> ApplicationError | None:
-    """Return why this caller may not buy the variant; None if it may be bought, stock aside."""
+def sale_refusal(variant: Variant, actor: Actor) -> ApplicationError | None:
+    """Return why this caller may not buy `variant` (with its product); None if it may be bought, stock aside."""
     status = variant.product.status
     if status == Product.Status.DRAFT and not actor.sees_everything:
         return ProductNotFound()
@@ -108,11 +107,6 @@ def _refusal(variant: Variant, actor: Actor) -> ApplicationError | None:
             f"{variant.product.name} is no longer sold.", extra={"sku": variant.sku}
         )
     return None
-
-
-def sale_refusal(variant: Variant, actor: Actor) -> ApplicationError | None:
-    """Return why `variant` (with its product) may not be bought by this caller; None if it may, stock aside."""
-    return _refusal(variant, actor)
 
 
 def find_product(*, actor: Actor, ref: str) -> Product:
@@ -189,12 +183,4 @@ def bundles(*, actor: Actor) -> QuerySet[Bundle]:
         Bundle.objects.filter(company_id=actor.company_id, is_active=True)
         .prefetch_related("items__variant__product")
         .order_by("name", "id")
-    )
-
-
-def search_query(text: str) -> SearchQuery:
-    """Return the query for `Product.search`: words by their stem, SKUs as they are written."""
-    words = text.replace("\x00", " ")[:200]
-    return SearchQuery(words, config="english", search_type="websearch") | SearchQuery(
-        words, config="simple", search_type="websearch"
     )

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, IntegerField, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, JSONObject, Now
+from django.db.models import F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, JSONObject
 from django.utils.dateparse import parse_datetime
 
 from inventory.models import Reservation
@@ -40,11 +40,6 @@ class Hold:
         return "none" if self.expires_at is None else "expired"
 
 
-def _hold_rows() -> QuerySet[Any]:
-    # A hold that was given to an order is no longer the cart line's.
-    return Reservation.objects.filter(order_line_id__isnull=True).order_by()
-
-
 def _hold_sums() -> dict[str, Any]:
     active = Q(status=Reservation.Status.ACTIVE)
     return {
@@ -58,70 +53,39 @@ def _hold_sums() -> dict[str, Any]:
     }
 
 
-def _hold_of(line_id: UUID, variant_id: UUID | None, sums: Mapping[str, Any]) -> Hold:
-    at = {
-        key: parse_datetime(sums[key]) if isinstance(sums[key], str) else sums[key]
-        for key in ("ends", "began", "lapsed", "lapsed_at", "let_go_at")
-    }
-    ends = at["ends"]
-    if (
-        ends is None
-        and at["lapsed_at"]
-        and (at["let_go_at"] is None or at["lapsed_at"] > at["let_go_at"])
-    ):
-        ends = at["lapsed"]
-    return Hold(line_id, variant_id, sums["held"], sums["owed"], ends, at["began"])
-
-
-def holds_of_lines(*, line_ids: Iterable[UUID]) -> dict[UUID, Hold]:
-    """
-    Return the latest hold of each cart line that ever had one: one statement.
-
-    A hold that ran out is there with its past `expires_at`; ask `hold.state(now)`.
-    """
-    rows = _hold_rows().filter(line_id__in=list(line_ids)).values("line_id", "variant_id")
-    return {
-        row["line_id"]: _hold_of(row["line_id"], row["variant_id"], row)
-        for row in rows.annotate(**_hold_sums())
-    }
-
-
 def hold_expression(line: str) -> Subquery:
     """
     Return the hold of the line named by `OuterRef(line)` as JSON, for a query that reads lines: see `read_hold`.
     """
-    sums = _hold_rows().filter(line_id=OuterRef(line)).values("line_id").annotate(**_hold_sums())
+    # A hold that was given to an order is no longer the cart line's.
+    own: QuerySet[Any] = Reservation.objects.filter(line_id=OuterRef(line), order_line_id=None)
+    sums = own.order_by().values("line_id").annotate(**_hold_sums())
     names = {name: F(name) for name in _hold_sums()}
     return Subquery(sums.values(hold=JSONObject(**names)).values("hold"))
 
 
 def read_hold(line_id: UUID, value: Mapping[str, Any] | None) -> Hold | None:
-    """Return what `hold_expression` found for a line; None if it never had a hold."""
-    return _hold_of(line_id, None, value) if value else None
+    """
+    Return the latest hold of a line as `hold_expression` found it; None if it never had one.
 
-
-def live_holds_expression(line: str, *, now: datetime | None = None) -> Subquery:
-    """Return the units held right now for the line named by `OuterRef(line)`; 0 where nothing is."""
-    live = _hold_rows().filter(
-        line_id=OuterRef(line),
-        status=Reservation.Status.ACTIVE,
-        expires_at__gt=now if now is not None else Now(),
-    )
-    units = live.values("line_id").annotate(n=Sum(F("quantity") + F("backordered"))).values("n")
-    return Coalesce(Subquery(units), 0, output_field=IntegerField())  # type: ignore[return-value]
+    A hold that ran out is there with its past `expires_at`; ask `hold.state(now)`.
+    """
+    if not value:
+        return None
+    at = {
+        name: parse_datetime(value[name]) if value[name] else None
+        for name in ("ends", "began", "lapsed", "lapsed_at", "let_go_at")
+    }
+    ends, lapsed_at, let_go_at = at["ends"], at["lapsed_at"], at["let_go_at"]
+    if ends is None and lapsed_at and (let_go_at is None or lapsed_at > let_go_at):
+        ends = at["lapsed"]
+    return Hold(line_id, None, value["held"], value["owed"], ends, at["began"])
 
 
 def releasable_holds(*, now: datetime | None) -> QuerySet[Reservation]:
     """Return the live holds whose time is over at `now`; without it, all that carts hold."""
     live = Reservation.objects.filter(status=Reservation.Status.ACTIVE)
     return live.filter(expires_at__lte=now) if now else live.filter(order_line_id__isnull=True)
-
-
-def holds_of_order(*, order_id: UUID) -> list[Reservation]:
-    """Return every hold that an order has or had, with its variant, the oldest first."""
-    return list(
-        Reservation.objects.filter(order_id=order_id).select_related("variant").order_by("pk")
-    )
 
 
 def holds_on(*, stock_level_ids: Iterable[UUID]) -> QuerySet[Reservation]:
@@ -135,6 +99,6 @@ def holds_on(*, stock_level_ids: Iterable[UUID]) -> QuerySet[Reservation]:
     )
 
 
-def order_holds(*, order_id: UUID) -> QuerySet[Reservation]:
-    """Return everything that was ever held for an order, oldest first."""
+def holds_of_order(*, order_id: UUID) -> QuerySet[Reservation]:
+    """Return every hold that an order has or had, oldest first."""
     return Reservation.objects.filter(order_id=order_id).order_by("id")

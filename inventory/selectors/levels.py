@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from config.platform.actor import Actor
 from inventory.errors import StockLevelNotFound
-from inventory.models import Product, Reservation, StockLevel, StockMovement, Variant, Warehouse
+from inventory.models import Product, Reservation, StockLevel, StockMovement, Variant
 
 
 def stock_levels(*, actor: Actor) -> QuerySet[StockLevel]:
@@ -57,15 +57,6 @@ def movements(*, actor: Actor, stock_level_id: UUID) -> QuerySet[StockMovement]:
         raise StockLevelNotFound
     return StockMovement.objects.filter(stock_level_id=stock_level_id).order_by(
         "-created_at", "-id"
-    )
-
-
-def default_warehouse(*, company_id: UUID) -> Warehouse | None:
-    """Return the warehouse that stock goes to when none is named."""
-    return (
-        Warehouse.objects.filter(company_id=company_id)
-        .order_by("-is_default", "-is_active", "priority", "code")
-        .first()
     )
 
 

@@ -18,7 +18,6 @@ from config.platform.actor import Actor, ActorKind, hash_token
 from config.platform.ids import as_uuid
 from orders.errors import OrderNotFound
 from orders.models import (
-    Invoice,
     Order,
     OrderEdit,
     RefundRequest,
@@ -217,11 +216,6 @@ def owner(*, order_id: UUID) -> Owner | None:
         return None
     user_id, session_hash, status = row
     return Owner(user_id, bytes(session_hash) if session_hash is not None else None, status)
-
-
-def invoices_of(*, order_id: UUID) -> QuerySet[Invoice]:
-    """Return an order's invoice and credit notes that were written, oldest first."""
-    return Invoice.objects.filter(order_id=order_id).order_by("issued_at", "id")
 
 
 def clerk(order: Order) -> Actor:

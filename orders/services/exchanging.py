@@ -40,7 +40,7 @@ from orders.services.placing import (
     demands,
     place,
 )
-from orders.services.shares import PAID, next_share, unclaimed
+from orders.services.shares import PAID, line_brings, unclaimed
 from orders.services.status import about
 from pricing import selectors as price_facts
 from pricing import services as pricing
@@ -200,7 +200,9 @@ def estimate(*, order: Order, wanted: Sequence[Wanted], actor: Actor, now: datet
             raise PriceMissing(extra={"skus": [part.variant.sku], "currency": order.currency})
         each.append(price)
         even.append(price <= _paid_each(order, part.line))
-    brings = sum((_share(order, part.line, part.quantity) for part in wanted), Decimal(0))
+    brings = sum(
+        (line_brings(part.line, part.quantity, order.currency) for part in wanted), Decimal(0)
+    )
     coin = from_minor(1, order.currency)
     for _ in range(_TRIES):
         found = _quote(order, wanted, each, prices, actor=actor, now=now)
@@ -410,10 +412,6 @@ def _paid_each(order: Order, line: OrderLine) -> Decimal:
     return from_minor(
         int((each / from_minor(1, order.currency)).to_integral_value(ROUND_FLOOR)), order.currency
     )
-
-
-def _share(order: Order, line: OrderLine, quantity: int) -> Decimal:
-    return next_share(line, min(quantity, line.quantity - line.claimed_quantity), order.currency)
 
 
 def _quote(

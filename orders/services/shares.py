@@ -96,11 +96,6 @@ def share_of(line: OrderLine, count: int, currency: str) -> tuple[Decimal, Decim
     return share - (line.adjusted_amount - stays), stays
 
 
-def next_share(line: OrderLine, count: int, currency: str) -> Decimal:
-    """Return what the next `count` units of a line bring, if nothing else is given back before."""
-    return share_of(line, count, currency)[0]
-
-
 def unclaimed(line: OrderLine, currency: str) -> Decimal:
     """Return what the units of a line cost whose money no refund has asked back."""
     return unit_shares(

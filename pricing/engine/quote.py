@@ -239,10 +239,6 @@ class Quote:
         return {line.id: line for line in self.lines}
 
     @cached_property
-    def applied_codes(self) -> Sequence[str]:
-        return [discount.code for discount in self.discounts if discount.code]
-
-    @cached_property
     def points_by_line(self) -> Mapping[UUID, int]:
         """How many of the points each line took: in proportion to what they took off it, adding up exactly."""
         index = next((i for i, item in enumerate(self.discounts) if item.kind == LOYALTY), None)

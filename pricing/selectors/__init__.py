@@ -91,7 +91,6 @@ from pricing.selectors.rules import (
     forget,
     promotions_in_play,
     revision,
-    revision_expression,
     rules,
     rules_in,
 )
@@ -193,7 +192,6 @@ __all__ = [
     "related_products",
     "reliefs_of",
     "revision",
-    "revision_expression",
     "rules",
     "rules_in",
     "scheduled_ends",

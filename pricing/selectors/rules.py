@@ -50,12 +50,6 @@ _KEPT_SECONDS = 60.0
 _CONVERTED: dict[tuple[UUID, str], tuple[engine.Rules, engine.Rate, engine.Rules]] = {}
 
 
-def revision_expression(company_id: OuterRef | UUID) -> Coalesce:
-    """Return the company's revision as an expression, for queries that read something else anyway."""
-    number = Revision.objects.filter(company_id=company_id).values("number")[:1]
-    return Coalesce(Subquery(number), Value(0), output_field=IntegerField())
-
-
 def revision(*, company_id: UUID) -> int:
     """Return the number that rises whenever promotions, taxes or shipping change; 0 before the first change."""
     return (

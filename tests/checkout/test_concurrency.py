@@ -246,7 +246,6 @@ def test_no_provider_is_called_inside_a_transaction(ready, monkeypatch):
     _, second = ready.pay()
     ready.simulate(second)
     ready.complete()
-    checkout.close_open_payments(order_id=order.id, now=ready.now)
     orders.cancel(actor=ready.actor, order_id=order.id, now=ready.now)
     checkout.execute_refunds(now=ready.now)
 

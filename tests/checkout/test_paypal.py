@@ -229,7 +229,7 @@ def test_what_was_promised_is_let_go_with_the_order(
     ready.complete()
 
     orders.cancel(actor=staff, order_id=order.id, reason="changed my mind", now=ready.now)
-    checkout.close_open_payments(order_id=order.id, now=ready.now)
+    checkout.reconcile(now=ready.now)
 
     assert told(order)[2] == "CANCELLED"
     [promise] = [part for part in paypal.books.parts.values() if part["_kind"] == "authorizations"]

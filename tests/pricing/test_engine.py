@@ -30,6 +30,7 @@ from tests.pricing.words import (
     CUSTOMER,
     HATS,
     SHOES,
+    applied_codes,
     basket,
     line,
     method,
@@ -190,7 +191,7 @@ def test_a_second_code_of_the_same_promotion_adds_nothing() -> None:
 
     quote = price(basket(line("10.00"), codes=["TWO", "ONE"]), rules, NOW)
 
-    assert quote.applied_codes == ["ONE"]
+    assert applied_codes(quote) == ["ONE"]
     assert quote.not_applied[0].code == "TWO"
     assert quote.totals.discount_total == Decimal("1.00")
 
@@ -641,7 +642,7 @@ def test_every_cent_is_accounted_for(case: tuple[Basket, Rules]) -> None:
         -amount.as_tuple().exponent == PLACES[asked.currency]
         for amount in (totals.grand_total, totals.tax_total)
     )
-    applied = set(quote.applied_codes)
+    applied = set(applied_codes(quote))
     refused = {item.code for item in quote.not_applied}
     assert applied | refused == set(asked.codes)
     assert not applied & refused

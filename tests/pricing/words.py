@@ -11,6 +11,7 @@ from pricing.engine import (
     Basket,
     Line,
     PromotionRule,
+    Quote,
     ShippingMethod,
     TaxRule,
     Zone,
@@ -101,3 +102,7 @@ def basket(*lines: Line, **fields: object) -> Basket:
 
 def with_code(rule: PromotionRule, code: str = "CODE") -> tuple[PromotionRule, dict[str, UUID]]:
     return replace(rule, is_automatic=False), {code: rule.id}
+
+
+def applied_codes(quote: Quote) -> list[str]:
+    return [discount.code for discount in quote.discounts if discount.code]

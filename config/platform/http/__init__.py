@@ -3,7 +3,6 @@
 from config.platform.http.authentication import Anyone, ApiAuthentication, Known, SignedIn, Staff
 from config.platform.http.context import (
     actor_of,
-    drop_guest_cookie,
     forget_actor,
     guest_token,
     is_api,
@@ -40,7 +39,6 @@ __all__ = [
     "actor_of",
     "asked_page",
     "camel",
-    "drop_guest_cookie",
     "etag_matches",
     "etag_response",
     "forget_actor",

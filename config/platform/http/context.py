@@ -60,10 +60,6 @@ def set_guest_cookie(response: HttpResponseBase, token: str) -> None:
     )
 
 
-def drop_guest_cookie(response: HttpResponseBase) -> None:
-    response.delete_cookie(GUEST_COOKIE, samesite="Lax")
-
-
 def actor_of(request: HttpRequest | Request) -> Actor:
     """Return who acts, resolved once per request and kept on it."""
     plain: Any = request._request if isinstance(request, Request) else request
