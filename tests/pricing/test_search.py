@@ -18,7 +18,7 @@ from inventory import services as inventory
 from inventory.models import CatalogueChange, Category, Company, Product, SearchWord, StockLevel
 from pricing import selectors
 from pricing import services as pricing
-from pricing.selectors import search as searching
+from pricing.selectors import picture
 from tests import factories
 from tests.conftest import Api
 
@@ -480,7 +480,7 @@ def test_notes_are_kept_for_a_day(company: Company, now: datetime) -> None:
     factories.make_variant()
     assert inventory.prune_changes(now=now) == 0
     assert inventory.prune_changes(now=now + timedelta(hours=25)) == 1
-    assert searching._KEPT_SECONDS < timedelta(hours=24).total_seconds()
+    assert picture._KEPT_SECONDS < timedelta(hours=24).total_seconds()
 
 
 @pytest.mark.django_db
