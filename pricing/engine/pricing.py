@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from fractions import Fraction
+from itertools import chain
+from uuid import UUID
 
 from pricing.engine.bundles import bundle_savings
+from pricing.engine.deductions import Deductions, Share
 from pricing.engine.eligibility import changes
 from pricing.engine.goods import Goods
 from pricing.engine.points import spend_points
@@ -15,7 +19,6 @@ from pricing.engine.quote import (
     POINTS_WORDS,
     RELIEF_NAMES,
     Conversion,
-    Discount,
     NotApplied,
     Quote,
     QuoteLine,
@@ -39,9 +42,11 @@ from pricing.engine.terms import (
     Line,
     Relief,
     Rules,
+    ShippingMethod,
     TaxRule,
 )
 
+TaxRow = tuple[TaxRule, int, int]  # a tax, what it is charged on, and what it comes to
 TaxKey = tuple[str, str, Decimal, bool, str]  # what makes two amounts the same tax
 
 
@@ -62,152 +67,38 @@ class _Pricing:
     def __init__(self, basket: Basket, rules: Rules, now: datetime) -> None:
         self.goods = Goods(basket, now)
         self.rules = rules
+        self.deductions = Deductions(self.goods)
 
     def quote(self) -> Quote:
-        left = list(self.goods.subtotals)
-        shares: list[list[tuple[int, int]]] = [[] for _ in self.goods.lines]
-        discounts: list[Discount] = []
-        converted: set[int] = set()
-        for offer, parts in bundle_savings(self.goods, self.rules):
-            if offer.converted_from:
-                converted.add(len(discounts))
-            for index, part in parts.items():
-                left[index] -= part
-                if part:
-                    shares[index].append((len(discounts), part))
-            discounts.append(
-                Discount(
-                    None, None, offer.name, BUNDLE, "bundle", self.goods.amount(sum(parts.values()))
-                )
-            )
-
+        left = self._take_bundles()
         outcome, code_of, refused = Promotions(self.goods, self.rules).choose(left)
-        shipping_shares: list[tuple[int, int]] = []
-        for applied in outcome.applied:
-            rule, code = applied.rule, code_of.get(applied.rule.id)
-            taken = sum(applied.parts.values()) + applied.shipping
-            if not taken and (code is None or code in refused):
-                continue
-            for index, part in applied.parts.items():
-                shares[index].append((len(discounts), part))
-            if applied.shipping:
-                shipping_shares.append((len(discounts), applied.shipping))
-            if rule.converted_from:
-                converted.add(len(discounts))
-            discounts.append(
-                Discount(rule.id, code, rule.name, rule.kind, rule.lane, self.goods.amount(taken))
-            )
-
-        points, worth = spend_points(self.goods, self.rules, outcome.left)
-        if points:
-            for index, part in enumerate(worth):
-                outcome.left[index] -= part
-                if part:
-                    shares[index].append((len(discounts), part))
-            if self.rules.point_value is not None and self.rules.point_value.converted_from:
-                converted.add(len(discounts))
-            discounts.append(
-                Discount(
-                    None,
-                    None,
-                    POINTS_WORDS.format(points),
-                    LOYALTY,
-                    "loyalty",
-                    self.goods.amount(sum(worth)),
-                )
-            )
-
-        summed: dict[TaxKey, list[int]] = {}
-        shown, relief = self._shown(outcome)
-        taken_out = relieved(shown, self.rules.tax_rounding)
-        taxed = [
-            (taxes, amount - off) for (taxes, amount), off in zip(shown, taken_out, strict=True)
-        ]
+        self._take_promotions(outcome, code_of, refused)
+        points = self._take_points(outcome)
+        taxed, relief = self._take_relief(outcome)
+        parts = spread(taxed, self.rules.tax_rounding)
         taxes_of = [
-            taxes.rows(amount, parts)
-            for (taxes, amount), parts in zip(
-                taxed, spread(taxed, self.rules.tax_rounding), strict=True
-            )
+            taxes.rows(amount, part) for (taxes, amount), part in zip(taxed, parts, strict=True)
         ]
-        for rows in taxes_of:
-            _add_up(summed, rows)
-        left = [amount for _, amount in taxed]
-        for off, taking in zip(taken_out, (*shares, shipping_shares), strict=False):
-            if off:
-                taking.append((len(discounts), off))
-        lines = [
-            self._line(line, index, left[index], taxes_of[index], shares[index])
-            for index, line in enumerate(self.goods.lines)
-        ]
+        lines = tuple(
+            [
+                self._line(line, index, taxed[index][1], taxes_of[index])
+                for index, line in enumerate(self.goods.lines)
+            ]
+        )
         charge = None
         if outcome.chosen is not None:
-            charge = self._charge(outcome, left.pop(), taxes_of[-1], shipping_shares)
-        if any(taken_out) and relief is not None:
-            discounts.append(
-                Discount(
-                    None,
-                    None,
-                    RELIEF_NAMES[relief.reason],
-                    TAX_RELIEF,
-                    "tax",
-                    self.goods.amount(sum(taken_out)),
-                )
-            )
-
-        taxes_in_all = tuple(
-            TaxAmount(
-                name,
-                kind,
-                rate,
-                included,
-                self.goods.amount(base),
-                self.goods.amount(amount),
-                reason,
-            )
-            for (name, kind, rate, included, reason), (base, amount) in sorted(summed.items())
-        )
-        zero = self.goods.amount(0)
-        discounted = self.goods.amount(sum(self.goods.subtotals) - sum(left))
-        shipping_discount = charge.discount if charge else zero
-        shipping_total = charge.price if charge else zero
-        tax_total = sum((tax.amount for tax in taxes_in_all), zero)
-        included = sum((tax.amount for tax in taxes_in_all if tax.included), zero)
-        totals = Totals(
-            subtotal=self.goods.amount(self.goods.subtotal),
-            discount_total=discounted + shipping_discount,
-            shipping_total=shipping_total,
-            shipping_discount=shipping_discount,
-            shipping_tax=charge.tax if charge else zero,
-            tax_total=tax_total,
-            included_tax_total=included,
-            grand_total=self.goods.amount(self.goods.subtotal)
-            - discounted
-            - shipping_discount
-            + shipping_total
-            + tax_total
-            - included,
-        )
-        promotions = self.rules.coupons
+            charge = self._charge(*outcome.chosen, taxed[-1][1], taxes_of[-1])
+        taxes = self._sums(taxes_of)
         return Quote(
             currency=self.goods.currency,
-            lines=tuple(lines),
-            discounts=tuple(discounts),
+            lines=lines,
+            discounts=tuple(self.deductions.discounts),
             not_applied=tuple(
-                NotApplied(code, promotions.get(code), reason, REASONS[reason])
+                NotApplied(code, self.rules.coupons.get(code), reason, REASONS[reason])
                 for code, reason in sorted(refused.items())
             ),
             shipping=charge,
-            shipping_options=tuple(
-                ShippingOption(
-                    method.code,
-                    method.name,
-                    self.goods.amount(cost),
-                    self.goods.currency,
-                    method.min_days,
-                    method.max_days,
-                )
-                for cost, method in outcome.options
-            ),
+            shipping_options=self._shipping_options(outcome),
             # A zone without a way to ship this order in this currency is, to the customer, no zone.
             shipping_code=NO_SHIPPING_ZONE
             if self.goods.shipped
@@ -215,36 +106,160 @@ class _Pricing:
             and not outcome.options
             else None,
             requires_shipping=bool(self.goods.shipped),
-            taxes=taxes_in_all,
-            totals=totals,
-            prices_include_tax=bool(taxes_in_all) and all(tax.included for tax in taxes_in_all),
+            taxes=taxes,
+            totals=self._totals(lines, charge, taxes),
+            prices_include_tax=bool(taxes) and all(tax.included for tax in taxes),
             is_estimated=self.goods.basket.destination is None
             or (bool(self.goods.shipped) and charge is None),
             revision=self.rules.revision,
             tax_rounding=self.rules.tax_rounding,
             points=points,
-            valid_until=min(
-                filter(
-                    None,
-                    (
-                        next(
-                            (moment for moment in self.rules.moments if moment > self.goods.now),
-                            None,
-                        ),
-                        *([self.rules.rate_until] if self.rules.rate_until else []),
-                        *self._ends_of_reliefs(),
-                        *self._changes_of_promotions(),
-                    ),
-                ),
-                default=None,
-            ),
+            valid_until=self._valid_until(),
             relief=TaxRelief(relief.reason, relief.reference) if relief else None,
-            conversion=self._conversion(outcome, converted),
+            conversion=self._conversion(outcome),
         )
 
-    def _conversion(self, outcome: Outcome, discounts: set[int]) -> Conversion | None:
+    # --- what is taken off, in this order -------------------------------------------------------
+
+    def _take_bundles(self) -> list[int]:
+        """Take off what bundles save, and return what each line still costs."""
+        left = list(self.goods.subtotals)
+        for offer, parts in bundle_savings(self.goods, self.rules):
+            for index, part in parts.items():
+                left[index] -= part
+            self.deductions.add(
+                offer.name,
+                BUNDLE,
+                "bundle",
+                {index: part for index, part in parts.items() if part},
+                is_converted=bool(offer.converted_from),
+            )
+        return left
+
+    def _take_promotions(
+        self, outcome: Outcome, code_of: Mapping[UUID, str], refused: Mapping[str, str]
+    ) -> None:
+        for applied in outcome.applied:
+            rule, code = applied.rule, code_of.get(applied.rule.id)
+            taken = sum(applied.parts.values()) + applied.shipping
+            if not taken and (code is None or code in refused):
+                continue
+            self.deductions.add(
+                rule.name,
+                rule.kind,
+                rule.lane,
+                applied.parts,
+                shipping=applied.shipping,
+                promotion_id=rule.id,
+                code=code,
+                is_converted=bool(rule.converted_from),
+            )
+
+    def _take_points(self, outcome: Outcome) -> int:
+        """Take points off what the lines still cost, and return how many."""
+        points, worth = spend_points(self.goods, self.rules, outcome.left)
+        if points:
+            for index, part in enumerate(worth):
+                outcome.left[index] -= part
+            value = self.rules.point_value
+            self.deductions.add(
+                POINTS_WORDS.format(points),
+                LOYALTY,
+                "loyalty",
+                {index: part for index, part in enumerate(worth) if part},
+                is_converted=value is not None and bool(value.converted_from),
+            )
+        return points
+
+    def _take_relief(self, outcome: Outcome) -> tuple[list[tuple[Taxes, int]], Relief | None]:
+        """
+        Take off the taxes that prices contain and this customer is not charged.
+
+        Returns the taxes on each line with the amount that is left of it; shipping comes last, where it is charged.
+        """
+        shown, relief = self._shown(outcome)
+        taken_out = relieved(shown, self.rules.tax_rounding)
+        if relief is not None and any(taken_out):
+            parts = {index: off for index, off in enumerate(taken_out) if off}
+            shipping = parts.pop(len(self.goods.lines), 0)
+            name = RELIEF_NAMES[relief.reason]
+            self.deductions.add(name, TAX_RELIEF, "tax", parts, shipping=shipping)
+        taxed = [
+            (taxes, amount - off) for (taxes, amount), off in zip(shown, taken_out, strict=True)
+        ]
+        return taxed, relief
+
+    # --- what it comes to -----------------------------------------------------------------------
+
+    def _sums(self, taxes_of: list[list[TaxRow]]) -> tuple[TaxAmount, ...]:
+        """Return each tax once, with what it comes to on everything."""
+        sums: dict[TaxKey, list[int]] = {}
+        for rule, base, amount in chain.from_iterable(taxes_of):
+            key = (rule.name, rule.type, rule.rate, rule.is_included, rule.relief)
+            entry = sums.setdefault(key, [0, 0])
+            entry[0] += base
+            entry[1] += amount
+        exact = self.goods.amount
+        return tuple(
+            TaxAmount(name, kind, rate, included, exact(base), exact(amount), reason)
+            for (name, kind, rate, included, reason), (base, amount) in sorted(sums.items())
+        )
+
+    def _totals(
+        self,
+        lines: Sequence[QuoteLine],
+        charge: ShippingCharge | None,
+        taxes: Sequence[TaxAmount],
+    ) -> Totals:
+        zero = self.goods.amount(0)
+        subtotal = self.goods.amount(self.goods.subtotal)
+        discounted = sum((line.discount for line in lines), zero)
+        shipping_total = charge.price if charge else zero
+        shipping_discount = charge.discount if charge else zero
+        tax_total = sum((tax.amount for tax in taxes), zero)
+        included = sum((tax.amount for tax in taxes if tax.included), zero)
+        return Totals(
+            subtotal=subtotal,
+            discount_total=discounted + shipping_discount,
+            shipping_total=shipping_total,
+            shipping_discount=shipping_discount,
+            shipping_tax=charge.tax if charge else zero,
+            tax_total=tax_total,
+            included_tax_total=included,
+            grand_total=subtotal
+            - discounted
+            - shipping_discount
+            + shipping_total
+            + tax_total
+            - included,
+        )
+
+    def _shipping_options(self, outcome: Outcome) -> tuple[ShippingOption, ...]:
+        return tuple(
+            ShippingOption(
+                method.code,
+                method.name,
+                self.goods.amount(cost),
+                self.goods.currency,
+                method.min_days,
+                method.max_days,
+            )
+            for cost, method in outcome.options
+        )
+
+    def _valid_until(self) -> datetime | None:
+        """Return the first moment at which the answer could be another one."""
+        moments = [
+            *[moment for moment in self.rules.moments if moment > self.goods.now],
+            *([self.rules.rate_until] if self.rules.rate_until else []),
+            *self._ends_of_reliefs(),
+            *self._changes_of_promotions(),
+        ]
+        return min(moments, default=None)
+
+    def _conversion(self, outcome: Outcome) -> Conversion | None:
         """Return what was converted from the company's own currency; None where nothing was."""
-        rate = self.rules.rate
+        rate, discounts = self.rules.rate, self.deductions.converted
         lines = frozenset(line.id for line in self.goods.lines if line.is_converted)
         shipping = outcome.chosen is not None and bool(outcome.chosen[1].converted_from)
         if rate is None or not (lines or discounts or shipping):
@@ -307,8 +322,7 @@ class _Pricing:
         line: Line,
         index: int,
         left: int,
-        taxes: list[tuple[TaxRule, int, int]],
-        shares: list[tuple[int, int]],
+        taxes: list[TaxRow],
     ) -> QuoteLine:
         tax, included = _taken(taxes)
         unit_price = self.goods.amount(self.goods.unit_prices[index])
@@ -327,19 +341,13 @@ class _Pricing:
             included_tax=self.goods.amount(included),
             total=self.goods.amount(left + tax - included),
             taxes=self._tax_amounts(taxes),
-            shares=tuple([(number, self.goods.amount(part)) for number, part in shares]),
+            shares=self._shares(self.deductions.of_lines[index]),
             price_kind=line.price_kind,
         )
 
     def _charge(
-        self,
-        outcome: Outcome,
-        left: int,
-        taxes: list[tuple[TaxRule, int, int]],
-        shares: list[tuple[int, int]],
+        self, cost: int, method: ShippingMethod, left: int, taxes: list[TaxRow]
     ) -> ShippingCharge:
-        assert outcome.chosen is not None
-        cost, method = outcome.chosen
         tax, included = _taken(taxes)
         return ShippingCharge(
             option=method.code,
@@ -352,10 +360,13 @@ class _Pricing:
             min_days=method.min_days,
             max_days=method.max_days,
             taxes=self._tax_amounts(taxes),
-            shares=tuple([(number, self.goods.amount(part)) for number, part in shares]),
+            shares=self._shares(self.deductions.of_shipping),
         )
 
-    def _tax_amounts(self, taxes: list[tuple[TaxRule, int, int]]) -> tuple[TaxAmount, ...]:
+    def _shares(self, taken: list[Share]) -> tuple[tuple[int, Decimal], ...]:
+        return tuple([(number, self.goods.amount(part)) for number, part in taken])
+
+    def _tax_amounts(self, taxes: list[TaxRow]) -> tuple[TaxAmount, ...]:
         exact = self.goods.amount
         return tuple(
             [
@@ -373,7 +384,7 @@ class _Pricing:
         )
 
 
-def _taken(taxes: list[tuple[TaxRule, int, int]]) -> tuple[int, int]:
+def _taken(taxes: list[TaxRow]) -> tuple[int, int]:
     """Return all taxes on one item, and those of them that its price contains."""
     tax = included = 0
     for rule, _, amount in taxes:
@@ -381,12 +392,3 @@ def _taken(taxes: list[tuple[TaxRule, int, int]]) -> tuple[int, int]:
         if rule.is_included:
             included += amount
     return tax, included
-
-
-def _add_up(summed: dict[TaxKey, list[int]], taxes: list[tuple[TaxRule, int, int]]) -> None:
-    for rule, base, amount in taxes:
-        entry = summed.setdefault(
-            (rule.name, rule.type, rule.rate, rule.is_included, rule.relief), [0, 0]
-        )
-        entry[0] += base
-        entry[1] += amount
