@@ -53,7 +53,14 @@ from checkout.services.refunding import (
     refundable,
 )
 from checkout.services.reordering import reorder
-from checkout.services.sessions import calculate, expire_due, initialize, update, validate
+from checkout.services.sessions import (
+    calculate,
+    choose_delivery,
+    expire_due,
+    initialize,
+    update,
+    validate,
+)
 from checkout.services.settling import reconcile, settle
 from checkout.services.simulation import (
     BUTTONS,
@@ -83,6 +90,7 @@ __all__ = [
     "capture_paypal",
     "change_address",
     "check_webhook",
+    "choose_delivery",
     "close_of_order",
     "compare_books",
     "complete",

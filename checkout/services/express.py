@@ -36,7 +36,7 @@ from checkout.models import Checkout, Payment
 from checkout.selectors import CheckoutView
 from checkout.services.payments import complete, pay
 from checkout.services.placing import check_requirements
-from checkout.services.sessions import initialize, update
+from checkout.services.sessions import choose_delivery, initialize, update
 from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import (
@@ -177,15 +177,7 @@ def take_approval(*, actor: Actor, order_id: str, now: datetime) -> tuple[Checko
     if approval.email and not checkout.email:
         changes["email"] = approval.email
     view = update(actor=actor, checkout_id=checkout.id, changes=changes, now=now)
-    options = view.quote.shipping_options
-    if view.quote.requires_shipping and view.quote.shipping is None and options:
-        cheapest = min(options, key=lambda option: option.price)
-        view = update(
-            actor=actor,
-            checkout_id=checkout.id,
-            changes={"shipping_option": cheapest.id},
-            now=now,
-        )
+    view = choose_delivery(actor=actor, view=view, now=now)
     return view, approval.remote
 
 

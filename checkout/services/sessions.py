@@ -133,6 +133,20 @@ def update(
     return selectors.view_of(checkout, now=now, priced=priced)
 
 
+def choose_delivery(*, actor: Actor, view: CheckoutView, now: datetime) -> CheckoutView:
+    """
+    Choose the cheapest way to ship for who has not chosen one; where there is none, or one is chosen, nothing changes.
+
+    :raises CheckoutExpired: if its time is over
+    """
+    options = view.quote.shipping_options
+    if not view.quote.requires_shipping or view.quote.shipping is not None or not options:
+        return view
+    cheapest = min(options, key=lambda option: option.price)
+    changes = {"shipping_option": cheapest.id}
+    return update(actor=actor, checkout_id=view.checkout.id, changes=changes, now=now)
+
+
 @asking
 @transaction.atomic
 def calculate(*, actor: Actor, checkout_id: UUID, now: datetime) -> CheckoutView:

@@ -1,4 +1,4 @@
-"""One page of short parts: contact, address, delivery, payment."""
+"""One page of three short parts: address, delivery, payment."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from pricing.selectors.storefront import option_orders, storefront
 from pricing.services import enter_vat_number, remove_vat_number
 from pricing.templatetags.money import money_text
 
-PARTS = ("contact", "address", "delivery", "payment")
+PARTS = ("address", "delivery", "payment")
 
 
 @cache_control(no_store=True)
@@ -60,7 +60,7 @@ def checkout(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             count(request, "checkout")
-            checkouts.initialize(actor=actor, now=now)
+            _begin(actor, now)
         except ApplicationError as refusal:
             reasons = " ".join(str(error.message) for error in refusal.errors)
             messages.error(request, f"{refusal.detail} {reasons or refusal.advice}")
@@ -74,6 +74,16 @@ def checkout(request: HttpRequest) -> HttpResponse:
             f"/checkout/pay/{view.payment.id}/" if view.payment else f"/orders/{view.order.number}/"
         )
     return show(request, view, edit=request.GET.get("edit", ""))
+
+
+def _begin(actor: Actor, now: datetime) -> None:
+    """Begin with what is known of a customer filled in, so that who has an address book may only have to pay."""
+    view = checkouts.initialize(actor=actor, now=now)
+    usual = next((e for e in selectors.addresses_of(actor=actor) if e.is_default_shipping), None)
+    if usual is not None and not view.checkout.shipping_address:
+        changes = {"shipping_address_id": usual.id}
+        view = checkouts.update(actor=actor, checkout_id=view.checkout.id, changes=changes, now=now)
+    checkouts.choose_delivery(actor=actor, view=view, now=now)
 
 
 def _current(actor: Actor, now: Any) -> CheckoutView | None:
@@ -95,26 +105,30 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
     """Store one part of the page; what is wrong with it is said beside its field."""
     actor, now = actor_of(request), timezone.now()
     form = {
-        field: request.POST.get(field, "").strip()
+        field: request.POST[field].strip()
         for field in ("email", "shipping_option", "vat_number", *ADDRESS)
+        if field in request.POST
     }
     changes: dict[str, Any] = {}
-    if name == "contact":
-        changes = {"email": form["email"]}
-    elif name == "address" and (chosen := as_uuid(request.POST.get("address_id", ""))):
-        changes = {"shipping_address_id": chosen}
-    elif name == "address":
-        changes = {"shipping_address": {field: form[field] for field in ADDRESS}}
+    if name == "address":
+        if "email" in form:
+            changes["email"] = form["email"]
+        if chosen := as_uuid(request.POST.get("address_id", "")):
+            changes["shipping_address_id"] = chosen
+        elif "country" in form:
+            changes["shipping_address"] = {field: form.get(field, "") for field in ADDRESS}
     elif name == "delivery":
-        changes = {"shipping_option": form["shipping_option"]}
+        changes["shipping_option"] = form.get("shipping_option", "")
     try:
         count(request, "checkout")
         found = open_checkout(actor, now)
-        if name == "vat" and form["vat_number"]:
+        if name == "vat" and form.get("vat_number"):
             enter_vat_number(actor=actor, number=form["vat_number"], now=now)
         elif name == "vat":
             remove_vat_number(actor=actor, now=now)
         view = checkouts.update(actor=actor, checkout_id=found.id, changes=changes, now=now)
+        if name == "address":
+            view = checkouts.choose_delivery(actor=actor, view=view, now=now)
     except ValidationFailed as refusal:
         errors = {field_of(error.field): str(error.message) for error in refusal.errors}
         view = selectors.view_of(found, now=now)
@@ -125,7 +139,7 @@ def part(request: HttpRequest, name: str) -> HttpResponse:
         return show(
             request, selectors.view_of(found, now=now), edit=name, form=form, refusal=refusal
         )
-    errors = _missing(view, name)
+    errors = _missing(view) if name == "address" else {}
     if errors:
         return show(request, view, edit=name, form=form, errors=errors)
     if name == "address" and request.POST.get("keep") and actor.user_id is not None:
@@ -159,8 +173,8 @@ def leave(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _missing(view: CheckoutView, name: str) -> dict[str, str]:
-    """Return what this part still lacks, in words, by field."""
+def _missing(view: CheckoutView) -> dict[str, str]:
+    """Return what the first part still lacks, in words, by field."""
     words = {
         "name": _("Who shall the parcel be for?"),
         "line1": _("Where shall the carrier ring? Street and number, please."),
@@ -171,16 +185,16 @@ def _missing(view: CheckoutView, name: str) -> dict[str, str]:
     }
     errors: dict[str, str] = {}
     for requirement in view.requirements:
-        if name == "contact" and requirement.code == "EMAIL_MISSING":
+        if requirement.code == "EMAIL_MISSING":
             errors["email"] = _("We need an address to send the confirmation to.")
-        elif name == "address" and requirement.code == "SHIPPING_ADDRESS_MISSING":
+        elif requirement.code == "SHIPPING_ADDRESS_MISSING":
             field = field_of(requirement.field)
             errors |= (
                 words
                 if field == "shippingAddress"
                 else {field: words.get(field, _("This is needed."))}
             )
-        elif name == "address" and requirement.code == "NO_SHIPPING_ZONE":
+        elif requirement.code == "NO_SHIPPING_ZONE":
             errors["country"] = _("We do not ship there yet.")
     return errors
 
@@ -218,15 +232,15 @@ def _context(
     cart = carts.view(actor=actor_of(request), cart_id=found.cart_id, now=now)
     pictures = {line.id: line for line in cart.items}
     orders = option_orders(product_ids=[line.product_id for line in cart.items])
-    done = _done(view)
     since = None if any(line.may_wait for line in cart.items) else now
     zone = storefront(company_id=found.company_id).time_zone
-    opened = edit if edit in PARTS else next((name for name in PARTS if not done[name]), "payment")
+    states = _states(view, edit=edit)
     hold = view.hold_expires_at
     return {
         "parts": [
-            _part(name, view, state=_state(name, opened, done), since=since, zone=zone)
+            _part(name, view, state=states[name], since=since, zone=zone)
             for name in PARTS
+            if quote.requires_shipping or name != "delivery"
         ],
         "currency": quote.currency,
         "lines": [
@@ -255,18 +269,20 @@ def _context(
         "hold_seconds": max(0, int((hold - now).total_seconds())) if hold else 0,
         "hold_total": int(settings.HOLD_DURATION.total_seconds()),
         "countries": countries_of(company_id=found.company_id, first=settings.DEFAULT_COUNTRY),
-        "form": form or stored,
-        "book": book_of(actor_of(request)) if form is None else [],
+        "form": stored | dict(form or {}),
+        "book": book_of(actor_of(request)) if form is None and quote.requires_shipping else [],
         "is_member": actor_of(request).user_id is not None,
         "shipping_options": delivery_options_of(quote, since=since, zone=zone),
-        "shipping_option": found.shipping_option
-        or (quote.shipping.option if quote.shipping else ""),
+        "shipping_option": quote.shipping.option if quote.shipping else "",
         "payment_methods": offered_methods(view.methods, has_approved=bool(found.approved)),
         "quote_id": quote.id,
         "form_key": form_key(),
         "price_changes": _price_changes(cart),
         "cart_quote": cart.quote_id,
-        "ready": opened == "payment" and not view.requirements and not cart.prices_to_accept,
+        "ready": states["payment"] == "open"
+        and not view.requirements
+        and not cart.prices_to_accept,
+        "requires_shipping": quote.requires_shipping,
     }
 
 
@@ -297,23 +313,19 @@ def _vat(request: HttpRequest) -> dict[str, Any] | None:
     }
 
 
-def _done(view: CheckoutView) -> dict[str, bool]:
+def _states(view: CheckoutView, *, edit: str) -> dict[str, str]:
+    """Return what of the page is done, open, or comes later; how it is sent and the button that pays stand open together."""
     missing = {requirement.code for requirement in view.requirements}
     needs = view.quote.requires_shipping
-    address = not missing & {"SHIPPING_ADDRESS_MISSING", "NO_SHIPPING_ZONE"}
-    chosen = bool(view.checkout.shipping_option) and "SHIPPING_OPTION_MISSING" not in missing
-    return {
-        "contact": "EMAIL_MISSING" not in missing,
-        "address": address or not needs,
-        "delivery": (address and chosen) or not needs,
-        "payment": False,
-    }
-
-
-def _state(name: str, opened: str, done: Mapping[str, bool]) -> str:
-    if name == opened:
-        return "open"
-    return "done" if done[name] else "later"
+    is_known = not missing & {"EMAIL_MISSING", "SHIPPING_ADDRESS_MISSING", "NO_SHIPPING_ZONE"}
+    is_chosen = not needs or view.quote.shipping is not None
+    if edit == "address" or not is_known:
+        return {
+            "address": "open",
+            "delivery": "done" if is_known and is_chosen else "later",
+            "payment": "later",
+        }
+    return {"address": "done", "delivery": "open", "payment": "open" if is_chosen else "later"}
 
 
 def _part(
@@ -323,7 +335,6 @@ def _part(
     address: dict[str, str] = found.shipping_address or {}
     town = " ".join(part for part in (address.get("state"), address.get("postalCode")) if part)
     answers = {
-        "contact": [found.email],
         "address": [
             address.get("name", ""),
             ", ".join(
@@ -337,6 +348,7 @@ def _part(
                 )
                 if part
             ),
+            found.email,
         ],
         "delivery": [
             shipping.name,
@@ -346,8 +358,7 @@ def _part(
         else [],
     }
     titles = {
-        "contact": _("Who is it for?"),
-        "address": _("Where does it go?"),
+        "address": _("Where does it go?") if view.quote.requires_shipping else _("Who is it for?"),
         "delivery": _("How does it get there?"),
         "payment": _("Payment"),
     }
@@ -355,7 +366,7 @@ def _part(
         "name": name,
         "title": titles[name],
         "state": state,
-        "answer": answers.get(name, []),
+        "answer": [text for text in answers.get(name, []) if text],
         "template": f"checkout/partials/{name}.html",
     }
 

@@ -163,7 +163,8 @@
       if (document.activeElement === document.body) count.focus({ preventScroll: true });
     }
     if (target && target.id === "checkout") {
-      const field = target.querySelector(".part--open input:not([type=hidden]), .part--open select, .part--open button");
+      const open = (what) => target.querySelector(`.part--open ${what}`);
+      const field = open("input:checked") || open("input:not([type=hidden])") || open("button");
       if (field) field.focus({ preventScroll: true });
       const part = target.querySelector(".part--open");
       if (part && part.getBoundingClientRect().top < 0) part.scrollIntoView({ block: "start" });

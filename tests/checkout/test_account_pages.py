@@ -66,8 +66,7 @@ def test_a_checkout_offers_the_book_and_fills_it(
 ) -> None:
     Api().as_user(user).post("/cart/items", {"sku": variant.sku, "quantity": 1})
     page.post("/checkout/")
-    page.post("/checkout/part/contact/", {"email": "ada@example.com"})
-    page.post("/checkout/part/address/", {**FORM, "keep": "1"})
+    page.post("/checkout/part/address/", {**FORM, "email": "ada@example.com", "keep": "1"})
     page.post("/checkout/part/address/", {**FORM, "keep": "1"})
     entry = Address.objects.get()
 
@@ -79,6 +78,23 @@ def test_a_checkout_offers_the_book_and_fills_it(
     foreign = Api().as_user(factories.make_user()).post("/addresses", ADDRESS).json()
     page.post("/checkout/part/address/", {"address_id": foreign["id"]})
     assert Checkout.objects.get().shipping_address["city"] == "Bath"
+
+
+def test_who_has_an_address_book_only_has_to_pay(
+    page: Client, user: User, variant: Any, shop: Company
+) -> None:
+    page.post("/account/addresses/", FORM)
+    Api().as_user(user).post("/cart/items", {"sku": variant.sku, "quantity": 1})
+
+    page.post("/checkout/")
+
+    begun = Checkout.objects.get()
+    assert begun.shipping_address["city"] == FORM["city"]
+    assert begun.shipping_option == "standard"
+    assert b'id="pay-form"' in page.get("/checkout/").content
+    page.post("/checkout/part/address/", {**FORM, "city": "Camden"})
+    page.post("/checkout/")  # beginning again keeps what was filled in
+    assert Checkout.objects.get().shipping_address["city"] == "Camden"
 
 
 def test_a_button_buys_it_again_once(

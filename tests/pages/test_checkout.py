@@ -14,11 +14,12 @@ from checkout.models import Checkout, Payment
 from inventory.models import Reservation
 from orders import services as orders
 from orders.models import Order
-from pricing.models import Price
+from pricing.models import Price, ShippingZone
 from tests import factories
 from tests.pages.conftest import Market, Visitor, text_of
 
 ADDRESS = {
+    "email": "ada@example.com",
     "name": "Ada Marsh",
     "line1": "14 Tillson Wharf",
     "city": "Rockland",
@@ -38,9 +39,7 @@ def fill_in(visitor: Visitor, sku: str = "MUG-KELP", quantity: int = 2) -> Any:
     """Take a cart to the button that pays; return the page with it."""
     visitor.add(sku, quantity)
     visitor.post("/checkout/")
-    visitor.post("/checkout/part/contact/", {"email": "ada@example.com"})
-    visitor.post("/checkout/part/address/", ADDRESS)
-    return visitor.post("/checkout/part/delivery/", {"shipping_option": "standard"})
+    return visitor.post("/checkout/part/address/", ADDRESS)
 
 
 def pay(visitor: Visitor, page: Any) -> Any:
@@ -82,24 +81,22 @@ def test_parts_open_one_after_the_other_and_errors_stand_beside_their_field(
 ) -> None:
     visitor.add("MUG-KELP")
     page = visitor.post("/checkout/")
-    assert "Who is it for?" in text_of(page)
+    assert "Where does it go?" in text_of(page)
     assert b'id="email"' in page.content
-    assert b'id="line1"' not in page.content
-
-    page = visitor.post("/checkout/part/contact/", {"email": "nonsense"})
-    assert b'id="email-error"' in page.content
-    assert b'value="nonsense"' in page.content
-
-    page = visitor.post("/checkout/part/contact/", {"email": ""})
-    assert "We need an address to send the confirmation to." in text_of(page)
-
-    page = visitor.post("/checkout/part/contact/", {"email": "ada@example.com"})
-    assert b'id="line1"' in page.content
+    assert b'name="shipping_option"' not in page.content
+    assert b'id="pay-form"' not in page.content
 
     page = visitor.post(
-        "/checkout/part/address/", {"country": "US", "name": "Ada", "postal_code": "nope"}
+        "/checkout/part/address/",
+        {"email": "nonsense", "country": "US", "name": "Ada", "postal_code": "nope"},
     )
+    assert b'id="email-error"' in page.content
+    assert b'value="nonsense"' in page.content
     assert b'id="postal-code-error"' in page.content
+
+    page = visitor.post("/checkout/part/address/", {**ADDRESS, "email": ""})
+    assert "We need an address to send the confirmation to." in text_of(page)
+    assert b'id="pay-form"' not in page.content
     page = visitor.post("/checkout/part/address/", {**ADDRESS, "line1": ""})
     assert "Street and number, please." in text_of(page)
     assert b'value="Ada Marsh"' in page.content  # what was typed stays
@@ -107,7 +104,38 @@ def test_parts_open_one_after_the_other_and_errors_stand_beside_their_field(
     page = visitor.post("/checkout/part/address/", ADDRESS)
     assert "Standard" in text_of(page)
     assert "$6.90" in text_of(page)
+    assert "ada@example.com" in text_of(page)
     assert Order.objects.count() == 0
+
+
+def test_the_cheapest_way_is_chosen_until_the_customer_chooses_another(visitor: Visitor) -> None:
+    zone = ShippingZone.objects.get()
+    factories.make_shipping_rule("19.00", zone=zone, code="express", name="Express")
+
+    page = fill_in(visitor)
+    assert "Pay $42.90" in text_of(page)
+    page = visitor.post("/checkout/part/delivery/", {"shipping_option": "express"})
+    assert "Pay $55.00" in text_of(page)
+    assert re.search(rb'value="express" checked', page.content)
+
+    refused = visitor.post("/checkout/part/delivery/", {"shipping_option": "rocket"})
+    assert "This option is not offered there." in text_of(refused)
+    assert "Pay $55.00" in text_of(visitor.post("/checkout/part/address/", ADDRESS))
+
+
+def test_goods_that_are_not_sent_need_an_address_to_write_to_and_no_other(
+    visitor: Visitor, market: Market
+) -> None:
+    market.mug.variants.update(requires_shipping=False)
+    visitor.add("MUG-KELP")
+
+    page = visitor.post("/checkout/")
+    assert "Who is it for?" in text_of(page)
+    assert "How does it get there?" not in text_of(page)
+    assert b'id="line1"' not in page.content
+
+    page = visitor.post("/checkout/part/address/", {"email": "ada@example.com"})
+    assert "Pay $18.00" in text_of(page)
 
 
 def test_where_we_do_not_ship_says_so(visitor: Visitor) -> None:
@@ -355,7 +383,7 @@ def test_a_checkout_that_ran_out_leads_back_to_the_cart(visitor: Visitor) -> Non
     Checkout.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
 
     for path, form in (
-        ("/checkout/part/contact/", {"email": "x@example.com"}),
+        ("/checkout/part/address/", {"email": "x@example.com"}),
         ("/checkout/pay/", {"method": "test", "quote": hidden(page, "quote")}),
     ):
         assert "What you have not bought is still in your cart." in text_of(
