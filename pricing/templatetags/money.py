@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_skeleton, format_time
 from babel.numbers import format_currency
 from django import template
 from django.utils import timezone
@@ -63,6 +63,5 @@ def moment(value: datetime | None) -> str:
     """Render a date with its time of day, in the shop's time zone."""
     if value is None:
         return ""
-    return format_datetime(
-        timezone.localtime(value), format="d MMMM, HH:mm", locale=current_locale()
-    )
+    local, locale = timezone.localtime(value), current_locale()
+    return f"{format_skeleton('MMMMd', local, locale=locale)}, {format_time(local, 'HH:mm', locale=locale)}"
