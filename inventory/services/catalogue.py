@@ -28,6 +28,9 @@ from inventory.models import (
 from inventory.services.drafts import SLUG, BundleDraft, CategoryDraft, ProductDraft, texts_fit
 from inventory.services.products import Upserted, sanitise, upsert_product
 
+# Words that stand where a product's name does in the addresses of the API (API-09).
+WORDS_OF_ADDRESSES = frozenset({"bundles", "health", "inventory", "pricing", "search", "validate"})
+
 
 @transaction.atomic
 def create_product(*, actor: Actor, draft: ProductDraft, now: datetime) -> Upserted:
@@ -35,9 +38,14 @@ def create_product(*, actor: Actor, draft: ProductDraft, now: datetime) -> Upser
     Create a product that is not there yet; without a slug, one is made from the name.
 
     :raises SlugTaken: if there is a product of that slug
-    :raises ValidationFailed, SkuTaken, CategoryNotFound, WarehouseNotFound: as `upsert_product`
+    :raises ValidationFailed: if the slug means something else in an address, and as `upsert_product`
+    :raises SkuTaken, CategoryNotFound, WarehouseNotFound: as `upsert_product`
     """
     if draft.slug:
+        if _is_no_name(draft.slug):
+            raise ValidationFailed(
+                errors=[FieldError("slug", "invalid", "This means something else in an address.")]
+            )
         if Product.objects.filter(company_id=actor.company_id, slug=draft.slug).exists():
             raise SlugTaken(extra={"slug": draft.slug[:255]})
     else:
@@ -138,6 +146,15 @@ def reactivate(*, actor: Actor, product_id: UUID, now: datetime) -> Product:
     return product
 
 
+def _is_no_name(slug: str) -> bool:
+    """Return whether an address with this slug would not lead to its product: a word of the API's own, or an id."""
+    try:
+        UUID(slug)
+    except ValueError:
+        return slug in WORDS_OF_ADDRESSES
+    return True
+
+
 def free_slug(*, company_id: UUID, name: str) -> str:
     """Return a slug made from a name that no product of the company has."""
     base = slugify(name)[:240].strip("-_") or "product"
@@ -146,7 +163,7 @@ def free_slug(*, company_id: UUID, name: str) -> str:
             "slug", flat=True
         )
     )
-    if base not in taken:
+    if base not in taken and not _is_no_name(base):
         return base
     number = 2
     while f"{base}-{number}" in taken:

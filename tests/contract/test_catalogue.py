@@ -203,6 +203,7 @@ def test_a_product_is_made(staff: Api, api: Api) -> None:
         {"name": "x", "variants": [{"sku": "S", "prices": {"USD": "1.00"}, "quantity": -1}]},
         {"name": "x", "variants": [{"sku": "S", "prices": {"USD": "1.00"}, "inventoryPolicy": "maybe"}]},
         {"name": "x", "slug": "not a slug", "variants": [{"sku": "S", "prices": {"USD": "1.00"}}]},
+        {"name": "x", "slug": "search", "variants": [{"sku": "S", "prices": {"USD": "1.00"}}]},
         {"name": "x", "variants": [{"sku": "SAME", "prices": {"USD": "1"}}, {"sku": "SAME", "prices": {"USD": "1"}}]},
     ],
 )  # fmt: skip

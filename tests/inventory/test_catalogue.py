@@ -280,6 +280,17 @@ def test_create_makes_a_free_slug_and_refuses_a_taken_one(staff: Actor, now: dat
     assert AuditEntry.objects.get().action == "product.created"
 
 
+@pytest.mark.parametrize("word", ["search", "0197a000-0000-7000-8000-000000000000"])
+def test_no_product_is_named_like_another_address(staff: Actor, now: datetime, word: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        inventory.create_product(actor=staff, draft=ProductDraft(slug=word, name="X"), now=now)
+
+    assert [error.field for error in refused.value.errors] == ["slug"]
+    assert not Product.objects.exists()
+    made = inventory.create_product(actor=staff, draft=ProductDraft(slug="", name=word), now=now)
+    assert made.slug == f"{word}-2"
+
+
 def test_discontinue_tells_once_and_keeps_the_product_visible(
     staff: Actor, actor_guest: Actor, now: datetime
 ) -> None:
