@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from django.utils import timezone
@@ -18,6 +19,7 @@ from cart.selectors.views import place_of
 from cart.services.carts import plain_destination
 from config.platform import limits
 from config.platform.http import Anyone, actor_of, etag_response
+from config.platform.http.rendering import encode
 from pricing import services as pricing
 from pricing.engine import Quote
 from pricing.rendering import render_shipping, render_taxes
@@ -87,10 +89,12 @@ class NamedCartView(CartsView):
 
 class SummaryView(CartApiView):
     def get(self, request: Request, cart_id: str = "") -> Response:
-        """Return the figures for a page's header."""
+        """Return the figures for a page's header. Their tag, like the cart's own, begins with the version."""
         actor, now = actor_of(request), timezone.now()
         summary = of_own_cart(lambda: selectors.summary(actor=actor, now=now), actor=actor, now=now)
-        return Response(render_summary(summary))
+        told = render_summary(summary)
+        digest = hashlib.sha256(encode(told)).hexdigest()[:20]
+        return etag_response(request, f"{summary.version}-{digest}", lambda: told)
 
 
 class ValidateView(CartApiView):
