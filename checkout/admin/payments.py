@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -44,6 +44,7 @@ from config.platform.backoffice import (
     status,
 )
 from config.platform.http import actor_of
+from config.platform.http.forms import form_key, once
 from pricing.backoffice import amount, cash
 
 Event = apps.get_model("djstripe", "Event")
@@ -380,29 +381,38 @@ class PaymentAdmin(ReadOnlyAdmin):
         effect: Any,
         done: Any,
     ) -> HttpResponse:
+        """Show what a step will do, or take it; pressing twice takes it once."""
         here = reverse("admin:checkout_payment_change", args=[payment.pk])
-        is_sent = request.method == "POST" and (form is None or form.is_valid())
-        if is_sent and attempt(
-            request, lambda: run(form.cleaned_data if form is not None else {}), done=str(done)
-        ):
-            return HttpResponseRedirect(here)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb} · {payment.order.number}",
-            "opts": self.model._meta,
-            "verb": verb,
-            "effect": effect,
-            "form": form,
-            "about": [
-                (_("Order"), self.order_link(payment)),
-                (_("Status"), self.state(payment)),
-                (_("Amount"), self.amount_money(payment)),
-                (_("Captured"), self.captured_money(payment)),
-                (_("Refunded"), self.refunded_money(payment)),
-            ],
-            "back": here,
-        }
-        return TemplateResponse(request, "checkout/admin/act.html", context)
+
+        @once
+        def answer(request: HttpRequest) -> HttpResponse:
+            is_sent = request.method == "POST" and (form is None or form.is_valid())
+            if is_sent and attempt(
+                request, lambda: run(form.cleaned_data if form is not None else {}), done=str(done)
+            ):
+                return HttpResponseRedirect(here)
+            context = {
+                **self.admin_site.each_context(request),
+                "title": f"{verb} · {payment.order.number}",
+                "opts": self.model._meta,
+                "verb": verb,
+                "effect": effect,
+                "form": form,
+                "form_key": form_key(),
+                "about": [
+                    (_("Order"), self.order_link(payment)),
+                    (_("Status"), self.state(payment)),
+                    (_("Amount"), self.amount_money(payment)),
+                    (_("Captured"), self.captured_money(payment)),
+                    (_("Refunded"), self.refunded_money(payment)),
+                ],
+                "back": here,
+            }
+            return render(request, "checkout/admin/act.html", context)
+
+        response = answer(request)
+        assert isinstance(response, HttpResponse)
+        return response
 
     @admin.action(description=_("Ask the provider where it stands"), permissions=["step"])
     def ask_provider(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:

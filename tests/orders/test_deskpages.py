@@ -115,3 +115,47 @@ def test_the_bench_leads_to_the_papers(
     assert (answer["Content-Type"], answer.content[:5]) == ("application/pdf", b"%PDF-")
     assert newcomer.get(slip).status_code == 403
     assert office.get(f"/orders/{paid.number}/invoice/").status_code == 200
+
+
+def test_a_refund_that_is_pressed_twice_is_made_once(paid: Order, office: Client) -> None:
+    address = f"/admin/orders/order/{paid.pk}/refund/"
+    key = office.get(address).context["form_key"]
+    form = {"amount": "5.00", "reason": "late", "key": key}
+
+    answers = [office.post(address, form) for _ in range(2)]
+    assert {(answer.status_code, answer["Location"]) for answer in answers} == {
+        (302, f"/admin/orders/order/{paid.pk}/change/")
+    }
+    assert [str(row.amount) for row in paid.refund_requests.all()] == ["5.000"]
+
+    meant = office.get(address).context["form_key"]  # the same once more is another form
+    office.post(address, {**form, "key": meant})
+    assert paid.refund_requests.count() == 2
+
+
+STEPS = {"pack": "processing", "ship": "shipped", "deliver": "delivered", "cancel": "cancelled"}
+
+
+@pytest.mark.parametrize("start", Order.Status.values)
+def test_the_bench_takes_no_step_that_the_order_cannot_take(
+    paid: Order, office: Client, start: str
+) -> None:
+    """Whatever is posted, from an old page or by hand: the table of statuses decides, and the page says why not."""
+    may = Order.TRANSITIONS[start] | (
+        {"shipped"} if start == "confirmed" else set()
+    )  # packed at once
+    shown = office.get(f"/admin/orders/order/{paid.pk}/change/")
+    assert shown.status_code == 200
+    for name, target in STEPS.items():
+        Order.objects.filter(pk=paid.pk).update(status=start)
+        paid.lines.update(shipped_quantity=0, cancelled_quantity=0)
+        before = paid.status_changes.count()
+        address = f"/admin/orders/order/{paid.pk}/{name}/"
+        units = {f"units-{line.pk}": line.quantity for line in paid.lines.all()}
+        page = office.post(address, {"reason": "by hand", **units})
+        if target in may:
+            assert (page.status_code, reload(paid).status) == (302, target), name
+            continue
+        assert (page.status_code, reload(paid).status) == (200, start), name
+        assert paid.status_changes.count() == before
+        assert [str(message) for message in page.context["messages"]] != []
