@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import redis
 
-from config.platform import flags
+from config.platform import bus, flags
 from config.platform.errors import FeatureDisabled, InvalidTransition, ValidationFailed
 from config.platform.models import FeatureFlag, OutboxEvent
 from inventory.errors import HoldFailed
@@ -134,6 +136,21 @@ def test_it_gives_no_number_twice(now):
     numbers = together(12, lambda index: [next_number(now=now) for _ in range(20)])
 
     assert len({number for some in numbers for number in some}) == 240
+
+
+def test_outsiders_hear_of_an_order_under_both_its_names(draft, now, settings):
+    client = redis.Redis.from_url(bus._plain(settings.EVENT_BUS_URL))
+    client.delete(bus.STREAM)
+
+    bus.forward_due(now=now)
+
+    told = {
+        entry[b"name"].decode(): json.loads(entry[b"event"])
+        for _, entry in client.xrange(bus.STREAM)
+    }
+    placed, created = told["order.placed"], told["order.created"]
+    assert {**created, "name": ""} == {**placed, "name": ""}
+    assert placed["aggregate"]["id"] == str(draft.id)
 
 
 # --- the way of an order --------------------------------------------------------------------------
