@@ -12,6 +12,7 @@ What to mind in such SQL:
 
 - The text is the key of the plan: values are parameters, never part of it. A value that is the same at each call, such as
   a status that a partial index is about, belongs into the text, or the plan cannot use the index.
+- One plan serves all values (`plan_cache_mode` in the settings): what needs another for some of them does not belong here.
 - One statement at a time, and values have the types of Python: `%s::jsonb` where PostgreSQL could not tell.
 """
 

@@ -143,14 +143,21 @@ DATABASES["default"] |= {
         "connect_timeout": 5,
         # Django's own cursors never prepare, whatever this says.
         "prepare_threshold": 5 if DB_PREPARE_STATEMENTS else None,
-        # A request that waits longer than this for a lock or a statement is better refused than queued.
         "options": " ".join(
-            f"-c {name}={number(key, default=milliseconds)}"
-            for name, key, milliseconds in (
-                ("lock_timeout", "DB_LOCK_TIMEOUT_MS", 3_000),
-                ("statement_timeout", "DB_STATEMENT_TIMEOUT_MS", 15_000),
-                ("idle_in_transaction_session_timeout", "DB_IDLE_TIMEOUT_MS", 15_000),
-            )
+            [
+                # Left to itself PostgreSQL plans a prepared statement anew at each call where it hopes for a better plan
+                # than the kept one. What is prepared here does so little that planning costs it more than running.
+                *(["-c plan_cache_mode=force_generic_plan"] if DB_PREPARE_STATEMENTS else []),
+                # A request that waits longer than this for a lock or a statement is better refused than queued.
+                *(
+                    f"-c {name}={number(key, default=milliseconds)}"
+                    for name, key, milliseconds in (
+                        ("lock_timeout", "DB_LOCK_TIMEOUT_MS", 3_000),
+                        ("statement_timeout", "DB_STATEMENT_TIMEOUT_MS", 15_000),
+                        ("idle_in_transaction_session_timeout", "DB_IDLE_TIMEOUT_MS", 15_000),
+                    )
+                ),
+            ]
         ),
     },
 }

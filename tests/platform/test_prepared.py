@@ -58,6 +58,18 @@ def test_it_prepares_at_the_first_call_and_once(other):
     assert [text for text in prepared() if TABLE in text] == [SELECT.replace("%s", "$1")]
 
 
+def test_it_never_plans_for_the_values_of_one_call(other):
+    """Left to choose, PostgreSQL plans anew at each of the first five calls, and at all where it hopes to gain by it."""
+    read(times=7)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = %s",
+            [SELECT.replace("%s", "$1")],
+        )
+        assert cursor.fetchone() == (7, 0)
+
+
 def test_it_is_an_ordinary_cursor_where_the_setting_is_off(other, monkeypatch):
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepare_threshold", None)
 
