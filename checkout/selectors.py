@@ -108,12 +108,13 @@ def find(*, actor: Actor, checkout_id: UUID) -> Checkout:
 
     :raises CheckoutNotFound: if there is none for this caller
     """
-    checkout: Checkout | None = (
-        Checkout.objects.for_actor(actor).select_related("order").filter(pk=checkout_id).first()
-    )
-    if checkout is None:
-        raise CheckoutNotFound
-    return checkout
+    try:
+        found: Checkout = (
+            Checkout.objects.for_actor(actor).select_related("order").get(pk=checkout_id)
+        )
+    except Checkout.DoesNotExist:
+        raise CheckoutNotFound from None
+    return found
 
 
 def find_paying(*, actor: Actor, checkout_id: UUID) -> tuple[Checkout, Payment | None]:
@@ -141,12 +142,11 @@ def find_payment(*, actor: Actor, payment_id: UUID) -> Payment:
 
     :raises PaymentNotFound: if there is none for this caller
     """
-    payment: Payment | None = (
-        Payment.objects.for_actor(actor).select_related("order").filter(pk=payment_id).first()
-    )
-    if payment is None:
-        raise PaymentNotFound
-    return payment
+    try:
+        found: Payment = Payment.objects.for_actor(actor).select_related("order").get(pk=payment_id)
+    except Payment.DoesNotExist:
+        raise PaymentNotFound from None
+    return found
 
 
 def order_of_payment(*, payment_id: UUID, company_id: UUID) -> UUID | None:

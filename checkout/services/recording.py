@@ -162,15 +162,15 @@ def _lock(payment_id: UUID) -> tuple[Payment, Checkout | None]:
     """
     locked = Payment.objects.filter(pk=payment_id)
     of = ("order", "self")
-    payment: Payment | None = (
-        locked.filter(order__checkout__isnull=False)
-        .select_related("order__checkout")
-        .select_for_update(of=("order__checkout", *of), no_key=True)
-        .first()
-    )
-    if payment is not None:
-        return payment, payment.order.checkout
-    return locked.select_related("order").select_for_update(of=of, no_key=True).get(), None
+    try:
+        payment = (
+            locked.select_related("order__checkout")
+            .select_for_update(of=("order__checkout", *of), no_key=True)
+            .get(order__checkout__isnull=False)
+        )
+    except Payment.DoesNotExist:
+        return locked.select_related("order").select_for_update(of=of, no_key=True).get(), None
+    return payment, payment.order.checkout
 
 
 def _mirror(payment: Payment, remote: Remote) -> None:

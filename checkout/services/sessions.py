@@ -200,17 +200,17 @@ def lock(*, actor: Actor, checkout_id: UUID) -> Checkout:
 
     :raises CheckoutNotFound: if there is none for this caller
     """
-    checkout: Checkout | None = (
-        Checkout.objects.for_actor(actor)
-        .filter(pk=checkout_id)
-        .select_related("cart")
-        .defer("cart__quote", "cart__metadata", "cart__notifications_sent")
-        .select_for_update(of=("cart", "self"), no_key=True)
-        .first()
-    )
-    if checkout is None:
-        raise CheckoutNotFound
-    return checkout
+    try:
+        found: Checkout = (
+            Checkout.objects.for_actor(actor)
+            .select_related("cart")
+            .defer("cart__quote", "cart__metadata", "cart__notifications_sent")
+            .select_for_update(of=("cart", "self"), no_key=True)
+            .get(pk=checkout_id)
+        )
+    except Checkout.DoesNotExist:
+        raise CheckoutNotFound from None
+    return found
 
 
 def check_open(checkout: Checkout, *, now: datetime) -> None:

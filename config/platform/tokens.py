@@ -88,9 +88,10 @@ def authenticate(token: str) -> tuple[User, dict[str, Any]]:
     :raises AuthRequired: if it is not valid, was signed out, or the user is disabled or changed the password
     """
     claims = _read(AccessToken, token)
-    session = (
-        LoginSession.objects.select_related("user").filter(id=_uuid(claims.get("sid"))).first()
-    )
+    try:
+        session = LoginSession.objects.select_related("user").get(id=_uuid(claims.get("sid")))
+    except LoginSession.DoesNotExist:
+        session = None
     if session is None or not _is_good(session, claims, None):
         raise AuthRequired("This access token is not valid.")
     return session.user, claims
