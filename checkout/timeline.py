@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from checkout.models import OutsideRefund, Payment, PaymentStatusChange, Refund
 from orders.models import Order
-from orders.selectors.timeline import Entry, Kind, Told, audited, source
+from orders.selectors.timeline import Entry, Kind, Told, audited, source, staff_source
 from pricing.templatetags.money import money_text
 
 TONES = {
@@ -26,7 +26,7 @@ TONES = {
 
 @source
 def payments(order: Order) -> Iterator[Entry]:
-    """Every try to pay, and what became of it; then what the audit trail says of the payments."""
+    """Every try to pay, and what became of it."""
     words = dict(Payment.Status.choices)
     steps = PaymentStatusChange.objects.filter(payment__order=order).select_related("payment")
     for step in steps:
@@ -48,10 +48,15 @@ def payments(order: Order) -> Iterator[Entry]:
             page=("checkout_payment", payment.pk),
             customer=None if came_back else told.get(Payment.Status(step.to_status)),
         )
+
+
+@staff_source
+def trail(order: Order) -> Iterator[Entry]:
+    """What the audit trail says of the order's payments."""
     yield from audited("payment", Payment.objects.filter(order=order).values_list("pk", flat=True))
 
 
-@source
+@staff_source
 def refunds(order: Order) -> Iterator[Entry]:
     """What a provider would not give back; what it gave stands among the steps of its payment."""
     failed = Refund.objects.filter(payment__order=order, status=Refund.Status.FAILED)

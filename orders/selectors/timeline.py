@@ -1,8 +1,8 @@
 """
 Everything that happened to an order, in one row of time.
 
-What this app knows is told here. Higher apps tell what they know by `source`: they register a function that reads their
-own tables, so that nobody below imports them. Each source costs a constant number of statements.
+What this app knows is told here. Higher apps tell what they know by `source` or `staff_source`: they register a function
+that reads their own tables, so that nobody below imports them. Each source costs a constant number of statements.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Entry:
 
 Source = Callable[[Order], Iterable[Entry]]
 _sources: list[Source] = []
+_staff_sources: list[Source] = []
 
 
 def source(run: Source) -> Source:
@@ -86,21 +87,34 @@ def source(run: Source) -> Source:
     return run
 
 
+def staff_source(run: Source) -> Source:
+    """Register a source that has nothing to tell customers, so that their page does not ask it."""
+    if run not in _staff_sources:
+        _staff_sources.append(run)
+    return run
+
+
 def timeline(*, order: Order) -> list[Entry]:
     """
     Return everything that happened to an order, the newest first: a constant number of statements.
 
     It is for staff; `customer_timeline` is what of it the customer may read.
     """
-    found = [entry for run in _sources for entry in run(order)]
-    return sorted(found, key=lambda entry: (entry.at, entry.key), reverse=True)
+    return _told_by((*_sources, *_staff_sources), order)
 
 
 def customer_timeline(*, order: Order) -> list[tuple[datetime, Told]]:
     """Return what the customer may read of the timeline, the newest first."""
     return [
-        (entry.at, entry.customer) for entry in timeline(order=order) if entry.customer is not None
+        (entry.at, entry.customer)
+        for entry in _told_by(_sources, order)
+        if entry.customer is not None
     ]
+
+
+def _told_by(sources: Iterable[Source], order: Order) -> list[Entry]:
+    found = [entry for run in sources for entry in run(order)]
+    return sorted(found, key=lambda entry: (entry.at, entry.key), reverse=True)
 
 
 # --- what this app knows --------------------------------------------------------------------------
@@ -357,7 +371,7 @@ def papers(order: Order) -> Iterator[Entry]:
         )
 
 
-@source
+@staff_source
 def additions(order: Order) -> Iterator[Entry]:
     for added in Order.objects.filter(adds_to=order).only(
         "number", "placed_at", "status", "grand_total", "currency"
@@ -421,7 +435,7 @@ def points(order: Order) -> Iterator[Entry]:
         )
 
 
-@source
+@staff_source
 def trail(order: Order) -> Iterator[Entry]:
     """What the audit trail says of the order itself, but for what its edits say already."""
     yield from audited("order", [order.pk], but_for=("order.address_changed",))

@@ -197,6 +197,8 @@ def test_the_customer_reads_their_part_and_nothing_else(lived: Life, ready: Buye
         assert (known in words) is (known != "2 Harbour"), known
     assert "You paid $24.90" in page
     assert [at for at, _told in told] == sorted((at for at, _told in told), reverse=True)
+    # What is not asked on the customer's page would have told them nothing.
+    assert told == [(e.at, e.customer) for e in timeline(order=lived.order) if e.customer]
 
 
 def page_of(buyer: Buyer, order: Order) -> str:
@@ -222,10 +224,12 @@ def test_points_are_told(ready: Buyer, staff: Actor) -> None:
 def test_it_costs_the_same_for_little_and_for_much(
     ready: Buyer, staff: Actor, deliver: Callable[..., int]
 ) -> None:
-    def cost() -> int:
+    def cost() -> tuple[int, int]:
         with CaptureQueriesContext(connection) as captured:
             entries.append(len(timeline(order=life.order)))
-        return len(captured)
+        with CaptureQueriesContext(connection) as captured_of_customer:
+            customer_timeline(order=life.order)
+        return len(captured), len(captured_of_customer)
 
     entries: list[int] = []
     life = Life(ready, staff).buy()
@@ -244,7 +248,7 @@ def test_it_costs_the_same_for_little_and_for_much(
     much = cost()
 
     # What is read of returns (their lines, goods and exchanges) is read once, however many there are.
-    assert (little, much) == (16, 18)
+    assert (little, much) == ((16, 11), (18, 13))
     assert entries[-1] > entries[0] + 40
 
 
