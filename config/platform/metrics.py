@@ -66,11 +66,12 @@ def count(name: str, amount: float = 1, **labels: str) -> None:
 
 def observe(name: str, seconds: float, **labels: str) -> None:
     """Add one duration to a histogram."""
+    inside = "".join(f"{label}," for label in _labels(labels))
     with _lock:
         for bucket in BUCKETS:
             if seconds <= bucket:
-                _counted[_series(f"{name}_bucket", {**labels, "le": str(bucket)})] += 1
-        _counted[_series(f"{name}_bucket", {**labels, "le": "+Inf"})] += 1
+                _counted[f'{name}_bucket{{{inside}le="{bucket}"}}'] += 1
+        _counted[f'{name}_bucket{{{inside}le="+Inf"}}'] += 1
         _counted[_series(f"{name}_count", labels)] += 1
         _counted[_series(f"{name}_sum", labels)] += seconds  # type: ignore[assignment]
 
@@ -126,8 +127,11 @@ def _minute_key(minute: int) -> str:
 def _series(name: str, labels: dict[str, str]) -> str:
     if not labels:
         return name
-    inside = ",".join(f'{key}="{_escaped(value)}"' for key, value in labels.items())
-    return f"{name}{{{inside}}}"
+    return f"{name}{{{','.join(_labels(labels))}}}"
+
+
+def _labels(labels: dict[str, str]) -> list[str]:
+    return [f'{key}="{_escaped(value)}"' for key, value in labels.items()]
 
 
 def _escaped(value: str) -> str:
