@@ -9,7 +9,8 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +28,7 @@ from config.platform.backoffice import (
     person,
 )
 from config.platform.http import actor_of
+from config.platform.http.forms import form_key, once
 from config.platform.models import User
 from pricing import services
 from pricing.models import LoyaltyAccount, LoyaltyEntry, LoyaltyProgram, LoyaltyTier
@@ -88,8 +90,10 @@ class LoyaltyAccountAdmin(ReadOnlyAdmin):
         return figure(f"{account.balance:,}")
 
     @action(description=_("Adjust"), url_path="adjust", permissions=["step"], icon="exposure")
-    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        account = one(self, request, object_id)
+    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        return once(self._adjust)(request, one(self, request, object_id))
+
+    def _adjust(self, request: HttpRequest, account: Any) -> HttpResponse:
         here = reverse("admin:pricing_loyaltyaccount_change", args=[account.pk])
         form = AdjustForm(request.POST if request.method == "POST" else None)
         if (
@@ -116,9 +120,10 @@ class LoyaltyAccountAdmin(ReadOnlyAdmin):
             "original": account,
             "balance": account.balance,
             "form": form,
+            "key": form_key(),
             "back": here,
         }
-        return TemplateResponse(request, "pricing/admin/adjust_points.html", context)
+        return render(request, "pricing/admin/adjust_points.html", context)
 
 
 @admin.register(LoyaltyTier)

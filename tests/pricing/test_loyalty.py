@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from config.platform import flags
@@ -535,6 +537,24 @@ def test_staff_adjust_points_over_the_api(user: User, api: Api) -> None:
     assert manager.post("/loyalty/adjust", {**body, "points": 0}).status_code == 400
     assert manager.post("/loyalty/adjust", {**body, "points": "1e9"}).status_code == 400
     assert book(user) == [("ADJUST", 50, 50)]
+
+
+def test_points_that_are_adjusted_by_two_presses_are_adjusted_once(
+    staff: Actor, user: User, client: Client, now: datetime
+) -> None:
+    give(staff, user, 100, now)
+    account = LoyaltyAccount.objects.get(user_id=user.pk)
+    client.force_login(
+        factories.make_staff(is_superuser=True),
+        "allauth.account.auth_backends.AuthenticationBackend",
+    )
+    address = reverse("admin:pricing_loyaltyaccount_adjust", args=[account.pk])
+    form = {"points": "7", "reason": "Sorry", "key": client.get(address).context["key"]}
+
+    answers = [client.post(address, form).status_code for _ in range(2)]
+
+    account.refresh_from_db()
+    assert (answers, account.balance) == ([302, 302], 107)
 
 
 # --- many at once ---------------------------------------------------------------------------------
