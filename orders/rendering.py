@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 
@@ -34,13 +35,22 @@ def moment(value: datetime | None) -> str | None:
 
 def tracking_url(order: Order) -> str:
     """Return the address under which whoever has it may follow this one order."""
-    address = f"{settings.STOREFRONT_URL}/orders/{order.number}/"
+    return settings.STOREFRONT_URL + order_path(order.number, token=link_token(order))
+
+
+def link_token(order: Order) -> str:
+    """Return the token of an order's link; empty where none was given out, or its secret is gone."""
     stored = None if order.access_token_hash is None else bytes(order.access_token_hash)
     for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         token = access_token(order, secret=secret)
         if hash_token(token) == stored:
-            return f"{address}?token={token}"
-    return address
+            return token
+    return ""
+
+
+def order_path(number: str, tail: str = "", *, token: str = "") -> str:
+    """Return a page of an order; who came by its link goes on by it, with its token."""
+    return f"/orders/{number}/{tail}" + (f"?{urlencode({'token': token})}" if token else "")
 
 
 def render_line(line: OrderLine, currency: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from config.platform.http import actor_of
 from orders import selectors as placed
 from orders.errors import OrderNotFound
 from orders.models import Order
+from orders.rendering import order_path
 
 COOKIE = "order_key"
 
@@ -49,8 +50,7 @@ class Payer:
         return self._at("pay/")
 
     def _at(self, tail: str) -> str:
-        query = f"?token={self.token}" if self.token else ""
-        return f"/orders/{self.order.number}/{tail}{query}"
+        return order_path(self.order.number, tail, token=self.token)
 
 
 def payer_of(request: HttpRequest, number: str) -> Payer:

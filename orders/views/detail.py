@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -25,11 +24,12 @@ from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.explaining import grounds_of
 from orders.models import Order, OrderLine, RefundRequest
+from orders.rendering import order_path
 from orders.views.disputes import shown_disputes
+from orders.views.papers import address_lines
 from orders.views.progress import headline_of, history_of, next_step_of, timeline_of
-from orders.views.returning import order_path, shown_returns
+from orders.views.returning import other_path, shown_returns
 from pricing.display import (
-    country_name,
     days_text,
     discounts_of,
     options_text,
@@ -60,14 +60,8 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
     may_act = is_own or (found.user_id is None and found.session_hash is not None)
     waits_for_goods = found.status == Status.DRAFT and _waits_for_goods(found)
     until = _return_until(found)
-    address = found.shipping_address or {}
     quote = Quote.from_json(found.quote) if found.quote else None
     orders_of = option_orders(product_ids=[line.product_id for line in found.lines.all()])
-    town = " ".join(
-        part
-        for part in (address.get("city"), address.get("state"), address.get("postalCode"))
-        if part
-    )
     context = {
         "order": {
             "number": found.number,
@@ -101,17 +95,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "grounds": grounds_of(found),
         "refunded_total": found.refunded_total - found.moved_total,
         "refund_notes": _refund_notes(found) if is_own else [],
-        "address": [
-            text
-            for text in (
-                address.get("name"),
-                address.get("line1"),
-                address.get("line2"),
-                town,
-                country_name(address.get("country", "")),
-            )
-            if text
-        ],
+        "address": address_lines(found.shipping_address),
         "can_cancel": is_own and found.status in CANCELLABLE and not _is_partly_sent(found),
         "can_cancel_items": is_own and _can_cancel_items(found),
         "can_reorder": is_own,
@@ -127,7 +111,7 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
         "happened": history_of(found) if may_act else [],
         "parcels": _parcels(found),
         "returns": shown_returns(found, token) if may_act else [],
-        "return_url": _return_url(found, token) if may_act and until else "",
+        "return_url": order_path(found.number, "return/", token=token) if may_act and until else "",
         "disputes": shown_disputes(found),
         "dispute_url": _dispute_url(found, token),
         "form_key": form_key(),
@@ -141,7 +125,7 @@ def _pay_url(order: Order, *, by_link: bool) -> str:
         return ""
     if order.checkout_id is not None and not by_link:
         return "/checkout/"  # where it was begun
-    return order_path(order, "pay/", by_link=by_link)
+    return other_path(order, "pay/", by_link=by_link)
 
 
 def _waits_for_goods(order: Order) -> bool:
@@ -153,20 +137,16 @@ def _waits_for_goods(order: Order) -> bool:
     return False
 
 
-def _return_url(order: Order, token: str) -> str:
-    return f"/orders/{order.number}/return/" + (f"?token={token}" if token.isalnum() else "")
-
-
 def _invoice_url(order: Order, token: str) -> str:
     if order.confirmed_at is None or order.was_never_paid:
         return ""
-    return f"/orders/{order.number}/invoice/" + (f"?token={token}" if token else "")
+    return order_path(order.number, "invoice/", token=token)
 
 
 def _dispute_url(order: Order, token: str) -> str:
     if order.payment_status not in orders.PAID:
         return ""
-    return f"/orders/{order.number}/dispute/" + (f"?{urlencode({'token': token})}" if token else "")
+    return order_path(order.number, "dispute/", token=token)
 
 
 def _is_partly_sent(order: Order) -> bool:
@@ -254,7 +234,7 @@ def _additions(found: Order, *, by_link: bool) -> list[dict[str, Any]]:
     return [
         {
             "number": added.number,
-            "url": order_path(added, by_link=by_link),
+            "url": other_path(added, by_link=by_link),
             "status_text": added.get_status_display(),
             "grand_total": added.grand_total,
             "pay_url": _pay_url(added, by_link=by_link),

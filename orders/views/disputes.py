@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -20,6 +19,7 @@ from config.platform.http.forms import count, form_key, once
 from orders import selectors
 from orders import services as orders
 from orders.models import Order
+from orders.rendering import order_path
 from orders.selectors.disputes import disputes_of
 from pricing.models import PriceDispute
 from pricing.money import parse_amount
@@ -39,7 +39,7 @@ def dispute(request: HttpRequest, number: str) -> HttpResponse:
     """
     actor, token = actor_of(request), request.GET.get("token", "")
     order = selectors.find(actor=actor, reference=number, token=token)
-    back = f"/orders/{order.number}/" + (f"?{urlencode({'token': token})}" if token else "")
+    back = order_path(order.number, token=token)
     given = {name: request.POST.get(name, "").strip() for name in FIELDS}
     problem = ""
     if request.method == "POST":

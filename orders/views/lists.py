@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -20,7 +19,7 @@ from config.platform.http.forms import count
 from orders import selectors
 from orders.errors import OrderNotFound
 from orders.models import Order
-from orders.rendering import tracking_url
+from orders.rendering import link_token, order_path
 from pricing.selectors import LOYALTY_FLAG
 
 Status = Order.Status
@@ -87,5 +86,4 @@ def lookup(request: HttpRequest) -> HttpResponse:
     except OrderNotFound:
         problem = _("We know no order with this number and this address. Check both, please.")
         return render(request, "orders/lookup.html", {"form": form, "problem": problem}, status=404)
-    link = urlsplit(tracking_url(found))
-    return redirect(f"{link.path}?{link.query}" if link.query else link.path)
+    return redirect(order_path(found.number, token=link_token(found)))

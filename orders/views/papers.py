@@ -18,6 +18,7 @@ from orders import documents, selectors
 from orders import services as orders
 from orders.errors import InvoiceNotAvailable, InvoiceNotFound
 from orders.models import Invoice, Order
+from orders.rendering import order_path
 from pricing.display import country_name, percent_text
 
 
@@ -34,14 +35,13 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
     except InvoiceNotAvailable:
         return redirect(f"/orders/{number}/")
     token = request.GET.get("token", "")
-    tail = f"?token={token}" if token else ""
     paper = papers[0]
     return render(
         request,
         "orders/invoice.html",
         {
             "order_number": order.number,
-            "order_url": f"/orders/{order.number}/{tail}",
+            "order_url": order_path(order.number, token=token),
             "paper": paper,
             "content": paper.content,
             "taxes": _taxes(paper.content),
@@ -54,7 +54,7 @@ def invoice(request: HttpRequest, number: str) -> HttpResponse:
                 {
                     "number": each.number,
                     "name": _("Invoice") if each.kind == Invoice.Kind.INVOICE else _("Credit note"),
-                    "url": f"/orders/{order.number}/invoice/{each.number}.pdf{tail}",
+                    "url": order_path(order.number, f"invoice/{each.number}.pdf", token=token),
                 }
                 for each in papers
             ],

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -33,7 +32,7 @@ from orders import selectors
 from orders import services as orders
 from orders.errors import OrderNotFound
 from orders.models import Order, OrderLine, ReturnLine, ReturnRequest
-from orders.rendering import tracking_url
+from orders.rendering import link_token, order_path
 from orders.services import Offer, Units, Wanted, WantedReturn
 from orders.views.steps import once_at_the_end, read_units
 from pricing.display import options_text
@@ -82,17 +81,12 @@ def owner_of(request: HttpRequest, number: str) -> tuple[Actor, Order]:
 
 def order_url(request: HttpRequest, number: str) -> str:
     """Return the page of an order, with the key to it that the visitor came with."""
-    token = request.GET.get("token", "")
-    return f"/orders/{number}/" + (f"?token={token}" if token.isalnum() else "")
+    return order_path(number, token=request.GET.get("token", ""))
 
 
-def order_path(order: Order, tail: str = "", *, by_link: bool) -> str:
+def other_path(order: Order, tail: str = "", *, by_link: bool) -> str:
     """Return the page of an order that belongs to another; who came by a link goes on by the link of this one."""
-    path = f"/orders/{order.number}/{tail}"
-    if not by_link:
-        return path
-    query = urlsplit(tracking_url(order)).query
-    return f"{path}?{query}" if query else path
+    return order_path(order.number, tail, token=link_token(order) if by_link else "")
 
 
 @cache_control(no_store=True)
@@ -202,8 +196,7 @@ def shown_returns(order: Order, token: str) -> list[dict[str, Any]]:
             "asked": found.requested_at,
             "amount": found.refund_amount,
             "can_withdraw": found.status == Status.REQUESTED,
-            "withdraw_url": f"/orders/{order.number}/returns/{found.id}/withdraw/"
-            + (f"?token={token}" if token.isalnum() else ""),
+            "withdraw_url": order_path(order.number, f"returns/{found.id}/withdraw/", token=token),
             "lines": [
                 f"{part.quantity} × {names.get(part.order_line_id, '')}"
                 + (_wanted_text(part) if part.exchange_variant else "")
@@ -291,8 +284,8 @@ def _instead(found: ReturnRequest, *, by_link: bool) -> dict[str, Any] | None:
         if is_open and not is_back
         else order.get_status_display(),
         "to_pay": order.to_pay if is_open and is_back else None,
-        "url": order_path(order, by_link=by_link),
-        "pay_url": order_path(order, "pay/", by_link=by_link) if is_open and is_back else "",
+        "url": other_path(order, by_link=by_link),
+        "pay_url": other_path(order, "pay/", by_link=by_link) if is_open and is_back else "",
     }
 
 
