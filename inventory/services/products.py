@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -141,124 +141,147 @@ _VARIANT_FIELDS = (
 )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Batch:
+    """The rows that drafts are about, and what is to be written of them, so that each table is written once."""
+
+    company_id: UUID
+    categories: Mapping[str, Category]
+    products: Mapping[str, Product]
+    by_product: Mapping[UUID, list[Variant]]
+    by_sku: Mapping[str, Variant]
+    saved_products: list[Product] = field(default_factory=list)
+    saved_variants: list[Variant] = field(default_factory=list)
+    fresh: set[UUID] = field(default_factory=set)
+    levels: dict[UUID, int] = field(default_factory=dict)
+    counts: list[StockCount] = field(default_factory=list)
+    pictured: dict[UUID, Sequence[ImageDraft]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def take(self, draft: ProductDraft) -> Upserted | ApplicationError:
+        """Note what a draft changes; one that is refused changes nothing."""
+        product = self.products.get(draft.slug)
+        variants = self.by_product.get(product.id, []) if product else []
+        refusal = _conflict(draft, product, self.by_sku, self.categories) or _misfit(
+            draft, product, variants
+        )
+        if refusal is not None:
+            return refusal
+        is_new = product is None
+        if product is None:
+            product = Product(id=new_id(), company_id=self.company_id, slug=draft.slug)
+        before = _values(product, _PRODUCT_FIELDS)
+        was_sold = product.status != Product.Status.DISCONTINUED
+        _fill_product(product, draft, self.categories)
+        new, changed = self._take_variants(draft, product, variants)
+        variants = [*variants, *new]
+        withdrawn = self._withdraw(draft, variants)
+        product.search_terms = search_terms(variants)
+        is_changed = is_new or before != _values(product, _PRODUCT_FIELDS)
+        if is_changed:
+            self.saved_products.append(product)
+        if draft.images is not None:
+            self.pictured[product.id] = draft.images
+        if was_sold and product.status == Product.Status.DISCONTINUED and not is_new:
+            self.events.append(ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug))
+        named = {wanted.sku for wanted in draft.variants}
+        return Upserted(
+            product.id,
+            product.slug,
+            is_new,
+            bool(is_changed or new or changed or withdrawn),
+            {variant.sku: variant.id for variant in variants if variant.sku in named},
+            tuple(variant.sku for variant in new),
+            tuple(variant.sku for variant in changed),
+            tuple(variant.sku for variant in withdrawn),
+        )
+
+    def _take_variants(
+        self, draft: ProductDraft, product: Product, there: Sequence[Variant]
+    ) -> tuple[list[Variant], list[Variant]]:
+        """Note what the draft says of its variants, and return those that are new and those that changed."""
+        new: list[Variant] = []
+        changed: list[Variant] = []
+        for place, wanted in enumerate(draft.variants):
+            variant = self.by_sku.get(wanted.sku)
+            if variant is None:
+                variant = Variant(
+                    id=new_id(),
+                    company_id=self.company_id,
+                    product_id=product.id,
+                    sku=wanted.sku,
+                )
+                _fill_variant(variant, wanted, place)
+                new.append(variant)
+            else:
+                before = _values(variant, _VARIANT_FIELDS)
+                _fill_variant(variant, wanted, place if draft.withdraw_others else None)
+                if before != _values(variant, _VARIANT_FIELDS):
+                    changed.append(variant)
+            if wanted.reorder_level is not None:
+                self.levels[variant.id] = wanted.reorder_level
+            self.counts += [
+                StockCount(variant.id, units, code) for code, units in (wanted.stock or {}).items()
+            ]
+        self.fresh |= {variant.id for variant in new}
+        self.saved_variants += new + changed
+        return new, changed
+
+    def _withdraw(self, draft: ProductDraft, variants: Sequence[Variant]) -> list[Variant]:
+        """Take the variants that a draft does not name off sale, where it says so."""
+        if not draft.withdraw_others:
+            return []
+        named = {wanted.sku for wanted in draft.variants}
+        withdrawn = [each for each in variants if each.is_active and each.sku not in named]
+        for variant in withdrawn:
+            variant.is_active = False
+        self.saved_variants += withdrawn
+        return withdrawn
+
+
 def _write_batch(
     actor: Actor, drafts: Sequence[ProductDraft], now: datetime, reference: str
 ) -> list[Upserted | ApplicationError]:
     """Write drafts that are well formed and share no slug and no SKU. Refused ones are left out, with all of theirs."""
-    company_id = actor.company_id
-    categories = _categories(company_id, drafts)
-    products = {
-        product.slug: product
-        for product in Product.objects.filter(
-            company_id=company_id, slug__in=[draft.slug for draft in drafts]
-        ).for_update()
-    }
-    skus = [variant.sku for draft in drafts for variant in draft.variants]
-    by_product: dict[UUID, list[Variant]] = {}
-    by_sku: dict[str, Variant] = {}
-    known = Variant.objects.filter(company_id=company_id)
-    for variant in known.filter(sku__in=skus).union(
-        known.filter(product__in=[product.id for product in products.values()])
-    ):
-        by_product.setdefault(variant.product_id, []).append(variant)
-        by_sku[variant.sku] = variant
-
-    results: list[Upserted | ApplicationError] = []
-    saved_products: list[Product] = []
-    saved_variants: list[Variant] = []
-    levels: dict[UUID, int] = {}
-    counts: list[StockCount] = []
-    fresh: set[UUID] = set()
-    pictured: dict[UUID, Sequence[ImageDraft]] = {}
-    events: list[Event] = []
-    for draft in drafts:
-        product = products.get(draft.slug)
-        is_new = product is None
-        refusal = _conflict(draft, product, by_sku, categories) or _misfit(
-            draft, product, by_product.get(product.id, []) if product else []
-        )
-        if refusal is not None:
-            results.append(refusal)
-            continue
-        if product is None:
-            product = Product(id=new_id(), company_id=company_id, slug=draft.slug)
-        before = {name: getattr(product, name) for name in _PRODUCT_FIELDS}
-        was_sold = product.status != Product.Status.DISCONTINUED
-        _fill_product(product, draft, categories)
-        variants = by_product.get(product.id, [])
-        new_skus: list[str] = []
-        changed_skus: list[str] = []
-        for position, wanted in enumerate(draft.variants):
-            known_variant = by_sku.get(wanted.sku)
-            if known_variant is None:
-                variant = Variant(
-                    id=new_id(), company_id=company_id, product_id=product.id, sku=wanted.sku
-                )
-                variants.append(variant)
-                fresh.add(variant.id)
-                new_skus.append(wanted.sku)
-                former = None
-            else:
-                variant = known_variant
-                former = {name: getattr(variant, name) for name in _VARIANT_FIELDS}
-            _fill_variant(
-                variant, wanted, position if draft.withdraw_others or former is None else None
-            )
-            if former is None or former != {
-                name: getattr(variant, name) for name in _VARIANT_FIELDS
-            }:
-                saved_variants.append(variant)
-                if former is not None:
-                    changed_skus.append(wanted.sku)
-            if wanted.reorder_level is not None:
-                levels[variant.id] = wanted.reorder_level
-            counts += [
-                StockCount(variant.id, units, code) for code, units in (wanted.stock or {}).items()
-            ]
-        named = {wanted.sku for wanted in draft.variants}
-        withdrawn = [
-            variant
-            for variant in variants
-            if draft.withdraw_others and variant.is_active and variant.sku not in named
-        ]
-        for variant in withdrawn:
-            variant.is_active = False
-            saved_variants.append(variant)
-        product.search_terms = search_terms(variants)
-        is_changed = is_new or before != {name: getattr(product, name) for name in _PRODUCT_FIELDS}
-        if is_changed:
-            saved_products.append(product)
-        if draft.images is not None:
-            pictured[product.id] = draft.images
-        results.append(
-            Upserted(
-                product.id,
-                product.slug,
-                is_new,
-                bool(is_changed or new_skus or changed_skus or withdrawn),
-                {variant.sku: variant.id for variant in variants if variant.sku in named},
-                tuple(new_skus),
-                tuple(changed_skus),
-                tuple(variant.sku for variant in withdrawn),
-            )
-        )
-        if was_sold and product.status == Product.Status.DISCONTINUED and not is_new:
-            events.append(ProductDiscontinuedEvent(aggregate_id=product.id, slug=product.slug))
-
-    _save(Product, saved_products, [*_PRODUCT_FIELDS, "updated_at"])
-    _save(Variant, saved_variants, list(_VARIANT_FIELDS))
-    repictured = replace_pictures(pictured)
-    told = {event.aggregate_id for event in events}
+    batch = _batch_of(actor.company_id, drafts)
+    results = [batch.take(draft) for draft in drafts]
+    _save(Product, batch.saved_products, [*_PRODUCT_FIELDS, "updated_at"])
+    _save(Variant, batch.saved_variants, list(_VARIANT_FIELDS))
+    repictured = replace_pictures(batch.pictured)
+    told = {event.aggregate_id for event in batch.events}
     for place, result in enumerate(results):
         if isinstance(result, Upserted):
             if result.product_id in repictured and not result.is_changed:
                 result = results[place] = replace(result, is_changed=True)
             if result.is_changed and result.product_id not in told:
-                events.append(ProductUpdated(aggregate_id=result.product_id, slug=result.slug))
-    _open_shelves(actor, fresh, counts, levels)
-    count_stock(actor=actor, counts=counts, reference=reference, now=now)
-    outbox.publish(*events, actor=actor, now=now)
+                batch.events.append(
+                    ProductUpdated(aggregate_id=result.product_id, slug=result.slug)
+                )
+    _open_shelves(actor, batch.fresh, batch.counts, batch.levels)
+    count_stock(actor=actor, counts=batch.counts, reference=reference, now=now)
+    outbox.publish(*batch.events, actor=actor, now=now)
     return results
+
+
+def _batch_of(company_id: UUID, drafts: Sequence[ProductDraft]) -> _Batch:
+    """Lock the products that drafts name, and read their variants and those of the SKUs named."""
+    categories = _categories(company_id, drafts)
+    slugs = [draft.slug for draft in drafts]
+    locked = Product.objects.filter(company_id=company_id, slug__in=slugs).for_update()
+    products = {product.slug: product for product in locked}
+    skus = [variant.sku for draft in drafts for variant in draft.variants]
+    ids = [product.id for product in products.values()]
+    known = Variant.objects.filter(company_id=company_id)
+    by_product: dict[UUID, list[Variant]] = {}
+    by_sku: dict[str, Variant] = {}
+    for variant in known.filter(sku__in=skus).union(known.filter(product__in=ids)):
+        by_product.setdefault(variant.product_id, []).append(variant)
+        by_sku[variant.sku] = variant
+    return _Batch(company_id, categories, products, by_product, by_sku)
+
+
+def _values(row: Product | Variant, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
 
 
 def _conflict(
@@ -326,18 +349,18 @@ def _misfit(
         ]
     errors = []
     seen: dict[frozenset[tuple[str, str]], str] = {}
-    for field, sku, options in offered:
+    for at, sku, options in offered:
         strange = [name for name in options if name not in names]
         missing = [name for name in names if not options.get(name)]
         twin = seen.setdefault(frozenset(options.items()), sku)
         if strange:
             errors.append(
-                FieldError(field, "invalid", f"{sku}: the product has no option {strange[0]}.")
+                FieldError(at, "invalid", f"{sku}: the product has no option {strange[0]}.")
             )
         elif missing:
-            errors.append(FieldError(field, "required", f"{sku} has no {missing[0]}."))
+            errors.append(FieldError(at, "required", f"{sku} has no {missing[0]}."))
         elif twin != sku:
-            errors.append(FieldError(field, "invalid", f"{sku} is the same choice as {twin}."))
+            errors.append(FieldError(at, "invalid", f"{sku} is the same choice as {twin}."))
     return ValidationFailed(errors=errors) if errors else None
 
 
