@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -30,6 +29,7 @@ from config.platform.http import (
     page_of,
     timestamp,
 )
+from config.platform.ids import named_id
 from inventory.selectors import VariantRef
 from pricing import selectors as pricing
 from pricing import services as prices
@@ -242,10 +242,7 @@ class PriceAlertView(ApiView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, alert_id: str) -> Response:
         """End a price alert of the caller's own."""
-        try:
-            found = UUID(alert_id)
-        except ValueError:
-            raise PriceAlertNotFound from None
+        found = named_id(alert_id, PriceAlertNotFound)
         prices.end_price_alert(actor=actor_of(request), alert_id=found, now=timezone.now())
         return Response(status=204)
 

@@ -16,6 +16,7 @@ from cart.errors import CartNotFound
 from cart.rendering import render_cart
 from cart.selectors import CartView
 from config.platform.http import ApiView, actor_of, if_match
+from config.platform.ids import named_id
 
 _TAG = re.compile(r"(\d{1,9})(?:-[0-9a-f]{20})?")
 NEVER = -1  # no cart has this version
@@ -28,7 +29,7 @@ class CartApiView(ApiView):
     def cart_id(self) -> UUID | None:
         """The cart named in the path, if one is; a malformed id is a cart that nobody has."""
         sent = self.kwargs.get("cart_id")
-        return None if sent is None else id_of(sent, CartNotFound)
+        return None if sent is None else named_id(sent, CartNotFound)
 
     def common(self, given: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what every write passes on; takes `version` out of the body given."""
@@ -58,10 +59,3 @@ class CartApiView(ApiView):
         return Response(
             {**render_cart(view), **more}, status=status, headers={"ETag": f'"{view.etag}"'}
         )
-
-
-def id_of(sent: str, missing: type[Exception]) -> UUID:
-    try:
-        return UUID(sent)
-    except ValueError:
-        raise missing from None

@@ -10,11 +10,12 @@ from rest_framework.response import Response
 
 from cart import selectors, services
 from cart.api import serializers
-from cart.api.base import CartApiView, id_of
+from cart.api.base import CartApiView
 from cart.errors import CartNotFound
 from cart.models import Cart, CartEvent
 from cart.rendering import moment
 from config.platform.http import actor_of, page
+from config.platform.ids import named_id
 from pricing.money import format_amount
 
 
@@ -85,6 +86,6 @@ class ReAddView(CartApiView):
     def post(self, request: Request, cart_id: str) -> Response:
         """Put what was in a past cart into the cart, at today's prices."""
         serializers.Nothing.read(request)
-        past_id = id_of(cart_id, CartNotFound)
+        past_id = named_id(cart_id, CartNotFound)
         brought = services.re_add(actor=actor_of(request), cart_id=past_id, now=timezone.now())
         return self.answer(brought.view, report=brought.report)

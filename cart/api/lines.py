@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from cart import services
 from cart.api import serializers
-from cart.api.base import CartApiView, id_of
+from cart.api.base import CartApiView
 from cart.api.rendering import render_bulk, render_item
 from cart.errors import ItemNotFound
 from cart.rendering import render_cart
@@ -18,6 +18,7 @@ from config.platform import limits
 from config.platform.actor import Actor
 from config.platform.errors import RateLimited
 from config.platform.http import actor_of
+from config.platform.ids import named_id
 
 
 class ItemsView(CartApiView):
@@ -38,7 +39,7 @@ class ItemView(CartApiView):
         given = dict(found.validated_data)
         view = services.change_line(
             **self.common(given),
-            line_id=id_of(item_id, ItemNotFound),
+            line_id=named_id(item_id, ItemNotFound),
             ignored=found.dropped,
             **given,
         )
@@ -50,7 +51,7 @@ class ItemView(CartApiView):
         given = dict(found.validated_data)
         view = services.change_line(
             **self.common(given),
-            line_id=id_of(item_id, ItemNotFound),
+            line_id=named_id(item_id, ItemNotFound),
             ignored=found.dropped,
             **given,
         )
@@ -59,7 +60,7 @@ class ItemView(CartApiView):
     def delete(self, request: Request, item_id: str, cart_id: str = "") -> Response:
         """Take a line out and release what it holds."""
         given = serializers.Nothing.read(request)
-        view = services.remove_line(**self.common(given), line_id=id_of(item_id, ItemNotFound))
+        view = services.remove_line(**self.common(given), line_id=named_id(item_id, ItemNotFound))
         return self.answer(view)
 
 
@@ -72,7 +73,7 @@ class MoveView(CartApiView):
         """Move a line to this list; its hold is released or taken anew."""
         given = serializers.Nothing.read(request)
         view = services.move_line(
-            **self.common(given), line_id=id_of(item_id, ItemNotFound), to=self.to
+            **self.common(given), line_id=named_id(item_id, ItemNotFound), to=self.to
         )
         return self.answer(view)
 
@@ -83,7 +84,9 @@ class DuplicateView(CartApiView):
     def post(self, request: Request, item_id: str, cart_id: str = "") -> Response:
         """Put a second, separate line like this one beside it."""
         given = serializers.Nothing.read(request)
-        view = services.duplicate_line(**self.common(given), line_id=id_of(item_id, ItemNotFound))
+        view = services.duplicate_line(
+            **self.common(given), line_id=named_id(item_id, ItemNotFound)
+        )
         return self.answer(view)
 
 
@@ -130,7 +133,9 @@ class BundleView(CartApiView):
     def delete(self, request: Request, group_id: str, cart_id: str = "") -> Response:
         """Take a bundle out with all its parts."""
         given = serializers.Nothing.read(request)
-        view = services.remove_bundle(**self.common(given), group_id=id_of(group_id, ItemNotFound))
+        view = services.remove_bundle(
+            **self.common(given), group_id=named_id(group_id, ItemNotFound)
+        )
         return self.answer(view)
 
 

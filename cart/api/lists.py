@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.templatetags.static import static
 from django.utils import timezone
@@ -19,6 +18,7 @@ from cart.models import MOST_COMPARED
 from cart.rendering import moment, render_cart
 from cart.selectors import Compared, WishView
 from config.platform.http import ApiView, Input, Output, actor_of, page
+from config.platform.ids import named_id
 from pricing import selectors as pricing
 from pricing.api.serializers import CurrencyField, CurrencyQuery
 from pricing.money import format_amount
@@ -201,7 +201,7 @@ class WishItemView(ApiView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, item_id: str) -> Response:
         """Take one wish off the list."""
-        services.remove_wish(actor=actor_of(request), wish_id=_wish_id(item_id))
+        services.remove_wish(actor=actor_of(request), wish_id=named_id(item_id, WishNotFound))
         return Response(status=204)
 
 
@@ -213,16 +213,12 @@ class WishToCartView(ApiView):
         """Move a wish into the caller's cart, where it is held; refused, it stays a wish. Answers the cart."""
         given = MoveInput.read(request)
         view = services.move_wish_to_cart(
-            actor=actor_of(request), wish_id=_wish_id(item_id), now=timezone.now(), **given
+            actor=actor_of(request),
+            wish_id=named_id(item_id, WishNotFound),
+            now=timezone.now(),
+            **given,
         )
         return Response(render_cart(view), headers={"ETag": f'"{view.etag}"'})
-
-
-def _wish_id(sent: str) -> UUID:
-    try:
-        return UUID(sent)
-    except ValueError:
-        raise WishNotFound from None
 
 
 @extend_schema(tags=["compare"])

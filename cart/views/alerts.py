@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,6 +19,7 @@ from config.platform import limits
 from config.platform.errors import ApplicationError, FieldError, ValidationFailed
 from config.platform.http import actor_of
 from config.platform.http.forms import count
+from config.platform.ids import named_id
 from inventory import selectors as inventory
 from inventory.selectors import VariantRef
 from pricing import selectors, services
@@ -133,10 +133,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     """List a customer's price alerts; a press ends one."""
     actor, now = actor_of(request), timezone.now()
     if request.method == "POST":
-        try:
-            alert_id = UUID(request.POST.get("alert", ""))
-        except ValueError as wrong:
-            raise ValidationFailed from wrong
+        alert_id = named_id(request.POST.get("alert", ""), ValidationFailed)
         services.end_price_alert(actor=actor, alert_id=alert_id, now=now)
         messages.success(request, _("Done. We will not write about this price."))
         return redirect("page_price_alerts")

@@ -23,6 +23,7 @@ from config.platform import limits
 from config.platform.errors import ApplicationError, ValidationFailed
 from config.platform.http import actor_of, set_guest_cookie
 from config.platform.http.forms import count
+from config.platform.ids import named_id
 from inventory import selectors as inventory
 from inventory import services as stock
 from inventory.errors import BackInStockLinkInvalid, BackInStockRequestNotFound
@@ -142,10 +143,7 @@ def mine(request: HttpRequest) -> HttpResponse:
     """List what a customer waits for; a press leaves the line."""
     actor, now = actor_of(request), timezone.now()
     if request.method == "POST":
-        try:
-            request_id = UUID(request.POST.get("request", ""))
-        except ValueError as wrong:
-            raise ValidationFailed from wrong
+        request_id = named_id(request.POST.get("request", ""), ValidationFailed)
         stock.stop_waiting(actor=actor, request_id=request_id, now=now)
         messages.success(request, _("Done. You no longer wait for it."))
         return redirect("page_back_in_stock_mine")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -16,6 +15,7 @@ from config.platform.actor import Actor
 from config.platform.errors import AuthRequired
 from config.platform.http import ApiView, Input, Staff, actor_of, page, timestamp
 from config.platform.http.authentication import Anyone
+from config.platform.ids import named_id
 from orders import selectors, services
 from orders.selectors.disputes import dispute_of, disputes_of
 from pricing.errors import DisputeNotFound
@@ -109,13 +109,6 @@ def dispute_json(dispute: PriceDispute) -> dict[str, Any]:
     }
 
 
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise DisputeNotFound() from None
-
-
 def _who(request: Request) -> tuple[Actor, str]:
     """
     Return the caller, and the secret of an order's own link where the address has one.
@@ -177,7 +170,9 @@ class DisputeView(ApiView):
     def get(self, request: Request, dispute_id: str) -> Response:
         """Read one price dispute and its answer; `?token=` from the order's mail opens it too."""
         actor, token = _who(request)
-        found = dispute_of(actor=actor, dispute_id=_id(dispute_id), token=token)
+        found = dispute_of(
+            actor=actor, dispute_id=named_id(dispute_id, DisputeNotFound), token=token
+        )
         return Response(dispute_json(found))
 
 
@@ -191,6 +186,9 @@ class DecisionView(ApiView):
         """Decide a dispute: reject it, give a part of the price back, or refund what is left of the line. Staff only."""
         given = DecisionInput.read(request)
         decided = services.decide_dispute(
-            actor=actor_of(request), dispute_id=_id(dispute_id), now=timezone.now(), **given
+            actor=actor_of(request),
+            dispute_id=named_id(dispute_id, DisputeNotFound),
+            now=timezone.now(),
+            **given,
         )
         return Response(dispute_json(decided))

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from config.platform import kept
 from config.platform.errors import NotFound
 from config.platform.http import Anyone, ApiView, Input, Staff, actor_of, public_response
+from config.platform.ids import named_id
 from inventory import selectors as inventory_selectors
 from inventory.models import Product, Variant
 from pricing import selectors
@@ -96,10 +97,7 @@ def currency_of(request: Request, given: dict[str, Any]) -> str:
 
 
 def id_of(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound() from None
+    return named_id(text, NotFound)
 
 
 class StaffView(ApiView):

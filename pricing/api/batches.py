@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -13,9 +12,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.errors import NotFound
 from config.platform.http import ApiView, Input, Staff, actor_of, page, timestamp
 from pricing import selectors, services
+from pricing.api.base import id_of
 from pricing.api.serializers import ListOutput
 from pricing.models import CouponBatch
 
@@ -24,13 +23,6 @@ _RIGHTS = {
     "post": "pricing.add_couponbatch",
     "patch": "pricing.change_couponbatch",
 }
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound() from None
 
 
 class BatchInput(Input):
@@ -102,7 +94,7 @@ class PromotionBatchesView(StaffView):
     def get(self, request: Request, promotion_id: str) -> Response:
         """List the batches of codes of a promotion, newest first. Staff only."""
         actor = actor_of(request)
-        promotion = selectors.find_promotion(actor=actor, promotion_id=_id(promotion_id))
+        promotion = selectors.find_promotion(actor=actor, promotion_id=id_of(promotion_id))
         rows = selectors.coupon_batches(actor=actor).filter(promotion=promotion)
         return Response(page(rows, request, order=("-created_at", "-id"), render=batch_json))
 
@@ -111,7 +103,7 @@ class PromotionBatchesView(StaffView):
         """Make codes at random, each good for one order. Staff only."""
         batch = services.create_batch(
             actor=actor_of(request),
-            promotion_id=_id(promotion_id),
+            promotion_id=id_of(promotion_id),
             now=timezone.now(),
             **BatchInput.read(request),
         )
@@ -123,7 +115,7 @@ class BatchView(StaffView):
     @extend_schema(responses=BatchOutput)
     def get(self, request: Request, batch_id: str) -> Response:
         """Return a batch with how many of its codes are used, unused and revoked. Staff only."""
-        batch = selectors.find_batch(actor=actor_of(request), batch_id=_id(batch_id))
+        batch = selectors.find_batch(actor=actor_of(request), batch_id=id_of(batch_id))
         return Response(batch_json(batch))
 
     @extend_schema(request=BatchChangeInput, responses=BatchOutput)
@@ -131,7 +123,7 @@ class BatchView(StaffView):
         """Let the codes end at another time; null: never. Staff only."""
         batch = services.set_batch_expiry(
             actor=actor_of(request),
-            batch_id=_id(batch_id),
+            batch_id=id_of(batch_id),
             now=timezone.now(),
             **BatchChangeInput.read(request),
         )
@@ -148,11 +140,11 @@ class BatchRevokeView(StaffView):
         actor = actor_of(request)
         services.revoke_batch(
             actor=actor,
-            batch_id=_id(batch_id),
+            batch_id=id_of(batch_id),
             now=timezone.now(),
             **BatchRevokeInput.read(request),
         )
-        return Response(batch_json(selectors.find_batch(actor=actor, batch_id=_id(batch_id))))
+        return Response(batch_json(selectors.find_batch(actor=actor, batch_id=id_of(batch_id))))
 
 
 @extend_schema(tags=["promotions"])
@@ -163,7 +155,7 @@ class BatchCodesView(StaffView):
     def get(self, request: Request, batch_id: str) -> StreamingHttpResponse:
         """Return the codes of a batch as a CSV file, with what became of each. Staff only."""
         lines = services.batch_lines(
-            actor=actor_of(request), batch_id=_id(batch_id), now=timezone.now()
+            actor=actor_of(request), batch_id=id_of(batch_id), now=timezone.now()
         )
         response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="codes.csv"'

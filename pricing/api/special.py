@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -11,20 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.errors import NotFound
 from config.platform.http import ApiView, Input, Staff, actor_of, page, timestamp
 from pricing import selectors, services
+from pricing.api.base import id_of
 from pricing.api.serializers import CurrencyField, ListOutput, amount_field
 from pricing.models import CustomerGroup, SpecialPrice
 from pricing.money import format_amount
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound() from None
-
 
 # --- in and out -----------------------------------------------------------------------------------
 
@@ -154,7 +145,7 @@ class SpecialPriceView(StaffView):
     def delete(self, request: Request, special_id: str) -> Response:
         """End a price that is in force, or take one back that has not begun. Staff only."""
         services.end_special_price(
-            actor=actor_of(request), special_id=_id(special_id), now=timezone.now()
+            actor=actor_of(request), special_id=id_of(special_id), now=timezone.now()
         )
         return Response(status=204)
 
@@ -189,7 +180,7 @@ class GroupView(StaffView):
         """Rename a group, or let customers join and leave it. Staff only."""
         given = GroupChangeInput.read(request)
         changed = services.change_group(
-            actor=actor_of(request), group_id=_id(group_id), now=timezone.now(), **given
+            actor=actor_of(request), group_id=id_of(group_id), now=timezone.now(), **given
         )
         found = selectors.customer_groups(actor=actor_of(request)).get(id=changed.id)
         return Response(group_json(found))
@@ -197,5 +188,5 @@ class GroupView(StaffView):
     @extend_schema(responses={204: None})
     def delete(self, request: Request, group_id: str) -> Response:
         """Remove a group that never had prices. Staff only."""
-        services.delete_group(actor=actor_of(request), group_id=_id(group_id), now=timezone.now())
+        services.delete_group(actor=actor_of(request), group_id=id_of(group_id), now=timezone.now())
         return Response(status=204)
