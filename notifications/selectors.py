@@ -23,8 +23,8 @@ from inventory import selectors as inventory
 from inventory.models import Product, Variant
 from notifications.errors import NotificationNotFound
 from notifications.models import Digest, Notification, Preference, Suppression
-from orders import services as orders
 from orders.models import Order
+from orders.rendering import tracking_url
 from pricing.money import exponent
 
 
@@ -176,7 +176,7 @@ def order_context(order: Order) -> dict[str, Any]:
         "number": order.number,
         "name": (order.shipping_address or {}).get("name", ""),
         "placed_on": format_date(order.placed_at, format="long", locale=locale),
-        "order_url": f"{settings.STOREFRONT_URL}/orders/{order.number}/?token={orders.access_token(order)}",
+        "order_url": tracking_url(order),
         "address": [
             part
             for part in (
