@@ -24,7 +24,7 @@ from inventory.selectors import VariantRef
 from inventory.services import Demand
 from orders import addresses
 from orders.models import Order
-from orders.services.placing import DraftLine, OrderDraft, place
+from orders.services.placing import OrderDraft, draft_line, place
 from pricing import selectors as price_facts
 from pricing import services as pricing
 from pricing.engine import NO_SHIPPING_ZONE, Basket, Line, Place
@@ -120,21 +120,7 @@ def place_direct(
         )
         quote, basis = pricing.quote_with_basis(actor=actor, basket=basket, now=now)
 
-    lines = [
-        DraftLine(
-            id=item.id,
-            quote_line_id=item.id,
-            product_id=item.variant.product_id,
-            variant_id=item.variant.id,
-            sku=item.variant.sku,
-            name=item.variant.product.name,
-            options=item.variant.options,
-            image_url=item.variant.image,
-            tax_class=item.variant.product.tax_class,
-            weight_grams=item.variant.weight_grams,
-        )
-        for item in wanted
-    ]
+    lines = [draft_line(item.variant, quote_line_id=item.id, id=item.id) for item in wanted]
     order = place(
         actor=actor,
         draft=OrderDraft(

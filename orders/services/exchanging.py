@@ -34,10 +34,10 @@ from orders.events import ExchangeDue
 from orders.models import Order, OrderLine, RefundRequest, ReturnRequest
 from orders.services.cancelling import cancel
 from orders.services.placing import (
-    DraftLine,
     OrderDraft,
     confirm_locked,
     demands,
+    draft_line,
     place,
 )
 from orders.services.shares import PAID, line_brings, unclaimed
@@ -262,20 +262,7 @@ def _place(order: Order, wanted: Sequence[Wanted], *, actor: Actor, now: datetim
             quote=priced.quote,
             basis=priced.basis,
             lines=[
-                DraftLine(
-                    id=line_id,
-                    quote_line_id=line_id,
-                    product_id=part.variant.product_id,
-                    variant_id=part.variant.id,
-                    sku=part.variant.sku,
-                    name=part.variant.product.name,
-                    options=part.variant.options,
-                    image_url=part.variant.image,
-                    tax_class=part.variant.product.tax_class,
-                    weight_grams=part.variant.weight_grams,
-                    note=part.line.note,
-                    customization=part.line.customization,
-                )
+                draft_line(part.variant, quote_line_id=line_id, id=line_id, like=part.line)
                 for line_id, part in priced.parts
             ],
             shipping_address=order.shipping_address,

@@ -19,6 +19,7 @@ from config.platform.actor import Actor, hash_token
 from config.platform.models import new_id
 from config.platform.writing import insert
 from inventory import services as inventory
+from inventory.models import Variant
 from inventory.services import Demand
 from orders.events import OrderConfirmed, OrderPlaced
 from orders.models import Order, OrderLine, StatusChange
@@ -46,6 +47,26 @@ class DraftLine:
     customization: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     id: UUID = field(default_factory=new_id)  # the order line's
+
+
+def draft_line(
+    variant: Variant, *, quote_line_id: UUID, id: UUID | None = None, like: OrderLine | None = None
+) -> DraftLine:
+    """Return a line of a variant (with its product) as the catalogue has it; with the wishes of an earlier line."""
+    return DraftLine(
+        id=id or new_id(),
+        quote_line_id=quote_line_id,
+        product_id=variant.product_id,
+        variant_id=variant.id,
+        sku=variant.sku,
+        name=variant.product.name,
+        options=variant.options,
+        image_url=variant.image,
+        tax_class=variant.product.tax_class,
+        weight_grams=variant.weight_grams,
+        note=like.note if like else "",
+        customization=like.customization if like else {},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

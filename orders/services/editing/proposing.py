@@ -27,7 +27,7 @@ from orders.services.editing.costing import (
     whole_order,
 )
 from orders.services.editing.proposal import Edit, Proposal
-from orders.services.placing import DraftLine
+from orders.services.placing import DraftLine, draft_line
 from orders.services.shares import Units, line_brings, refundable, shipping_share
 from orders.services.status import check_billable_elsewhere
 from pricing import services as pricing
@@ -244,21 +244,8 @@ def _added(
             continue
         item = Goods(stable_id(order, path, variant.sku), variant, count)
         goods.append(item)
-        like = lines[line_id] if line_id else None
         drafts.append(
-            DraftLine(
-                quote_line_id=item.id,
-                product_id=variant.product_id,
-                variant_id=variant.id,
-                sku=variant.sku,
-                name=variant.product.name,
-                options=variant.options,
-                image_url=variant.image,
-                tax_class=variant.product.tax_class,
-                weight_grams=variant.weight_grams,
-                note=like.note if like else "",
-                customization=like.customization if like else {},
-            )
+            draft_line(variant, quote_line_id=item.id, like=lines[line_id] if line_id else None)
         )
     return goods, drafts
 
