@@ -173,9 +173,9 @@ class _Batch:
         before = _values(product, _PRODUCT_FIELDS)
         was_sold = product.status != Product.Status.DISCONTINUED
         _fill_product(product, draft, self.categories)
+        withdrawn = self._withdraw(draft, variants)
         new, changed = self._take_variants(draft, product, variants)
         variants = [*variants, *new]
-        withdrawn = self._withdraw(draft, variants)
         product.search_terms = search_terms(variants)
         is_changed = is_new or before != _values(product, _PRODUCT_FIELDS)
         if is_changed:
@@ -224,7 +224,7 @@ class _Batch:
                 StockCount(variant.id, units, code) for code, units in (wanted.stock or {}).items()
             ]
         self.fresh |= {variant.id for variant in new}
-        self.saved_variants += new + changed
+        self.saved_variants += changed + new  # a new one may be the choice that another leaves
         return new, changed
 
     def _withdraw(self, draft: ProductDraft, variants: Sequence[Variant]) -> list[Variant]:

@@ -460,9 +460,7 @@ def test_two_variants_without_options_cannot_be_told_apart(system: Actor, now: d
     assert not Product.objects.exists()
 
 
-def test_a_new_variant_repeats_none_that_is_offered_but_may_follow_one_that_is_not(
-    system: Actor, now: datetime
-) -> None:
+def test_a_new_variant_repeats_none_that_is_offered(system: Actor, now: datetime) -> None:
     inventory.upsert_product(actor=system, draft=a_mug(), now=now)
     twin = VariantDraft(sku="MUG-NEW", options={"Colour": "Red"})
 
@@ -473,11 +471,31 @@ def test_a_new_variant_repeats_none_that_is_offered_but_may_follow_one_that_is_n
     assert "same choice" in refused.value.errors[0].message
     assert Variant.objects.count() == 2
 
-    withdrawn = VariantDraft(sku="MUG-RED", is_active=False)
-    inventory.upsert_product(
-        actor=system, draft=ProductDraft(slug="mug", variants=[withdrawn, twin]), now=now
-    )
-    assert Variant.objects.filter(is_active=True).count() == 2
+
+RED_NO_MORE = VariantDraft(sku="MUG-RED", is_active=False)
+NEW_RED = VariantDraft(sku="MUG-NEW", options={"Colour": "Red"})
+
+
+@pytest.mark.parametrize(
+    ("variants", "withdraw_others"),
+    [
+        ([RED_NO_MORE, NEW_RED], False),
+        ([NEW_RED, RED_NO_MORE], False),
+        ([VariantDraft(sku="MUG-INK"), NEW_RED], True),
+    ],
+    ids=["after", "before", "instead"],
+)
+def test_a_new_variant_takes_the_place_of_one_that_goes(
+    system: Actor, now: datetime, variants: list[VariantDraft], withdraw_others: bool
+) -> None:
+    inventory.upsert_product(actor=system, draft=a_mug(), now=now)
+    draft = ProductDraft(slug="mug", variants=variants, withdraw_others=withdraw_others)
+
+    result = inventory.upsert_product(actor=system, draft=draft, now=now)
+
+    assert result.new_skus == ("MUG-NEW",)
+    sold = Variant.objects.filter(is_active=True).order_by("sku")
+    assert list(sold.values_list("sku", flat=True)) == ["MUG-INK", "MUG-NEW"]
 
 
 def test_option_names_that_its_variants_do_not_have_are_refused(
