@@ -316,15 +316,13 @@ def refresh(
     return change.commit("cart.refreshed")
 
 
-def set_destination(
-    *, actor: Actor, destination: Mapping[str, str], now: datetime, cart_id: UUID | None = None
-) -> CartView:
+def set_destination(*, actor: Actor, destination: Mapping[str, str], now: datetime) -> CartView:
     """
     Say where estimates of tax and shipping go; an empty one takes it back.
 
     :raises ValidationFailed: if it is malformed
     """
-    return update(actor=actor, destination=destination, now=now, cart_id=cart_id)
+    return update(actor=actor, destination=destination, now=now)
 
 
 def _revalue(change: Change) -> None:

@@ -91,9 +91,7 @@ def upsert_products(
     return [result for result in results if result is not None]
 
 
-def upsert_product(
-    *, actor: Actor, draft: ProductDraft, now: datetime, reference: str = ""
-) -> Upserted:
+def upsert_product(*, actor: Actor, draft: ProductDraft, now: datetime) -> Upserted:
     """
     Create or change one product by its slug: see `upsert_products`.
 
@@ -102,7 +100,7 @@ def upsert_product(
     :raises CategoryNotFound: if its category does not exist and has no name to be created by
     :raises WarehouseNotFound: if stock is counted in a warehouse that does not exist
     """
-    [result] = upsert_products(actor=actor, drafts=[draft], now=now, reference=reference)
+    [result] = upsert_products(actor=actor, drafts=[draft], now=now)
     if isinstance(result, ApplicationError):
         raise result
     return result

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -43,17 +42,13 @@ class CountFile:
     blank: int
 
 
-def shelves_to_count(
-    *, actor: Actor, warehouse: str = "", product_ids: list[UUID] | None = None
-) -> QuerySet[StockLevel]:
+def shelves_to_count(*, actor: Actor, warehouse: str = "") -> QuerySet[StockLevel]:
     """Return the stock records of a counting list: by warehouse, then product and variant as the shop shows them."""
     levels = StockLevel.objects.filter(company_id=actor.company_id).exclude(
         variant__product__status=Product.Status.DISCONTINUED, total=0
     )
     if warehouse:
         levels = levels.filter(warehouse__code=warehouse)
-    if product_ids is not None:
-        levels = levels.filter(variant__product__in=product_ids)
     return levels.order_by(
         "warehouse__priority",
         "warehouse__code",
@@ -88,12 +83,12 @@ def write_counting_list(
         yield sheets.write_line([*map(sheets.guard, texts), *figures], end="\r\n")
 
 
-def read_counts(source: Source, *, zone: tzinfo | None = None) -> CountFile:
+def read_counts(source: Source) -> CountFile:
     """
     Return the counts in a file; a row that cannot be understood is a problem that names its line and column.
 
     Only `SKU` and `Counted` are needed; other columns may be missing and foreign ones are not looked at. Times
-    without an offset are in `zone`, the current one if left out.
+    without an offset are in the current time zone.
 
     :raises ImportUnreadable: if it is no text, too large, lacks columns, or has too many rows
     """
@@ -114,7 +109,7 @@ def read_counts(source: Source, *, zone: tzinfo | None = None) -> CountFile:
         if not cells["Counted"]:
             blank += 1
             continue
-        found = _row(record.line, cells, zone or timezone.get_current_timezone())
+        found = _row(record.line, cells, timezone.get_current_timezone())
         if isinstance(found, Problem):
             problems.append(found)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -183,17 +183,14 @@ def own_ladders(
     *,
     variant_ids: Collection[UUID],
     currency: str,
-    user_id: UUID | None = None,
     group_id: UUID | None = None,
     now: datetime | None = None,
 ) -> dict[UUID, Ladder]:
     """
-    Return what these variants cost a customer by the shop's own tables, by quantity; one that has no price is missing:
-    one statement.
-
-    `group_id` asks for anybody of a group, where no customer is meant.
+    Return what these variants cost anybody, or anybody of a group, by the shop's own tables, by quantity; one that has
+    no price is missing: one statement.
     """
-    rows = _ladder_rows(variant_ids, currency, user_id=user_id, group_id=group_id, now=now)
+    rows = _ladder_rows(variant_ids, currency, user_id=None, group_id=group_id, now=now)
     return {variant_id: ladder for variant_id, _company_id, _sku, ladder in rows}
 
 
@@ -379,14 +376,11 @@ def next_moment(*, company_id: UUID, now: datetime) -> datetime | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def special_prices(
-    *, actor: Actor, variant_ids: Sequence[UUID] | None = None
-) -> QuerySet[SpecialPrice]:
+def special_prices(*, actor: Actor) -> QuerySet[SpecialPrice]:
     """Return the special prices of the company, with their variants and groups."""
-    found = SpecialPrice.objects.filter(variant__company_id=actor.company_id).select_related(
+    return SpecialPrice.objects.filter(variant__company_id=actor.company_id).select_related(
         "variant__product", "group"
     )
-    return found if variant_ids is None else found.filter(variant__in=variant_ids)
 
 
 def customer_groups(*, actor: Actor) -> QuerySet[CustomerGroup]:

@@ -217,9 +217,7 @@ class ApiViewSet(ApiMixin, viewsets.ViewSet):
     """Actions named like the services they call."""
 
 
-def etag_response(
-    request: Request, etag: str, render: Callable[[], Any], *, status: int = 200
-) -> Response:
+def etag_response(request: Request, etag: str, render: Callable[[], Any]) -> Response:
     """
     Return the rendered answer with its `ETag`, or 304 without rendering where the caller has it already.
 
@@ -230,7 +228,7 @@ def etag_response(
         request.META.get("HTTP_IF_NONE_MATCH", ""), etag
     ):
         return Response(None, status=304, headers={"ETag": quoted})
-    return Response(render(), status=status, headers={"ETag": quoted})
+    return Response(render(), headers={"ETag": quoted})
 
 
 def public_response(request: Request, content: Any) -> Response:
