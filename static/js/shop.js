@@ -171,14 +171,30 @@
     }
   });
   /* What went wrong before any of our answers: said where it can be seen and heard. */
+  const toast = document.getElementById("toast");
   const sorry = () => {
-    const toast = document.getElementById("toast");
     toast.hidden = false;
     toast.textContent = toast.dataset.sorry;
-    setTimeout(() => { toast.hidden = true; }, 6000);
+    setTimeout(() => { toast.hidden = navigator.onLine; }, 6000);
   };
+  /* Without a line that is said for as long as it lasts. What was pressed waits with its key, so that it is done once. */
+  const unsent = new Map(); // a form, or what else asks, and the button that was pressed
+  const line = () => {
+    toast.hidden = navigator.onLine;
+    toast.textContent = navigator.onLine ? "" : toast.dataset.offline;
+    if (!navigator.onLine) return;
+    const again = [...unsent];
+    unsent.clear();
+    for (const [element, button] of again) element.requestSubmit ? element.requestSubmit(button) : element.click();
+  };
+  addEventListener("online", line);
+  addEventListener("offline", line);
   document.addEventListener("htmx:responseError", sorry);
-  document.addEventListener("htmx:sendError", sorry);
+  document.addEventListener("htmx:sendError", (event) => {
+    if (navigator.onLine) return sorry();
+    unsent.set(event.detail.elt, event.detail.requestConfig.triggeringEvent?.submitter);
+    line();
+  });
   root.classList.add("scripted");
   prepare();
 })();

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from cart.models import CartLine
 from config.platform.actor import Actor
 from orders import services as orders
 from orders.models import Order
@@ -154,6 +155,25 @@ def test_two_browsers_show_the_same_cart_without_a_reload(tab: Open) -> None:
     phone.page.get_by_role("button", name="Remove Bulkhead Lamp").click()
     expect(desk.page.locator("#cart-badge")).to_have_attribute("data-count", "1")
     assert desk.complaints == phone.complaints == []
+
+
+def test_what_is_pressed_offline_is_sent_once_the_line_is_back(tab: Open) -> None:
+    visit = tab("offline")
+    page = visit.page
+    visit.go("/products/harbour-mug/")
+    page.context.set_offline(True)
+    expect(page.get_by_text("You are offline.")).to_be_visible()
+
+    page.get_by_role("button", name="Add to cart").click()
+    page.get_by_role("button", name="Add to cart").click()
+    expect(page.get_by_role("button", name="Add to cart")).to_be_enabled()
+    assert not CartLine.objects.exists()
+    visit.shot("waits")
+
+    page.context.set_offline(False)
+    expect(page.get_by_text("In your cart.")).to_be_visible()
+    expect(page.get_by_text("You are offline.")).to_be_hidden()
+    assert CartLine.objects.get().quantity == 1
 
 
 def test_the_dialog_asks_and_the_keyboard_answers(tab: Open) -> None:
