@@ -80,7 +80,17 @@ def test_nothing_is_wider_than_a_small_phone(tab: Open) -> None:
     visit.page.set_viewport_size({"width": 320, "height": 640})
     visit.go("/products/harbour-mug/")
     visit.page.get_by_role("button", name="Add to cart").click()
-    expect(visit.page.get_by_text("In your cart.")).to_be_visible()
+    visit.page.get_by_role("button", name="Check out").click()
+    visit.page.get_by_label("E-mail").fill(f"{'a' * 60}@example.com")
+    visit.page.get_by_label("Name").fill("W" * 80)
+    visit.page.get_by_label("Street and number").fill("Donau" + "dampfschifffahrt" * 6)
+    visit.page.get_by_label("City").fill(
+        "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
+    )
+    visit.page.get_by_label("Postal code").fill("04841")
+    visit.page.get_by_label("State or region").fill("ME")
+    visit.page.get_by_role("button", name="Go on to delivery").click()
+    expect(visit.page.get_by_role("button", name="Pay").first).to_be_visible()
 
     for path in PAGES:
         visit.go(path)

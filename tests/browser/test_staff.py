@@ -244,6 +244,27 @@ def test_staff_bring_a_customer_back(
     assert visit.complaints == []
 
 
+def test_the_keyboard_goes_past_the_side_bar_and_opens_an_order(tab: Open, paid: Order) -> None:
+    visit = tab("staff-keyboard")
+    page = sign_in(visit, is_superuser=True)
+    visit.go("/admin/orders/order/")
+
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    order = page.get_by_role("link", name=paid.number)
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if order.evaluate("link => link === document.activeElement"):
+            break
+    expect(order).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 units have to be packed and sent.")).to_be_visible()
+    assert visit.complaints == []
+
+
 def test_staff_without_rights_find_an_empty_desk(tab: Open, paid: Order) -> None:
     visit = tab("staff-nobody")
     page = sign_in(visit)
