@@ -255,7 +255,7 @@ def test_the_keyboard_goes_past_the_side_bar_and_opens_an_order(tab: Open, paid:
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")
     order = page.get_by_role("link", name=paid.number)
-    for _ in range(30):
+    for _ in range(80):
         page.keyboard.press("Tab")
         if order.evaluate("link => link === document.activeElement"):
             break
