@@ -9,9 +9,9 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from checkout.gateway.stripe import from_units
 from config.platform.backoffice import NOTHING, ReadOnlyAdmin, as_json
 from pricing.backoffice import cash
-from pricing.money import from_minor
 
 MODELS = ("PaymentIntent", "Charge", "Refund", "Dispute", "Event")
 # Whoever has the client's secret could act as the customer; billing details are the provider's to keep.
@@ -40,7 +40,7 @@ class MirrorAdmin(ReadOnlyAdmin):
         amount, currency = row.stripe_data.get("amount"), row.stripe_data.get("currency")
         if amount is None or not currency:
             return NOTHING
-        return cash(from_minor(amount, currency.upper()), currency.upper())
+        return cash(from_units(amount, currency.upper()), currency.upper())
 
     @display(description=_("content"))
     def content(self, row: Any) -> str:

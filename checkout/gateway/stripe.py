@@ -24,7 +24,28 @@ from checkout.gateway.interface import (
     State,
 )
 from config.platform.signatures import verify
-from pricing.money import from_minor, to_minor
+from pricing.money import exponent
+
+# Places by which Stripe counts where they are not the currency's own: crowns and shillings as if they had cents, and
+# whole ariary (docs.stripe.com/currencies, "Special cases").
+PLACES: Mapping[str, int] = {"ISK": 2, "UGX": 2, "MGA": 0}
+
+
+def to_units(amount: Decimal, currency: str) -> int:
+    """
+    Return an amount in the units in which Stripe counts its currency.
+
+    :raises ProviderRefused: if Stripe has no unit as small
+    """
+    units = amount.scaleb(PLACES.get(currency, exponent(currency)))
+    if units != units.to_integral_value():
+        raise ProviderRefused("amount_too_fine")
+    return int(units)
+
+
+def from_units(units: int, currency: str) -> Decimal:
+    """Return the amount of as many of Stripe's units."""
+    return Decimal(units).scaleb(-PLACES.get(currency, exponent(currency)))
 
 
 class StripeGateway:
@@ -53,7 +74,7 @@ class StripeGateway:
     ) -> Remote:
         """Open an intent by our key. One that nobody was told of takes no money, so a second try is harmless."""
         params: Any = {
-            "amount": to_minor(amount, currency),
+            "amount": to_units(amount, currency),
             "currency": currency.lower(),
             "metadata": metadata,
             "capture_method": (
@@ -111,7 +132,7 @@ class StripeGateway:
                 return intent
             client.v1.payment_intents.capture(
                 provider_id,
-                params={"amount_to_capture": to_minor(amount, intent.currency.upper())},
+                params={"amount_to_capture": to_units(amount, intent.currency.upper())},
                 options={"idempotency_key": each},
             )
             return self._read(client, provider_id)
@@ -147,7 +168,7 @@ class StripeGateway:
             return refunds.create(
                 params={
                     "payment_intent": provider_id,
-                    "amount": to_minor(amount, currency),
+                    "amount": to_units(amount, currency),
                     "metadata": {"reason": reason[:200], "key": key},
                 },
                 options={"idempotency_key": key},
@@ -166,7 +187,7 @@ class StripeGateway:
             return [
                 MadeRefund(
                     provider_id=refund.id,
-                    amount=from_minor(refund.amount, refund.currency.upper()),
+                    amount=from_units(refund.amount, refund.currency.upper()),
                     key=str(dict(refund.metadata or {}).get("key", "")),
                     failure=(
                         getattr(refund, "failure_reason", None) or refund.status
@@ -212,10 +233,10 @@ class StripeGateway:
         return Remote(
             provider_id=intent.id,
             state=state,
-            amount=from_minor(intent.amount, currency),
+            amount=from_units(intent.amount, currency),
             currency=currency,
-            captured=from_minor(intent.amount_received or 0, currency),
-            refunded=from_minor(charge.amount_refunded if charge else 0, currency),
+            captured=from_units(intent.amount_received or 0, currency),
+            refunded=from_units(charge.amount_refunded if charge else 0, currency),
             is_disputed=bool(charge and charge.disputed),
             is_live=intent.livemode,
             made_at=datetime.fromtimestamp(intent.created, tz=UTC),

@@ -11,6 +11,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from checkout.gateway import ProviderRefused, ProviderUnavailable, State, StripeGateway, methods
+from checkout.gateway.paypal.wire import money
+from config.settings import base
 
 
 def intent(**fields):
@@ -60,6 +62,12 @@ def stripe_server(settings):
     yield server
     server.shutdown()
     server.server_close()
+
+
+def test_providers_are_waited_for_no_longer_than_promised():
+    promised = {"STRIPE_TIMEOUT_SECONDS", "PAYPAL_TIMEOUT_SECONDS", "APPLE_PAY_TIMEOUT_SECONDS"}
+
+    assert {getattr(base, name) for name in promised} == {8}
 
 
 def test_it_is_offered_only_with_a_key(settings):
@@ -153,12 +161,43 @@ def test_it_reads_what_was_taken_given_back_and_disputed(stripe_server):
     assert (remote.dispute.status, remote.dispute.reason) == ("needs_response", "fraudulent")
 
 
-def test_a_yen_has_no_parts(stripe_server):
-    stripe_server.answers = [(200, intent(amount=4990, currency="jpy"))]
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"),
+    [
+        ("4990", "JPY", 4990),
+        ("500", "ISK", 50_000),  # counted as if it had parts
+        ("500", "UGX", 50_000),
+        ("500.00", "MGA", 500),  # counted as if it had none
+        ("49.90", "HUF", 4990),
+        ("1.230", "KWD", 1230),
+    ],
+)
+def test_stripe_counts_each_currency_in_units_of_its_own(stripe_server, amount, currency, units):
+    stripe_server.answers = [(200, intent(amount=units, currency=currency.lower()))]
 
-    remote = StripeGateway().create(key="k", amount=Decimal(4990), currency="JPY", metadata={})
+    remote = StripeGateway().create(key="k", amount=Decimal(amount), currency=currency, metadata={})
 
-    assert (stripe_server.asked[0][3]["amount"], remote.amount) == (["4990"], Decimal(4990))
+    assert (stripe_server.asked[0][3]["amount"], remote.amount) == ([str(units)], Decimal(amount))
+
+
+def test_what_stripe_cannot_count_is_not_rounded(stripe_server):
+    with pytest.raises(ProviderRefused):
+        StripeGateway().create(key="k", amount=Decimal("5.50"), currency="MGA", metadata={})
+
+    assert stripe_server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "value"),
+    [("49.90", "USD", "49.90"), ("4990.00", "HUF", "4990"), ("4990", "JPY", "4990")],
+)
+def test_paypal_is_told_whole_amounts_where_it_knows_no_others(amount, currency, value):
+    assert money(Decimal(amount), currency) == {"currency_code": currency, "value": value}
+
+
+def test_what_paypal_cannot_say_is_not_rounded():
+    with pytest.raises(ProviderRefused):
+        money(Decimal("49.90"), "TWD")
 
 
 def test_it_captures_and_cancels_only_what_can_be(stripe_server):

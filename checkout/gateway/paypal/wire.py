@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from checkout.gateway.interface import State
+from checkout.gateway.interface import ProviderRefused, State
 from checkout.gateway.paypal.client import Object
 from pricing.money import format_amount
 
 GOOD_CAPTURES = {"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"}
+WHOLE = {"HUF", "TWD"}  # currencies whose parts PayPal does not know
 CARRIED_OUT = {"COMPLETED", "PENDING"}
 
 
@@ -136,7 +137,13 @@ def payments_of(order: Object, kind: str) -> list[Object]:
 
 
 def money(amount: Decimal, currency: str) -> Object:
-    return {"currency_code": currency, "value": format_amount(amount, currency)}
+    """:raises ProviderRefused: if the amount is no whole one where PayPal knows no others"""
+    value = format_amount(amount, currency)
+    if currency in WHOLE:
+        value, _, parts = value.partition(".")
+        if parts.strip("0"):
+            raise ProviderRefused("amount_too_fine")
+    return {"currency_code": currency, "value": value}
 
 
 def amount_of(money: Object) -> tuple[Decimal, str]:
