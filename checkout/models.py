@@ -260,6 +260,11 @@ class Payment(models.Model):
         return left
 
     @property
+    def goes_back_alone(self) -> bool:
+        """Whether a refund of its own gives it back; then none of its order's comes from it."""
+        return self.goes_back in {self.GoesBack.PAID_TWICE, self.GoesBack.ORDER_OVER}
+
+    @property
     def status_by_money(self) -> str:
         """The status of a payment that was taken, by what is left of it."""
         if not self.kept:

@@ -106,11 +106,11 @@ def refund_payment(
     Refund an amount of a payment, or all that is left of it, at once (PAY-03).
 
     :raises PaymentNotFound: if there is none for this caller
-    :raises RefundExceedsPayment: if less is left of it
+    :raises RefundExceedsPayment: if less is left of it, or it goes back by a refund of its own
     :raises DependencyUnavailable: if the provider does not answer; the refund stays due
     """
     payment = selectors.find_payment(actor=actor, payment_id=payment_id)
-    if payment.status not in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}:
+    if not _may_go_back(payment):
         raise RefundExceedsPayment(
             extra={
                 "refundable": format_amount(Decimal(0), payment.currency),
@@ -133,9 +133,14 @@ def refund_payment(
 def refundable(*, payment_id: UUID) -> Decimal:
     """Return what of a payment may go back now: what is left of it, and not asked back at its order; for showing."""
     payment = Payment.objects.select_related("order").get(pk=payment_id)
-    if payment.status not in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}:
+    if not _may_go_back(payment):
         return Decimal(0)
     return min(left_of(payment), orders.refundable(payment.order))
+
+
+def _may_go_back(payment: Payment) -> bool:
+    is_here = payment.status in {Payment.Status.CAPTURED, Payment.Status.PARTIALLY_REFUNDED}
+    return is_here and not payment.goes_back_alone
 
 
 def refund_units(
@@ -295,7 +300,12 @@ def payment_for(request: RefundRequest, payments: Sequence[Payment]) -> Payment 
         (
             payment
             for payment in payments
-            if (request.payment_id in {None, payment.pk}) and left_of(payment) >= request.to_pay_out
+            if (
+                not payment.goes_back_alone
+                if request.payment_id is None
+                else request.payment_id == payment.pk
+            )
+            and left_of(payment) >= request.to_pay_out
         ),
         None,
     )

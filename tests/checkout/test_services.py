@@ -8,7 +8,13 @@ import pytest
 from cart.errors import CartEmpty
 from cart.models import Cart
 from checkout import services as checkout
-from checkout.errors import CheckoutExpired, CheckoutIncomplete, PaymentRequired, PriceChanged
+from checkout.errors import (
+    CheckoutExpired,
+    CheckoutIncomplete,
+    PaymentRequired,
+    PriceChanged,
+    RefundExceedsPayment,
+)
 from checkout.models import Checkout, Payment, PaymentStatusChange, WebhookInbox
 from config.platform import invariants
 from config.platform.errors import InvalidTransition, ValidationFailed
@@ -494,6 +500,28 @@ def test_it_returns_the_second_of_two_payments(ready):
     order.refresh_from_db()
     assert (order.payment_status, order.refunded_total) == ("captured", 0)
     assert charge_of(Payment.objects.get(pk=first.pk)).refunded_amount == Decimal("24.90")
+
+
+def test_a_payment_too_many_gives_nothing_but_itself_back(ready, staff):
+    _, extra = ready.pay()
+    ready.simulate(extra, "decline")
+    _, payment = ready.pay()
+    ready.simulate(payment)
+    ready.simulate(extra, "succeed_late")  # it is the older one, and its refund is still due
+    about = {"actor": staff, "amount": Decimal("4.90"), "reason": "late", "now": ready.now}
+
+    with pytest.raises(RefundExceedsPayment):
+        checkout.refund_payment(payment_id=extra.id, **about)
+    assert checkout.refundable(payment_id=extra.id) == 0
+    checkout.refund_payment(payment_id=payment.id, **about)
+
+    assert charge_of(Payment.objects.get(pk=extra.pk)).refunded_amount == 0
+    assert checkout.execute_refunds(now=ready.now) == 1
+    given = [
+        charge_of(Payment.objects.get(pk=each.pk)).refunded_amount for each in (extra, payment)
+    ]
+    assert given == [Decimal("24.90"), Decimal("4.90")]
+    assert set(RefundRequest.objects.values_list("status", flat=True)) == {"done"}
 
 
 def test_it_flags_an_order_whose_payment_is_disputed(ready):
