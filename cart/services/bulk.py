@@ -149,7 +149,7 @@ def remove_lines(
 
     outcome = _run(change, line_ids, work)
     change.settle(refuse=False)
-    return _finish(change, outcome, atomic=atomic, event="cart.items_removed")
+    return _finish(change, outcome, atomic=atomic, event="cart.items_removed", rows="itemIds")
 
 
 # --- the parts ------------------------------------------------------------------------------------
@@ -231,7 +231,12 @@ def _out_of_stock(shortage: Shortage) -> InsufficientStock:
 
 
 def _finish(
-    change: Change, outcome: list[Line | ApplicationError], *, atomic: bool, event: str
+    change: Change,
+    outcome: list[Line | ApplicationError],
+    *,
+    atomic: bool,
+    event: str,
+    rows: str = "items",
 ) -> BulkResult:
     results = [
         RowResult(index, None, made)
@@ -243,7 +248,7 @@ def _finish(
     if failed and atomic:
         raise ValidationFailed(
             f"{len(failed)} of {len(results)} rows were refused, so nothing was changed.",
-            errors=[_row_error(result) for result in failed],
+            errors=[_row_error(result, rows) for result in failed],
         )
     if len(failed) == len(results):
         return BulkResult(change.view(), results)
@@ -252,17 +257,19 @@ def _finish(
     return BulkResult(change.commit(event, summary=f"{len(changed)} lines"), results)
 
 
-def _row_error(result: RowResult) -> FieldError:
+def _row_error(result: RowResult, rows: str) -> FieldError:
     error = result.error
     assert error is not None
+    if rows == "itemIds":  # such a row is an id and has no fields
+        return FieldError(f"{rows}.{result.index}", error.code, error.detail)
     if error.errors and error.code == "VALIDATION_ERROR":
         first = error.errors[0]
-        return FieldError(f"items.{result.index}.{first.field}", first.code, first.message)
+        return FieldError(f"{rows}.{result.index}.{first.field}", first.code, first.message)
     fields = {
         "ITEM_OUT_OF_STOCK": "quantity",
         "CART_LIMIT_EXCEEDED": "quantity",
         "ITEM_NOT_FOUND": "itemId",
     }
     return FieldError(
-        f"items.{result.index}.{fields.get(error.code, 'sku')}", error.code, error.detail
+        f"{rows}.{result.index}.{fields.get(error.code, 'sku')}", error.code, error.detail
     )

@@ -677,16 +677,18 @@ def test_atomic_changes_are_all_or_nothing(buyer: Api, product: Maker) -> None:
     cart = buyer.post("/cart/bulk/items", {"items": [{"sku": sku, "quantity": 1} for sku in made.skus]})["cart"]  # fmt: skip
     ids = [line_of(cart, sku)["id"] for sku in made.skus]
 
-    buyer.refused(
+    short = buyer.refused(
         "VALIDATION_ERROR",
         "PATCH",
         "/cart/bulk/items",
         {"items": [{"itemId": ids[0], "quantity": 4}, {"itemId": ids[1], "quantity": 11}], "atomic": True},
     )  # fmt: skip
-    buyer.refused(
+    unknown = buyer.refused(
         "VALIDATION_ERROR", "DELETE", "/cart/bulk/items", {"itemIds": [ids[0], UNKNOWN], "atomic": True}
     )  # fmt: skip
 
+    named = [(error["field"], error["code"]) for error in (*short["errors"], *unknown["errors"])]
+    assert named == [("items.1.quantity", "ITEM_OUT_OF_STOCK"), ("itemIds.1", "ITEM_NOT_FOUND")]
     assert [line["quantity"] for line in buyer.cart()["items"]] == [1, 1]
 
 
