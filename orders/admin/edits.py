@@ -177,17 +177,9 @@ def edit_page(admin: Any, request: HttpRequest, object_id: UUID) -> HttpResponse
     if request.method == "POST" and form.is_valid():
         about: dict[str, Any] = {"actor": actor, "order_id": order.pk, "edit": form.wanted(), "now": now}  # fmt: skip
         try:
-            if request.POST.get("step") == "do":
-                services.apply_edit(
-                    **about,
-                    quote_id=request.POST.get("quote", ""),
-                    reason=form.cleaned_data["reason"],
-                )
+            if request.POST.get("step") == "do" and _done(request, form, about):
                 messages.success(request, _("%(number)s is changed.") % {"number": order.number})
                 return HttpResponseRedirect(here)
-            proposal = services.preview_edit(**about)
-        except PriceChanged as refusal:
-            messages.warning(request, refusal.detail)
             proposal = services.preview_edit(**about)
         except ApplicationError as refusal:
             form.refuse(refusal)
@@ -203,6 +195,18 @@ def edit_page(admin: Any, request: HttpRequest, object_id: UUID) -> HttpResponse
         "back": here,
     }
     return TemplateResponse(request, "orders/admin/edit.html", context)
+
+
+def _done(request: HttpRequest, form: EditForm, about: dict[str, Any]) -> bool:
+    """Do what was shown, and return whether that was still what it comes to."""
+    try:
+        services.apply_edit(
+            **about, quote_id=request.POST.get("quote", ""), reason=form.cleaned_data["reason"]
+        )
+    except PriceChanged as refusal:
+        messages.warning(request, refusal.detail)
+        return False
+    return True
 
 
 def _rows(proposal: Proposal) -> list[dict[str, str]]:

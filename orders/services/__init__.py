@@ -13,6 +13,7 @@ from orders.services.editing import (
     end_additions,
     preview_edit,
     ways_to_ship,
+    what_is_left,
 )
 from orders.services.exchanging import (
     Estimate,
@@ -152,6 +153,7 @@ __all__ = [
     "ship",
     "ship_parcels",
     "ways_to_ship",
+    "what_is_left",
     "withdraw_return",
     "would_bring",
     "write_invoices",

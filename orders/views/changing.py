@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_http_methods
 
@@ -27,7 +27,7 @@ from config.platform.actor import Actor
 from config.platform.errors import ApplicationError
 from config.platform.http import actor_of
 from config.platform.http.forms import count, form_key
-from inventory.errors import HoldFailed, InsufficientStock
+from inventory.errors import HoldFailed
 from inventory.selectors import VariantRef
 from orders import selectors
 from orders import services as orders
@@ -198,13 +198,12 @@ class _Page:
         edit = self._edit(wish)
         try:
             count(self.request, "checkout")
-            self._check_stock(wish)
             proposal = orders.preview_edit(
                 actor=self.actor, order_id=self.order.id, edit=edit, now=timezone.now()
             )
         except ApplicationError as refusal:
             return self._refused(wish, edit, refusal)
-        return self.form(wish) if wish.errors else self._review(wish, proposal, note)
+        return self._review(wish, proposal, note)
 
     def apply(self, wish: Wish) -> HttpResponse:
         """Do exactly what was shown, or show what it would come to by now."""
@@ -231,18 +230,6 @@ class _Page:
         messages.success(self.request, _("It is changed."))
         return redirect(f"/orders/{self.order.number}/")
 
-    def _check_stock(self, wish: Wish) -> None:
-        """Say beside each field that asks for more than there is how much is left."""
-        wanted = {
-            f"units-{line_id}": (VariantRef(variant_id=self.lines[line_id].variant_id), units - self.lines[line_id].unsent)
-            for line_id, units in wish.units.items()
-            if units > self.lines[line_id].unsent
-        } | {f"add-{sku}": (VariantRef(sku=sku), units) for sku, units in wish.added.items()}  # fmt: skip
-        found = self._offers(list(wanted.values()))
-        for name, offer in zip(wanted, found, strict=True):
-            if any(isinstance(problem, InsufficientStock) for problem in offer.problems):
-                wish.errors[name] = _left(offer.available)
-
     def _offers(self, wanted: Sequence[tuple[VariantRef, int]]) -> list[Offer]:
         return offers(
             actor=self.actor,
@@ -259,7 +246,7 @@ class _Page:
             return self.form(wish)
         lines = [f"units-{line_id}" for line_id in edit.quantities]
         added = [f"add-{item.sku}" for item in edit.add]
-        above = [] if refusal.errors or wish.errors else [f"{refusal.detail} {refusal.advice}"]
+        above = [] if refusal.errors else [f"{refusal.detail} {refusal.advice}"]
         place = ""
         if (
             isinstance(refusal, EditCostsMore)
@@ -291,10 +278,10 @@ class _Page:
         for line_id, units in wish.units.items():
             line = self.lines[line_id]
             if units > line.unsent and line.sku in short:
-                wish.errors[f"units-{line_id}"] = _left(short[line.sku])
+                wish.errors[f"units-{line_id}"] = orders.what_is_left(short[line.sku])
         for sku in wish.added:
             if sku in short:
-                wish.errors[f"add-{sku}"] = _left(short[sku])
+                wish.errors[f"add-{sku}"] = orders.what_is_left(short[sku])
 
     # --- what is shown --------------------------------------------------------------------------
 
@@ -483,12 +470,6 @@ def _additions(post: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _is_begun(address: Mapping[str, str]) -> bool:
     """Return whether anything was typed into an address; a country is always chosen."""
     return any(text for name, text in address.items() if name != "country")
-
-
-def _left(available: int) -> str:
-    if available <= 0:
-        return _("It is sold out.")
-    return ngettext("There is only %(n)d left.", "There are only %(n)d left.", available) % {"n": available}  # fmt: skip
 
 
 def _fields_of(address: Mapping[str, Any] | None) -> dict[str, str]:

@@ -66,6 +66,42 @@ def express(shop: Any) -> ShippingRule:
     return factories.make_shipping_rule("12.00", zone=zone, code="express", name="Express")
 
 
+def test_a_preview_says_of_each_line_that_there_is_not_enough(
+    paid: Any, user_api: Api, staff_api: Api, variant: Any
+) -> None:
+    first, second = paid.lines.order_by("position")
+    tea = factories.make_priced_variant("4.00", available=5)
+    there = on_shelf(variant)[0]
+    body: dict[str, Any] = {
+        "items": [{"itemId": str(second.id), "quantity": 5}, {"itemId": str(first.id), "quantity": 4}],
+        "add": [{"sku": tea.sku, "quantity": 6}, {"sku": "NO-SUCH", "quantity": 1}],
+    }  # fmt: skip
+
+    for api in (user_api, staff_api):
+        refused = preview(api, paid, body, 400)
+        assert refused["code"] == "VALIDATION_ERROR"
+        assert [(row["field"], row["code"], row["message"]) for row in refused["errors"]] == [
+            ("add.1.sku", "PRODUCT_NOT_FOUND", "There is no such product."),
+            ("items.0.quantity", "ITEM_OUT_OF_STOCK", "There are only 3 left."),
+            ("add.0.quantity", "ITEM_OUT_OF_STOCK", "There are only 5 left."),
+        ]
+    untouched(paid)
+    # The same thing in two places is counted once, and what leaves the order counts as there.
+    twice = {
+        "items": [{"itemId": str(first.id), "quantity": 4}],
+        "add": [{"sku": first.sku, "quantity": there}],
+    }
+    short = preview(user_api, paid, twice, 400)["errors"]
+    assert [row["field"] for row in short] == ["items.0.quantity", "add.0.quantity"]
+    swapped = {**twice, "items": [{"itemId": str(first.id), "quantity": 2}]}
+    assert preview(
+        user_api, paid, {**swapped, "add": [{"sku": first.sku, "quantity": there + 2}]}, 400
+    )
+    all_there = {**swapped, "add": [{"sku": first.sku, "quantity": there + 1}]}
+    assert apply(user_api, paid, all_there)["addition"] is not None
+    assert on_shelf(variant) == (0, there + 1)
+
+
 # --- taking out ---------------------------------------------------------------------------------------
 
 
@@ -308,10 +344,12 @@ def test_what_a_heavier_parcel_costs_more_is_paid_with_what_is_added(
 
 def test_nothing_is_added_that_is_not_there(paid: Any, user_api: Api, variant: Any) -> None:
     first, _second = paid.lines.all()
-    rare = factories.make_priced_variant("4.00", available=1)
+    rare = factories.make_priced_variant("4.00", available=2)
     body = {"items": [{"itemId": str(first.id), "quantity": 1}], "add": [{"sku": rare.sku, "quantity": 2}]}  # fmt: skip
+    shown = preview(user_api, paid, body)
+    StockLevel.objects.filter(variant=rare).update(available=1, total=1)  # somebody was quicker
 
-    answer = apply(user_api, paid, body, status=409)
+    answer = apply(user_api, paid, body, status=409, quoteId=shown["quoteId"])
 
     assert answer["code"] == "INVENTORY_HOLD_FAILED"
     untouched(paid)

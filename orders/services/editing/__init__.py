@@ -8,7 +8,7 @@ for the same parcel: it costs what shipping all of it costs more than was paid (
 
 from orders.services.editing.applying import apply_edit, end_additions, preview_edit
 from orders.services.editing.proposal import Addition, Edit, Edited, Proposal
-from orders.services.editing.proposing import ways_to_ship
+from orders.services.editing.proposing import ways_to_ship, what_is_left
 
 __all__ = [
     "Addition",
@@ -19,4 +19,5 @@ __all__ = [
     "end_additions",
     "preview_edit",
     "ways_to_ship",
+    "what_is_left",
 ]

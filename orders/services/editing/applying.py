@@ -40,10 +40,11 @@ def preview_edit(*, actor: Actor, order_id: UUID, edit: Edit, now: datetime) -> 
     :raises EditCostsMore: if it only makes shipping dearer, which nobody is asked to pay afterwards
     :raises NoShippingZone: if we do not ship to the new address
     :raises PriceMissing: if something that is added has no price in the order's currency
-    :raises ValidationFailed: listing each field that is malformed, or that nothing would change
+    :raises ValidationFailed: listing each field that is malformed, or asks for more than there is (`ITEM_OUT_OF_STOCK`),
+        or that nothing would change
     """
     order: Order = Order.objects.get(pk=find_id(actor=actor, reference=str(order_id)))
-    return propose(order, actor=actor, edit=edit, now=now)
+    return propose(order, actor=actor, edit=edit, now=now, counts_stock=True)
 
 
 @asking
@@ -59,7 +60,7 @@ def apply_edit(
 
     :raises PriceChanged: if it would come to something else by now; `extra` has the new `quoteId` and sums
     :raises HoldFailed: listing every added line that cannot be held
-    :raises: what `preview_edit` raises
+    :raises: what `preview_edit` raises, but for stock, which is counted where it is held
     """
     order = lock(actor=actor, order_id=order_id)
     proposal = propose(order, actor=actor, edit=edit, now=now)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from config.platform import flags
 from config.platform.actor import Actor
 from config.platform.errors import ApplicationError, FieldError, Forbidden, ValidationFailed
 from inventory import selectors as catalogue
+from inventory.errors import InsufficientStock
 from inventory.selectors import VariantRef
 from orders import addresses
 from orders.errors import EditCostsMore, OrderAddressFixed, OrderNotEditable
@@ -54,7 +59,10 @@ def ways_to_ship(*, actor: Actor, order_id: UUID, now: datetime) -> Sequence[Shi
     return pricing.quote(actor=actor, basket=basket, now=now).shipping_options
 
 
-def propose(order: Order, *, actor: Actor, edit: Edit, now: datetime) -> Proposal:
+def propose(
+    order: Order, *, actor: Actor, edit: Edit, now: datetime, counts_stock: bool = False
+) -> Proposal:
+    """`counts_stock` refuses what there is not enough of; who does the edit holds the goods instead."""
     _check_open(order, actor=actor)
     if edit.waive_shipping and not actor.sees_everything:
         raise Forbidden("Only the shop can take the difference on itself.")
@@ -63,9 +71,12 @@ def propose(order: Order, *, actor: Actor, edit: Edit, now: datetime) -> Proposa
     errors: list[FieldError] = []
     changed = _addresses(order, edit, errors)
     taken, more = _quantities(lines, edit, errors)
-    goods, drafts = _added(order, lines, edit, more, actor=actor, errors=errors)
+    added, drafts = _added(order, lines, edit, more, actor=actor, errors=errors)
+    if counts_stock:
+        errors += _short(added, lines, taken, actor=actor, now=now)
     if errors:
         raise ValidationFailed(errors=errors)
+    goods = list(added.values())
     option = edit.shipping_option or order.shipping_option
     is_moved = _is_moved(order, changed)
     if is_moved:
@@ -220,8 +231,11 @@ def _added(
     *,
     actor: Actor,
     errors: list[FieldError],
-) -> tuple[list[Goods], list[DraftLine]]:
-    """Return what is added, first what there is more of: it keeps what was engraved on it, or noted."""
+) -> tuple[dict[str, Goods], list[DraftLine]]:
+    """
+    Return what is added by the field that says how much, first what there is more of: it keeps what was engraved on
+    it, or noted.
+    """
     places = {line_id: index for index, line_id in enumerate(edit.quantities)}
     wanted: list[tuple[UUID | None, VariantRef, int, str]] = [
         (
@@ -236,18 +250,51 @@ def _added(
         (None, VariantRef(sku=item.sku), item.quantity, f"add.{index}.sku")
         for index, item in enumerate(edit.add)
     ]
-    found = catalogue.find_variants(actor=actor, refs=[ref for _, ref, _, _ in wanted])
-    goods, drafts = [], []
+    found = catalogue.find_variants(actor=actor, refs=[ref for _line, ref, _count, _path in wanted])
+    goods, drafts = {}, []
     for (line_id, _ref, count, path), variant in zip(wanted, found, strict=True):
         if isinstance(variant, ApplicationError):
             errors.append(FieldError(path, variant.code, variant.detail))
             continue
         item = Goods(stable_id(order, path, variant.sku), variant, count)
-        goods.append(item)
+        goods[f"{path.rpartition('.')[0]}.quantity"] = item
         drafts.append(
             draft_line(variant, quote_line_id=item.id, like=lines[line_id] if line_id else None)
         )
     return goods, drafts
+
+
+def _short(
+    added: Mapping[str, Goods],
+    lines: Mapping[UUID, OrderLine],
+    taken: Sequence[Units],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> list[FieldError]:
+    """Return each field that asks for more than there is; units of the same variant that are taken out count as there."""
+    stock = catalogue.availability(
+        variant_ids=[item.variant.id for item in added.values()], now=now
+    )
+    needed = Counter[UUID]()
+    for item in added.values():
+        needed[item.variant.id] += item.quantity
+    for part in taken:
+        needed[lines[part.line_id].variant_id] -= part.quantity
+    errors = []
+    for field, item in added.items():
+        found = stock[item.variant.id]
+        if not found.allows(needed[item.variant.id]):
+            shown = found.available if actor.sees_everything else found.shown
+            errors.append(FieldError(field, InsufficientStock.code, what_is_left(shown)))
+    return errors
+
+
+def what_is_left(available: int) -> str:
+    """Return in words how many units of something there are for whom there are too few."""
+    if available <= 0:
+        return _("It is sold out.")
+    return ngettext("There is only %(n)d left.", "There are only %(n)d left.", available) % {"n": available}  # fmt: skip
 
 
 def _is_moved(order: Order, changed: Mapping[str, dict[str, str]]) -> bool:
