@@ -554,6 +554,7 @@ class Invoice(models.Model):
     kind = models.CharField(_("kind"), max_length=11, choices=Kind.choices)
     sequence = models.PositiveIntegerField()
     number = models.CharField(_("number"), max_length=30)
+    # of a credit note; none where it takes back an invoice of which nothing was paid
     refund_request = models.OneToOneField(
         RefundRequest, models.PROTECT, null=True, related_name="credit_note"
     )
@@ -574,9 +575,13 @@ class Invoice(models.Model):
                 fields=["order"], condition=Q(kind="invoice"), name="invoice_once_per_order"
             ),
             models.CheckConstraint(
-                condition=Q(kind="credit_note", refund_request__isnull=False)
-                | Q(kind="invoice", refund_request__isnull=True),
-                name="invoice_credit_note_of_refund",
+                condition=Q(kind="credit_note") | Q(refund_request__isnull=True),
+                name="invoice_is_of_no_refund",
+            ),
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(kind="credit_note", refund_request__isnull=True),
+                name="invoice_taken_back_once",
             ),
         ]
         triggers = [append_only("invoices_append_only")]

@@ -24,7 +24,7 @@ from orders.services.exchanging import (
     is_exchangeable,
     offers,
 )
-from orders.services.invoicing import write_invoices
+from orders.services.invoicing import complete_papers, write_invoices
 from orders.services.parcels import (
     MOST_PARCELS,
     Parcel,
@@ -109,6 +109,7 @@ __all__ = [
     "check_payable",
     "check_sendable_elsewhere",
     "close_return",
+    "complete_papers",
     "confirm",
     "confirm_locked",
     "count_co_purchases",

@@ -25,6 +25,7 @@ def write_invoices(*, actor: Actor, order_id: UUID, now: datetime) -> list[Invoi
     """
     Return an order's invoice and a credit note for each refund carried out, writing those that are missing.
 
+    An invoice of what was only promised is credited whole where the order ended before anything was taken.
     What they say is what was frozen at placement; a number is given once. Locks the order, then the company's
     counters: numbers of a transaction that fails are used by the next.
 
@@ -68,7 +69,25 @@ def write_invoices(*, actor: Actor, order_id: UUID, now: datetime) -> list[Invoi
             )
         )
         credited += request.amount
+    if order.was_never_paid and len(known) == 1:
+        known.append(
+            _write(
+                order,
+                Invoice.Kind.CREDIT_NOTE,
+                amount=invoice.amount,
+                content=_void_content(order, invoice),
+                now=now,
+            )
+        )
     return known
+
+
+def complete_papers(*, order_id: UUID, now: datetime) -> None:
+    """Write the credit notes that an invoice lacks; nothing where there is no invoice. Repeating it changes nothing."""
+    invoice = Invoice.objects.filter(order_id=order_id).first()
+    if invoice is not None:
+        actor = Actor.system(invoice.company_id, source="papers")
+        write_invoices(actor=actor, order_id=order_id, now=now)
 
 
 def _write(
@@ -191,6 +210,25 @@ def _taxes(order: Order, lines: Iterable[OrderLine]) -> list[dict[str, str]]:
             }
         )
     return told
+
+
+def _void_content(order: Order, invoice: Invoice) -> dict[str, Any]:
+    """Return what takes an invoice back whole."""
+    said = invoice.content
+    ended = order.status_changes.filter(to_status=Order.Status.CANCELLED).last()
+    return {
+        **_head(order),
+        "invoiceNumber": invoice.number,
+        "reason": (ended.reason if ended else "") or "cancelled",
+        "lines": [
+            {key: line[key] for key in ("sku", "name", "options", "quantity", "amount")}
+            for line in said["lines"]
+        ],
+        "shipping": format_amount(order.shipping_total - order.shipping_discount, order.currency),
+        "tax": said["tax"],
+        "total": said["total"],
+        "payments": [],
+    }
 
 
 def _credit_content(

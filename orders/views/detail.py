@@ -138,7 +138,7 @@ def _waits_for_goods(order: Order) -> bool:
 
 
 def _invoice_url(order: Order, token: str) -> str:
-    if order.confirmed_at is None or order.was_never_paid:
+    if order.confirmed_at is None or (order.was_never_paid and not order.invoices.exists()):
         return ""
     return order_path(order.number, "invoice/", token=token)
 

@@ -116,6 +116,57 @@ def test_what_was_promised_and_never_paid_has_none(draft, system, staff, now, en
     assert not Invoice.objects.exists()
 
 
+@pytest.mark.parametrize("is_asked", [True, False], ids=["asked", "told"])
+@pytest.mark.parametrize("end", ["cancelled", "captured", "refunded"])
+def test_an_invoice_of_what_was_only_promised_is_taken_back_once_with_the_promise(
+    draft, system, staff, now, deliver, is_asked, end
+):
+    orders.set_payment_status(
+        actor=system, order_id=draft.id, status="authorized", method="test", now=now
+    )
+    orders.confirm(actor=system, order_id=draft.id, now=now)
+    [invoice] = written(draft, system, now)
+    line = draft.lines.first()
+    orders.cancel_items(actor=staff, order_id=draft.id, units=[Units(line.id, 1)], now=now)
+    while deliver():
+        pass
+    assert len(written(draft, system, now)) == 1  # the rest of it stands
+    orders.cancel(actor=staff, order_id=draft.id, reason="too late", now=now)
+    # what was taken in the same moment goes back as no part of the order
+    orders.set_payment_status(actor=system, order_id=draft.id, status=end, now=now)
+
+    for _ in range(2):
+        while deliver():
+            pass
+        if is_asked:
+            written(draft, system, now)
+
+    papers = Invoice.objects.filter(order=draft).order_by("number")
+    if end == "captured":  # it is not back yet
+        assert [paper.number for paper in papers] == [invoice.number]
+        return
+    note, kept = papers
+    assert (note.number, kept.number, note.amount) == ("CN-000001", "INV-000001", invoice.amount)
+    content = note.content
+    assert (content["invoiceNumber"], content["reason"]) == (invoice.number, "too late")
+    assert content["tax"] == invoice.content["tax"]
+    assert [line["quantity"] for line in content["lines"]] == [line["quantity"] for line in invoice.content["lines"]]  # fmt: skip
+    assert documents.invoice_pdf(content, issued_at=note.issued_at).startswith(b"%PDF-")
+
+
+def test_an_invoice_is_credited_without_being_asked_for(paid, system, staff, now, refunds, deliver):
+    written(paid, system, now)
+    orders.cancel(actor=staff, order_id=paid.id, now=now)
+    refunds(paid)
+
+    while deliver():
+        pass
+
+    assert list(Invoice.objects.filter(order=paid).order_by("number").values_list("number", "amount")) == [
+        ("CN-000001", paid.grand_total), ("INV-000001", paid.grand_total),
+    ]  # fmt: skip
+
+
 def test_each_refund_has_a_credit_note_and_together_they_are_the_invoice(
     paid, system, staff, now, refunds
 ):
