@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,6 +17,7 @@ from checkout.services import Delivery, Outcome
 from config.platform.errors import FieldError, ValidationFailed
 from config.platform.http.authentication import Anyone, Known, Staff
 from config.platform.http.context import actor_of
+from config.platform.http.links import KnownOrLinked, LinkQuery, link_of
 from config.platform.http.views import ApiView, ApiViewSet
 from orders import selectors as orders
 from orders.models import Order
@@ -145,6 +147,8 @@ class PaymentViewSet(ApiViewSet):
     }
 
     def get_permissions(self):
+        if self.action in {"by_order", "add"}:
+            return [KnownOrLinked()]
         return [Staff()] if self.action in self.staff_only else [Known()]
 
     def intent(self, request: Request) -> Response:
@@ -161,13 +165,18 @@ class PaymentViewSet(ApiViewSet):
         )
         return Response(render_payment(payment), status=201)
 
+    @extend_schema(parameters=[LinkQuery])
     def add(self, request: Request, reference: str) -> Response:
-        """Open another payment for an order, after one that failed."""
+        """
+        Open another payment for an order, after one that failed.
+
+        `?token=` from the mail of a guest's order lets its reader pay too.
+        """
         body = serializers.AddPayment.read(request)
-        actor = actor_of(request)
+        owner, order = self._owner(request, reference)
         payment = services.start_payment(
-            actor=actor,
-            order_id=orders.find_id(actor=actor, reference=reference),
+            actor=owner,
+            order_id=order.id,
             method=body["method"],
             now=timezone.now(),
         )
@@ -221,19 +230,24 @@ class PaymentViewSet(ApiViewSet):
             render_payment(selectors.find_payment(actor=actor_of(request), payment_id=payment_id))
         )
 
+    @extend_schema(parameters=[LinkQuery])
     def by_order(self, request: Request, reference: str) -> Response:
-        """List the payments of an order, newest first."""
-        actor = actor_of(request)
-        order_id = orders.find_id(actor=actor, reference=reference)
+        """List the payments of an order, newest first; `?token=` from the mail of a guest's order opens them too."""
+        owner, order = self._owner(request, reference)
         return Response(
             {
                 "results": [
                     render_payment(payment)
-                    for payment in selectors.payments_of(actor=actor, order_id=order_id)
+                    for payment in selectors.payments_of(actor=owner, order_id=order.id)
                 ],
                 "next": None,
                 "previous": None,
             }
+        )
+
+    def _owner(self, request: Request, reference: str):
+        return orders.find_as_owner(
+            actor=actor_of(request), reference=reference, token=link_of(request)
         )
 
     def simulate(self, request: Request, payment_id) -> Response:

@@ -11,10 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.actor import Actor
-from config.platform.errors import AuthRequired
 from config.platform.http import ApiView, Input, Staff, actor_of, page, timestamp
-from config.platform.http.authentication import Anyone
+from config.platform.http.links import KnownOrLinked, LinkQuery, link_of
 from config.platform.ids import named_id
 from orders import selectors, services
 from orders.selectors.disputes import dispute_of, disputes_of
@@ -47,11 +45,7 @@ class DecisionInput(Input):
     )
 
 
-class TokenQuery(Input):
-    token = serializers.CharField(required=False, max_length=200)
-
-
-class DisputesQuery(TokenQuery):
+class DisputesQuery(LinkQuery):
     status = serializers.ChoiceField(choices=PriceDispute.Status.choices, required=False)
     order = serializers.CharField(required=False, max_length=50)
 
@@ -109,21 +103,9 @@ def dispute_json(dispute: PriceDispute) -> dict[str, Any]:
     }
 
 
-def _who(request: Request) -> tuple[Actor, str]:
-    """
-    Return the caller, and the secret of an order's own link where the address has one.
-
-    :raises AuthRequired: if there is neither
-    """
-    actor, token = actor_of(request), request.query_params.get("token", "")
-    if not actor.is_known and not token:
-        raise AuthRequired
-    return actor, token
-
-
 @extend_schema(tags=["products"])
 class DisputesView(ApiView):
-    permission_classes = [Anyone]
+    permission_classes = [KnownOrLinked]
 
     @extend_schema(
         operation_id="price_disputes_list",
@@ -136,19 +118,18 @@ class DisputesView(ApiView):
 
         With `order` and the `token` of its mail, those about that order.
         """
-        actor, token = _who(request)
         asked = DisputesQuery.read_query(request)
-        rows = disputes_of(actor=actor, **{**asked, "token": token})
+        rows = disputes_of(actor=actor_of(request), **{**asked, "token": link_of(request)})
         return Response(page(rows, request, order=("-opened_at", "-id"), render=dispute_json))
 
-    @extend_schema(parameters=[TokenQuery], request=DisputeInput, responses={201: DisputeOutput})
+    @extend_schema(parameters=[LinkQuery], request=DisputeInput, responses={201: DisputeOutput})
     def post(self, request: Request) -> Response:
         """
         Say that a line of a paid order cost too much; a line has one open dispute at a time.
 
         `?token=` from the order's mail opens it too.
         """
-        actor, token = _who(request)
+        actor, token = actor_of(request), link_of(request)
         given = DisputeInput.read(request)
         order = selectors.find(actor=actor, reference=given.pop("order"), token=token)
         dispute = services.dispute_price(
@@ -164,14 +145,15 @@ class DisputesView(ApiView):
 
 @extend_schema(tags=["products"])
 class DisputeView(ApiView):
-    permission_classes = [Anyone]
+    permission_classes = [KnownOrLinked]
 
-    @extend_schema(parameters=[TokenQuery], responses=DisputeOutput)
+    @extend_schema(parameters=[LinkQuery], responses=DisputeOutput)
     def get(self, request: Request, dispute_id: str) -> Response:
         """Read one price dispute and its answer; `?token=` from the order's mail opens it too."""
-        actor, token = _who(request)
         found = dispute_of(
-            actor=actor, dispute_id=named_id(dispute_id, DisputeNotFound), token=token
+            actor=actor_of(request),
+            dispute_id=named_id(dispute_id, DisputeNotFound),
+            token=link_of(request),
         )
         return Response(dispute_json(found))
 

@@ -11,9 +11,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.errors import AuthRequired
-from config.platform.http.authentication import Anyone, Staff
+from config.platform.http.authentication import Staff
 from config.platform.http.context import actor_of
+from config.platform.http.links import KnownOrLinked, LinkQuery, link_of
 from config.platform.http.views import ApiView, ApiViewSet
 from orders import documents, selectors, services
 from orders.errors import InvoiceNotFound
@@ -24,8 +24,9 @@ from orders.rendering import render_invoice
 class InvoiceViewSet(ApiViewSet):
     """The papers of an order, for whoever may see it: also by `?token=` from its mail."""
 
-    permission_classes = [Anyone]
+    permission_classes = [KnownOrLinked]
 
+    @extend_schema(parameters=[LinkQuery])
     def list(self, request: Request, reference: str) -> Response:
         """List an order's invoice and credit notes with what they say; they are written when first asked for."""
         order, papers = self._papers(request, reference)
@@ -37,13 +38,17 @@ class InvoiceViewSet(ApiViewSet):
             }
         )
 
-    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(
+        parameters=[LinkQuery], responses={(200, "application/pdf"): OpenApiTypes.BINARY}
+    )
     def invoice(self, request: Request, reference: str) -> HttpResponse:
         """Return the invoice of an order as PDF."""
         _order, papers = self._papers(request, reference)
         return _pdf(papers[0])
 
-    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(
+        parameters=[LinkQuery], responses={(200, "application/pdf"): OpenApiTypes.BINARY}
+    )
     def pdf(self, request: Request, reference: str, number: str) -> HttpResponse:
         """Return an invoice or a credit note of an order as PDF."""
         _order, papers = self._papers(request, reference)
@@ -53,10 +58,7 @@ class InvoiceViewSet(ApiViewSet):
         raise InvoiceNotFound
 
     def _papers(self, request: Request, reference: str) -> tuple[Order, Sequence[Invoice]]:
-        actor, token = actor_of(request), request.query_params.get("token", "")
-        if not actor.is_known and not token:
-            raise AuthRequired
-        order = selectors.find(actor=actor, reference=reference, token=token)
+        order = selectors.find(actor=actor_of(request), reference=reference, token=link_of(request))
         # Who may see the order may have its papers; writing them is the shop's own deed.
         found = services.write_invoices(
             actor=selectors.clerk(order), order_id=order.id, now=timezone.now()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.http.authentication import Known, Staff
+from config.platform.http.authentication import Staff
 from config.platform.http.context import actor_of
+from config.platform.http.links import KnownOrLinked, LinkQuery, link_of
 from config.platform.http.paging import page
 from config.platform.http.views import ApiViewSet
 from orders import selectors, services
@@ -22,11 +24,12 @@ class ShipmentViewSet(ApiViewSet):
     rights = dict.fromkeys(("create", "update", "deliver"), "orders.change_order")
 
     def get_permissions(self):
-        return [Known()] if self.action == "list" else [Staff()]
+        return [KnownOrLinked()] if self.action == "list" else [Staff()]
 
+    @extend_schema(parameters=[LinkQuery])
     def list(self, request: Request, reference: str) -> Response:
-        """List the shipments of an order, oldest first."""
-        order = selectors.find(actor=actor_of(request), reference=reference)
+        """List the shipments of an order, oldest first; `?token=` from its mail opens them too."""
+        order = selectors.find(actor=actor_of(request), reference=reference, token=link_of(request))
         return Response(page(list(order.shipments.all()), request, render=render_shipment))
 
     def create(self, request: Request, reference: str) -> Response:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.platform.errors import AuthRequired
 from config.platform.http.authentication import Anyone, Known, Staff
 from config.platform.http.context import actor_of
+from config.platform.http.links import KnownOrLinked, LinkQuery, link_of
 from config.platform.http.paging import page
 from config.platform.http.views import ApiView, ApiViewSet
 from inventory.selectors import VariantRef
@@ -36,8 +37,10 @@ class OrderViewSet(ApiViewSet):
     }
 
     def get_permissions(self):
-        if self.action in {"look_up", "retrieve", "explain"}:
+        if self.action == "look_up":
             return [Anyone()]
+        if self.action in {"retrieve", "explain", "returns", "request_return"}:
+            return [KnownOrLinked()]
         return [Staff()] if self.action in self.staff_only else [Known()]
 
     def list(self, request: Request) -> Response:
@@ -75,24 +78,22 @@ class OrderViewSet(ApiViewSet):
         )
         return self._answer(request, order, status=201)
 
+    @extend_schema(parameters=[LinkQuery])
     def retrieve(self, request: Request, reference: str) -> Response:
         """Return an order by id or number; `?token=` from its mail opens it too."""
-        actor, token = actor_of(request), request.query_params.get("token", "")
-        if not actor.is_known and not token:
-            raise AuthRequired
-        order = selectors.find(actor=actor, reference=reference, token=token)
+        actor = actor_of(request)
+        order = selectors.find(actor=actor, reference=reference, token=link_of(request))
         return Response(render_order(order, staff=actor.is_staff))
 
+    @extend_schema(parameters=[LinkQuery])
     def explain(self, request: Request, reference: str) -> Response:
         """
         Explain an order's total: the steps, and the rules as they stood when it was placed.
 
         Open to whoever may read the order, `?token=` too; staff see each rule's own terms under `basis`.
         """
-        actor, token = actor_of(request), request.query_params.get("token", "")
-        if not actor.is_known and not token:
-            raise AuthRequired
-        order = selectors.find(actor=actor, reference=reference, token=token)
+        actor = actor_of(request)
+        order = selectors.find(actor=actor, reference=reference, token=link_of(request))
         return Response(render_explanation(order, staff=actor.sees_everything))
 
     def look_up(self, request: Request) -> Response:
@@ -123,9 +124,10 @@ class OrderViewSet(ApiViewSet):
         )
         return self._answer(request, order)
 
+    @extend_schema(parameters=[LinkQuery])
     def returns(self, request: Request, reference: str) -> Response:
-        """List the returns of an order."""
-        order = selectors.find(actor=actor_of(request), reference=reference)
+        """List the returns of an order; `?token=` from the mail of a guest's order opens them too."""
+        _owner, order = self._owner(request, reference)
         return Response(
             page(
                 list(selectors.returns_of(order_id=order.id)),
@@ -134,12 +136,17 @@ class OrderViewSet(ApiViewSet):
             )
         )
 
+    @extend_schema(parameters=[LinkQuery])
     def request_return(self, request: Request, reference: str) -> Response:
-        """Ask to return units of a delivered order, for their money or for another variant (`exchangeFor`)."""
+        """
+        Ask to return units of a delivered order, for their money or for another variant (`exchangeFor`).
+
+        `?token=` from the mail of a guest's order lets its reader ask too.
+        """
         body = serializers.ReturnInput.read(request)
-        order = selectors.find(actor=actor_of(request), reference=reference)
+        owner, order = self._owner(request, reference)
         found = services.request_return(
-            actor=actor_of(request),
+            actor=owner,
             order_id=order.id,
             wanted=[
                 WantedReturn(
@@ -256,6 +263,11 @@ class OrderViewSet(ApiViewSet):
     def _id(self, request: Request, reference: str):
         return selectors.find_id(actor=actor_of(request), reference=reference)
 
+    def _owner(self, request: Request, reference: str):
+        return selectors.find_as_owner(
+            actor=actor_of(request), reference=reference, token=link_of(request)
+        )
+
     def _answer(self, request: Request, order: Order, *, status: int = 200) -> Response:
         actor = actor_of(request)
         current = selectors.find(actor=actor, reference=str(order.id))
@@ -268,15 +280,17 @@ class ReturnViewSet(ApiViewSet):
     rights = dict.fromkeys(("approve", "reject", "close", "receive"), "orders.change_returnrequest")
 
     def get_permissions(self):
-        return [Known()] if self.action == "withdraw" else [Staff()]
+        return [KnownOrLinked()] if self.action == "withdraw" else [Staff()]
 
+    @extend_schema(parameters=[LinkQuery])
     def withdraw(self, request: Request, return_id) -> Response:
-        """Take back a request that nobody has decided."""
+        """Take back a request that nobody has decided; `?token=` from the mail of a guest's order lets its reader too."""
         serializers.Reason.read(request)
+        owner = selectors.owner_of_return(
+            actor=actor_of(request), return_id=return_id, token=link_of(request)
+        )
         return self._answer(
-            services.withdraw_return(
-                actor=actor_of(request), return_id=return_id, now=timezone.now()
-            )
+            services.withdraw_return(actor=owner, return_id=return_id, now=timezone.now())
         )
 
     def approve(self, request: Request, return_id) -> Response:

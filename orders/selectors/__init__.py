@@ -115,6 +115,17 @@ def find_as_owner(*, actor: Actor, reference: str, token: str) -> tuple[Actor, O
     return actor, find(actor=actor, reference=str(order_id))
 
 
+def owner_of_return(*, actor: Actor, return_id: UUID, token: str) -> Actor:
+    """Return who acts on a return: the caller, or the guest of its order for who has that order's link."""
+    order_id = ReturnRequest.objects.filter(pk=return_id).values_list("order_id", flat=True).first()
+    if not token or order_id is None:
+        return actor
+    try:
+        return find_as_owner(actor=actor, reference=str(order_id), token=token)[0]
+    except OrderNotFound:
+        return actor
+
+
 def look_up(*, actor: Actor, number: str, email: str) -> Order:
     """
     Return the order of this number, if the e-mail address is the one it was placed with.
