@@ -99,18 +99,23 @@ def _compare(
 
 
 def _mend(found: list[Difference], *, now: datetime) -> None:
+    _settle(found, now=now)
+    refunded = [each for each in found if each.kind is Kind.REFUND_NOT_OURS]
+    if refunded or any(each.reason == stuck.Reason.REFUND for each in found):
+        execute_refunds(now=now)
+        # What went back by hand may have to wait until the provider has refused ours, for which nothing was left.
+        _settle(refunded, now=now)
+    for each in found:
+        if each.reason == stuck.Reason.MESSAGE and each.row_id is not None:
+            work_off(each.row_id, now=now)
+
+
+def _settle(found: list[Difference], *, now: datetime) -> None:
     for payment_id in {each.payment_id for each in found if each.payment_id is not None}:
         try:
             settle(payment_id=payment_id, now=now)
         except ApplicationError:
             logger.exception("a payment that differs could not be settled", payment=str(payment_id))
-    if any(
-        each.kind is Kind.REFUND_NOT_OURS or each.reason == stuck.Reason.REFUND for each in found
-    ):
-        execute_refunds(now=now)
-    for each in found:
-        if each.reason == stuck.Reason.MESSAGE and each.row_id is not None:
-            work_off(each.row_id, now=now)
 
 
 def work_off(webhook_id: UUID, *, now: datetime) -> bool:

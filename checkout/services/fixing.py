@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from checkout import books, stuck
 from checkout.books import Difference, Kind
+from checkout.errors import RefundExceedsPayment
 from checkout.gateway import ProviderRefused, ProviderUnavailable, Remote, State, gateway_of
 from checkout.models import Payment, PaymentStatusChange, ReconciliationFinding, Refund
 from checkout.services.adopting import adopt_refund
@@ -34,6 +35,7 @@ from config.platform import audit
 from config.platform.actor import Actor
 from config.platform.errors import Conflict, DependencyUnavailable
 from config.platform.models import new_id
+from orders.errors import RefundExceedsPayment as OrderHasLess
 from orders.models import Order, RefundRequest
 from pricing.money import format_amount
 
@@ -168,8 +170,15 @@ def _adopt(payment_id: UUID, *, actor: Actor, now: datetime) -> str:
     ]
     if not made:
         raise Conflict("The provider does not say which refund it was. Explain the difference.")
-    for each in made:
-        adopt_refund(actor=actor, payment_id=payment_id, made=each, now=now)
+    try:
+        with transaction.atomic():
+            for each in made:
+                adopt_refund(actor=actor, payment_id=payment_id, made=each, now=now)
+    except (RefundExceedsPayment, OrderHasLess):
+        raise Conflict(
+            "More went back there than our books have left to give: a part of it went back twice. No order can carry"
+            " that. Get it back, or write it off and explain the difference."
+        ) from None
     return "The refund that was made at the provider is written down."
 
 

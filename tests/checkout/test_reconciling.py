@@ -19,6 +19,7 @@ from checkout.models import Payment, ReconciliationFinding, ReconciliationRun, R
 from checkout.services import Step
 from config.platform.errors import ApplicationError, Conflict, DependencyUnavailable
 from config.platform.models import AuditEntry
+from orders import services as orders
 from orders.models import Order
 from tests import factories
 from tests.checkout.conftest import Buyer, intent_of
@@ -310,6 +311,74 @@ def test_each_class_is_fixed_by_one_click_and_the_second_is_harmless(
     if payment_status is not None:
         assert Order.objects.get().payment_status == payment_status
     assert compare(staff, now + timedelta(minutes=5)).counts == {}
+
+
+def more_than_is_left(payment: Payment, stripe: StripeServer, staff: Any, now: datetime) -> None:
+    """Staff owe 20.00 of 24.90, and somebody gives back 6.00 at Stripe itself."""
+    orders.request_refund(
+        actor=staff, order_id=payment.order_id, amount=Decimal(20), reason="goodwill", now=now
+    )
+    stripe.books.refund({"payment_intent": intent_of(payment), "amount": "600"})
+    checkout.settle(payment_id=payment.pk, now=now)
+    assert "6.00 was refunded at the provider, not here." == Order.objects.get().needs_attention
+
+
+@pytest.mark.parametrize("by", ["night", "clicks"])
+def test_what_went_back_by_hand_is_written_down_once_ours_is_refused(
+    paid: Payment, stripe: StripeServer, staff: Any, now: datetime, by: str
+) -> None:
+    more_than_is_left(paid, stripe, staff, now)
+
+    if by == "night":
+        run = compare(staff, now, mends=True)
+        assert (run.counts, only("FIXED").kind) == ({"refund_not_ours": 1}, "refund_not_ours")
+    else:
+        compare(staff, now)
+        assert fix(staff, only(), Step.REFUND_DUE, now) == "OPEN"
+        assert fix(staff, only(), Step.ADOPT, now) == "FIXED"
+
+    paid.refresh_from_db()
+    assert (paid.refunded_amount, Order.objects.get().refunded_total) == (6, 6)
+    assert {refund.amount: refund.status for refund in Refund.objects.all()} == {20: "FAILED", 6: "SUCCEEDED"}  # fmt: skip
+    assert AuditEntry.objects.filter(action="payment.refund_adopted").count() == 1
+    assert compare(staff, now + timedelta(minutes=5)).counts == {}
+    # What is left goes back like any other.
+    checkout.refund_payment(actor=staff, payment_id=paid.pk, amount=None, reason="x", now=now)
+    assert Order.objects.get().payment_status == "refunded"
+
+
+def test_what_went_back_twice_stays_open_until_somebody_explains_it(
+    paid: Payment, stripe: StripeServer, staff: Any, now: datetime
+) -> None:
+    request = orders.request_refund(
+        actor=staff, order_id=paid.order_id, amount=Decimal("24.90"), reason="x", now=now
+    )
+    orders.fail_refund(actor=staff, request_id=request.pk, failure="card closed", now=now)
+    checkout.pay_back_outside(
+        actor=staff,
+        request_id=request.pk,
+        means="cash",
+        reference="till 4",
+        reason="card closed",
+        paid_on=now.date(),
+        now=now,
+    )
+    stripe.books.refund({"payment_intent": intent_of(paid), "amount": "2490"})
+    compare(staff, now, mends=True)
+    finding = only()
+    assert (finding.kind, finding.theirs, finding.ours) == ("refund_not_ours", Decimal("24.90"), 0)
+    before = (Refund.objects.count(), Order.objects.get().refunded_total)
+
+    with pytest.raises(Conflict, match="went back twice"):
+        fix(staff, finding, Step.ADOPT, now)
+
+    assert before == (Refund.objects.count(), Order.objects.get().refunded_total)
+    assert only().pk == finding.pk
+    checkout.explain(
+        actor=staff, finding_id=finding.pk, seen=only().fingerprint, reason="written off", now=now
+    )
+    explained = only("EXPLAINED")
+    assert (explained.theirs, explained.outcome) == (Decimal("24.90"), "written off")
 
 
 def test_a_linked_payment_stays_ours_when_its_provider_speaks_of_it_again(
