@@ -334,6 +334,53 @@ def test_coming_back_with_nonsense_changes_nothing(
     assert (answer.status_code, answer["Location"]) == (302, "/cart/")
 
 
+# --- the wallets of the page that pays ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        (
+            "Apple Pay",
+            ["APPLE_PAY_MERCHANT_ID", "APPLE_PAY_CERTIFICATE_FILE", "APPLE_PAY_KEY_FILE"],
+        ),
+        ("Google Pay", ["GOOGLE_PAY_MERCHANT_ID"]),
+    ],
+    ids=["apple", "google"],
+)
+def test_a_wallet_stands_in_the_cart_when_and_only_when_it_is_configured(
+    ready: Buyer,
+    stripe: StripeServer,
+    settings: Any,
+    staff: Any,
+    now: datetime,
+    name: str,
+    needs: list[str],
+) -> None:
+    needs = [*needs, "STRIPE_PUBLISHABLE_KEY", "STRIPE_SECRET_KEY"]
+    for key in needs:
+        setattr(settings, key, getattr(settings, key) or "x")
+
+    def is_shown() -> bool:
+        flags.forget()
+        return f"Check out with {name}" in visitor(ready).get("/cart/").content.decode()
+
+    assert not is_shown()
+    flags.switch(actor=staff, name="EXPRESS_CHECKOUT_ENABLED", enabled=True, now=now)
+    assert is_shown()
+    for key in needs:
+        kept = getattr(settings, key)
+        setattr(settings, key, "")
+        assert not is_shown(), key
+        setattr(settings, key, kept)
+    # It leads to the one page that loads anything of Stripe's, where the wallet itself stands.
+    cart = visitor(ready).get("/cart/")
+    assert "js.stripe.com" not in cart.content.decode() + cart["Content-Security-Policy"]
+    _, payment = ready.pay("card")
+    paying = visitor(ready).get(f"/checkout/pay/{payment.id}/").content.decode()
+    assert 'id="card-express"' in paying
+
+
 # --- Google Pay -----------------------------------------------------------------------------------
 
 
