@@ -4,6 +4,7 @@ Writing down what a provider says about a payment, and everything that follows f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -189,11 +190,8 @@ def _money_in(
 ) -> None:
     """The money is there, or promised: confirm the order, or see that the money goes back."""
     _read_payments(order)
-    paid_before = sum(
-        (other.kept for other in order.payments.all() if other.pk != payment.pk),
-        Decimal(0),
-    )
-    too_many = bool(paid_before) or order.status in {
+    paid_before = is_paid_otherwise(payment, order.payments.all())
+    too_many = paid_before or order.status in {
         Order.Status.CANCELLED,
         Order.Status.FAILED,
         Order.Status.REFUNDED,
@@ -286,6 +284,8 @@ def _money_gone(payment: Payment, order: Order, *, was: str, actor: Actor, now: 
     _note_status(order)
     if was != S.AUTHORIZED or order.status == Order.Status.DRAFT:
         return
+    if is_paid_otherwise(payment, order.payments.all()):
+        return
     amount = f"{format_amount(payment.amount, payment.currency)} {payment.currency}"
     orders.hold_back(
         actor=actor,
@@ -294,6 +294,11 @@ def _money_gone(payment: Payment, order: Order, *, was: str, actor: Actor, now: 
         now=now,
     )
     order.refresh_from_db()
+
+
+def is_paid_otherwise(payment: Payment, payments: Iterable[Payment]) -> bool:
+    """Return whether another of these payments of its order was taken and is kept."""
+    return any(other.kept for other in payments if other.pk != payment.pk)
 
 
 def note_status(*, order_id: UUID, now: datetime) -> None:

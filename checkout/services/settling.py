@@ -32,7 +32,7 @@ from checkout.gateway import (
 from checkout.models import Payment
 from checkout.services.adopting import note_refunds
 from checkout.services.placing import payment_life
-from checkout.services.recording import hold_to_take, record
+from checkout.services.recording import hold_to_take, is_paid_otherwise, record
 from config.platform.actor import Actor, ActorKind
 from config.platform.errors import DependencyUnavailable
 from inventory.errors import HoldFailed
@@ -164,11 +164,14 @@ def _close_open(order: Order, *, now: datetime) -> None:
     """Close payments that their order no longer needs: it is over, or another payment has paid it."""
     if order.status == Order.Status.DRAFT:
         return
-    closable = [S.PENDING, S.PROCESSING]
-    if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
-        closable.append(S.AUTHORIZED)
-    for payment in [each for each in order.payments.all() if each.status in closable]:
-        _close(payment, now=now)
+    payments = list(order.payments.all())
+    is_over = order.status in {Order.Status.CANCELLED, Order.Status.FAILED}
+    for payment in payments:
+        is_not_needed = payment.status in {S.PENDING, S.PROCESSING}
+        if payment.status == S.AUTHORIZED:
+            is_not_needed = is_over or is_paid_otherwise(payment, payments)
+        if is_not_needed:
+            _close(payment, now=now)
 
 
 def close_for_cancel(*, order_id: UUID, now: datetime) -> None:

@@ -25,6 +25,7 @@ from orders.errors import OrderInReview
 from tests.checkout.conftest import Buyer, intent_of
 from tests.factories import make_staff
 from tests.stripe import StripeServer
+from tests.stripe.books import StripeProblem
 
 pytestmark = pytest.mark.django_db
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -155,6 +156,7 @@ def test_a_promise_that_ended_holds_the_order_back_and_says_so(
         ready.simulate(payment)
         TestGateway().simulate_expiry(provider_id=intent_of(payment))
     Payment.objects.update(updated_at=now - timedelta(hours=1))
+    [invoice] = orders.write_invoices(actor=staff, order_id=order.pk, now=now)
 
     tasks.reconcile.run()
     tasks.reconcile.run()
@@ -174,10 +176,39 @@ def test_a_promise_that_ended_holds_the_order_back_and_says_so(
     )  # fmt: skip
     with pytest.raises(OrderInReview):
         orders.ship(actor=staff, order_id=order.pk, now=now)
+    assert orders.write_invoices(actor=staff, order_id=order.pk, now=now) == [invoice]
     orders.review(actor=staff, order_id=order.pk, approve=False, reason="not paid", now=now)
     order.refresh_from_db()
     assert order.status == "cancelled"
+    _, note = orders.write_invoices(actor=staff, order_id=order.pk, now=now)
+    assert (note.kind, note.amount, note.content["reason"]) == (
+        "credit_note", invoice.amount, "not paid",
+    )  # fmt: skip
     assert checkout.execute_refunds(now=now) == 0
+
+
+def test_a_second_promise_for_an_order_that_is_paid_is_let_go(
+    ready: Buyer, stripe: StripeServer, staff: Any, settings: Any, now: datetime
+) -> None:
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    _, first = ready.pay("card")
+    with pytest.raises(StripeProblem):
+        stripe.books.confirm(intent_of(first), "pm_card_chargeDeclined")
+    checkout.settle(payment_id=first.pk, now=now)
+    order, second = ready.pay("card")
+    stripe.books.confirm(intent_of(second), "pm_card_visa")
+    checkout.settle(payment_id=second.pk, now=now)
+    checkout.capture(actor=staff, payment_id=second.pk, amount=None, now=now)
+
+    stripe.books.confirm(intent_of(first), "pm_card_visa")  # in a tab that was left open
+    checkout.settle(payment_id=first.pk, now=now)
+
+    first.refresh_from_db()
+    order.refresh_from_db()
+    assert list(first.status_changes.values_list("to_status", flat=True))[-2:] == ["AUTHORIZED", "CANCELLED"]  # fmt: skip
+    assert (order.status, order.payment_status, order.review, order.needs_attention) == (
+        "confirmed", "captured", "", "",
+    )  # fmt: skip
 
 
 def test_a_dispute_says_how_it_stands_and_by_when_to_answer(
