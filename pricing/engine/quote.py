@@ -37,7 +37,6 @@ RELIEF_MESSAGES: Mapping[str, str] = {
     ),
 }
 POINTS_WORDS = "{} points"
-LIST_PRICE = 4  # its place in a line of `Quote.to_json`
 RELIEF_NAMES: Mapping[str, str] = {
     EXEMPT: "Tax taken out: exempt",
     REVERSE_CHARGE: "VAT taken out: reverse charge",
@@ -196,9 +195,7 @@ class Step:
 @dataclass(frozen=True, kw_only=True)
 class Quote:
     """
-    A basket priced at one moment. `id` names exactly what is paid: same lines, prices, promotions, tax and shipping.
-
-    A list price of which the customer pays another is told in `steps` alone, and moves without moving `id`.
+    A basket priced at one moment. `id` names exactly this content: same lines, prices, promotions, tax and shipping.
 
     `valid_until` is when a rule next begins or ends; null when none will. `is_estimated` is true while the
     destination, or the shipping of goods that need it, is open. `points` are those the customer spends.
@@ -229,8 +226,6 @@ class Quote:
         # A rate that moves without moving an amount leaves what is charged as it was.
         for passing in ("id", "not_applied", "options", "revision", "valid_until", "conversion"):
             content.pop(passing, None)
-        for row in content["lines"]:
-            row[LIST_PRICE] = None  # what is paid is the unit price beside it
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
