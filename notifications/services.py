@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.core import signing
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.template.loader import render_to_string
@@ -25,6 +26,12 @@ from notifications.events import NotificationCreated
 from notifications.models import Digest, Notification, Preference, PushSubscription, Suppression
 
 MAX_ATTEMPTS = 6
+# The mail server answered, and took nothing. After any other failure to send it may have taken the message.
+SAID_NO = (
+    smtplib.SMTPResponseException,
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPNotSupportedError,
+)
 KEPT_BACK_EVERY = timedelta(days=1)  # a customer gets at most one such mail in this time
 STALE_NEWS = timedelta(days=7)
 UNSUBSCRIBE_SALT = "notifications.unsubscribe"
@@ -348,23 +355,37 @@ def mail_alerts(*, now: datetime, limit: int = 100) -> int:
 
 def send_due(*, now: datetime, limit: int = 100) -> int:
     """
-    Send the messages that are due; return how many left the house.
+    Send the messages that are due, those that wait longest first; return how many left the house.
 
-    Each is marked SENDING and committed before it is handed over, so a crash in between leaves it
-    there for staff to see instead of sending it twice. A refusal is tried again with back-off.
+    Each is marked SENDING and committed before it is handed over, so that it is never sent twice. Where a crash, or a
+    line that was cut, leaves open whether the mail server took it, it stays there for staff to see. What the server
+    refused, or was not reached for, is tried again with back-off.
     """
-    with transaction.atomic():
-        due = list(
-            Notification.objects.filter(
-                status=Notification.Status.PENDING,
-                type=Notification.Type.EMAIL,
-                next_attempt_at__lte=now,
-            ).for_update(skip_locked=True)[:limit]
+    sent = 0
+    for _ in range(limit):
+        note = _claim(now=now)
+        if note is None:
+            break
+        sent += _send(note, now=now)
+    return sent
+
+
+@transaction.atomic
+def _claim(*, now: datetime) -> Notification | None:
+    note = (
+        Notification.objects.filter(
+            status=Notification.Status.PENDING,
+            type=Notification.Type.EMAIL,
+            next_attempt_at__lte=now,
         )
-        Notification.objects.filter(pk__in=[note.pk for note in due]).update(
-            status=Notification.Status.SENDING
-        )
-    return sum(_send(note, now=now) for note in due)
+        .order_by("next_attempt_at")
+        .select_for_update(no_key=True, skip_locked=True)
+        .first()
+    )
+    if note is not None:
+        note.status = Notification.Status.SENDING
+        note.save(update_fields=["status"])
+    return note
 
 
 def _send(note: Notification, *, now: datetime) -> bool:
@@ -379,22 +400,38 @@ def _send(note: Notification, *, now: datetime) -> bool:
         mail.extra_headers["List-Unsubscribe"] = f"<{note.metadata['unsubscribe']}>"
         mail.extra_headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.attach_alternative(note.body_html, "text/html")
-    attempts = note.attempts + 1
+    note.attempts += 1
+    connection = get_connection()
+    is_reached = False
     try:
-        mail.send()
-    except (smtplib.SMTPException, OSError) as refusal:
-        gave_up = attempts >= MAX_ATTEMPTS
-        Notification.objects.filter(pk=note.pk).update(
-            status=Notification.Status.FAILED if gave_up else Notification.Status.PENDING,
-            attempts=attempts,
-            next_attempt_at=now + timedelta(seconds=30 * 2**attempts),
-            error=f"{type(refusal).__name__}: {refusal}"[:500],
-        )
-        return False
-    Notification.objects.filter(pk=note.pk).update(
-        status=Notification.Status.SENT, attempts=attempts, sent_at=now, error=""
-    )
-    return True
+        connection.open()
+        is_reached = True
+        connection.send_messages([mail])
+    except ValueError as fault:  # no mail server takes what is no mail
+        _record(note, Notification.Status.FAILED, fault)
+    except OSError as failure:  # smtplib's own are among them
+        if is_reached and not isinstance(failure, SAID_NO):
+            _record(note, Notification.Status.SENDING, failure)
+        elif note.attempts >= MAX_ATTEMPTS:
+            _record(note, Notification.Status.FAILED, failure)
+        else:
+            note.next_attempt_at = now + timedelta(seconds=30 * 2**note.attempts)
+            _record(note, Notification.Status.PENDING, failure)
+    else:
+        note.sent_at = now
+        _record(note, Notification.Status.SENT)
+    finally:
+        with suppress(OSError):
+            connection.close()
+    return note.status == Notification.Status.SENT
+
+
+def _record(
+    note: Notification, status: Notification.Status, failure: Exception | None = None
+) -> None:
+    note.status = status
+    note.error = f"{type(failure).__name__}: {failure}"[:500] if failure is not None else ""
+    note.save(update_fields=["status", "attempts", "next_attempt_at", "sent_at", "error"])
 
 
 def resend(*, actor: Actor, notification_ids: Iterable[UUID], now: datetime) -> int:
