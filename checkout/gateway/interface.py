@@ -112,7 +112,10 @@ class Gateway(Protocol):
         currency: str,
         metadata: dict[str, str],
         ship_to: Mapping[str, str] | None = None,
-    ) -> Remote: ...
+        at_once: bool = False,
+    ) -> Remote:
+        """Open a payment by our key. `at_once`: collect it when it is approved, also where money is only promised else."""
+        ...
 
     def retrieve(self, *, provider_id: str) -> Remote: ...
 

@@ -51,13 +51,14 @@ class TestGateway:
         currency: str,
         metadata: dict[str, str],
         ship_to: Mapping[str, str] | None = None,
+        at_once: bool = False,
     ) -> Remote:
         charge = TestCharge(
             id=f"tpi_{new_id().hex}",
             key=key,
             amount=amount,
             currency=currency,
-            is_manual=settings.PAYMENT_CAPTURE_MODE == "manual",
+            is_manual=settings.PAYMENT_CAPTURE_MODE == "manual" and not at_once,
             metadata=metadata,
         )
         try:

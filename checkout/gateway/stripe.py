@@ -71,6 +71,7 @@ class StripeGateway:
         currency: str,
         metadata: dict[str, str],
         ship_to: Mapping[str, str] | None = None,
+        at_once: bool = False,
     ) -> Remote:
         """Open an intent by our key. One that nobody was told of takes no money, so a second try is harmless."""
         params: Any = {
@@ -78,7 +79,9 @@ class StripeGateway:
             "currency": currency.lower(),
             "metadata": metadata,
             "capture_method": (
-                "manual" if settings.PAYMENT_CAPTURE_MODE == "manual" else "automatic"
+                "manual"
+                if settings.PAYMENT_CAPTURE_MODE == "manual" and not at_once
+                else "automatic"
             ),
             "automatic_payment_methods": {"enabled": True},
             "expand": ["latest_charge"],

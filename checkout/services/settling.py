@@ -248,6 +248,8 @@ def create(gateway: Gateway, payment: Payment) -> Remote:
             ),
         },
         ship_to=payment.order.shipping_address,
+        # What goods sent back paid in part is paid whole, or not at all: a promise that ends would leave it between.
+        at_once=bool(payment.order.credit_total),
     )
 
 

@@ -11,11 +11,14 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from checkout import services as checkout
+from checkout.gateway import TestGateway
 from checkout.models import Payment, Refund, TestCharge
 from config.platform import invariants
 from config.platform.actor import Actor
@@ -30,8 +33,10 @@ from orders.models import Order, RefundRequest, ReturnRequest
 from orders.services import Came, Units, WantedReturn
 from pricing.money import from_minor
 from tests import factories
-from tests.checkout.conftest import Buyer
+from tests.checkout.conftest import Buyer, intent_of
 from tests.conftest import Api
+from tests.paypal import PayPalServer
+from tests.stripe import StripeServer
 
 pytestmark = pytest.mark.django_db
 
@@ -264,6 +269,106 @@ def test_a_payment_that_is_late_goes_back_whole(bench: Bench, dearer: Variant) -
 
     assert bench.refunded() == 25
     assert reload(payment).refunded_amount == 5
+
+
+@pytest.mark.parametrize("provider", ["test", "card", "paypal"])
+def test_a_difference_is_collected_at_once_where_money_is_else_only_promised(
+    bench: Bench,
+    dearer: Variant,
+    stripe: StripeServer,
+    paypal: PayPalServer,
+    settings: Any,
+    provider: str,
+) -> None:
+    """A promise that ends would leave an order that is paid in part: by goods, which cannot be promised."""
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    replacement = bench.exchange(dearer)
+
+    payment = checkout.start_payment(
+        actor=bench.buyer.actor, order_id=replacement.id, method=provider, now=bench.now
+    )
+    match provider:
+        case "card":
+            stripe.books.confirm(intent_of(payment), "pm_card_visa")
+        case "paypal":
+            paypal.books.approve(intent_of(payment))
+        case _:
+            bench.buyer.simulate(payment)
+    checkout.settle(payment_id=payment.id, now=bench.now)
+    _whole()
+    bench.drain()
+
+    payment, replacement = reload(payment), reload(replacement)
+    assert (payment.status, payment.captured_amount, payment.capture_before) == (
+        "CAPTURED",
+        5,
+        None,
+    )
+    assert (replacement.status, replacement.payment_status) == ("confirmed", "captured")
+    _whole()
+
+
+@pytest.mark.parametrize("ended_by", ["customer", "staff", "expiry", "void", "lapse"])
+@pytest.mark.parametrize("is_moved_first", [True, False])
+def test_nothing_of_a_difference_is_lost_or_left_over_however_it_ends(
+    bench: Bench, dearer: Variant, settings: Any, ended_by: str, is_moved_first: bool
+) -> None:
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    replacement = bench.exchange(dearer)
+    if ended_by == "lapse":
+        checkout.start_payment(
+            actor=bench.buyer.actor, order_id=replacement.id, method="test", now=bench.now
+        )
+    else:
+        payment = bench.pay(replacement)
+    if is_moved_first:
+        bench.drain()
+    later = bench.now + settings.ORDER_EXCHANGE_PAY + timedelta(minutes=1)
+
+    match ended_by:
+        case "customer":
+            orders.cancel(actor=bench.buyer.actor, order_id=replacement.id, now=bench.now)
+        case "staff":
+            orders.cancel(actor=bench.staff, order_id=replacement.id, now=bench.now)
+        case "expiry":
+            with pytest.raises(InvalidTransition):  # nothing is promised that could end
+                TestGateway().simulate_expiry(provider_id=intent_of(payment))
+        case "void":
+            TestGateway().cancel(provider_id=intent_of(payment), key="void")
+        case "lapse":
+            assert checkout.cancel_due_drafts(now=later) == 1
+    _whole()
+    for _ in range(2):
+        checkout.reconcile(now=later)
+        bench.drain(later)
+        _whole()
+    if ended_by in {"expiry", "void"}:
+        orders.cancel(actor=bench.staff, order_id=replacement.id, now=later)
+        bench.drain(later)
+        _whole()
+
+    order, replacement = reload(bench.order), reload(replacement)
+    paid = Decimal(20) if ended_by == "lapse" else Decimal(25)
+    assert bench.refunded() == paid
+    assert not RefundRequest.objects.exclude(status="done").exists()
+    assert (order.payment_status, order.needs_attention) == ("partially_refunded", "")
+    assert (replacement.status, replacement.payment_status, replacement.needs_attention) == (
+        "cancelled", "cancelled" if ended_by == "lapse" else "refunded", "",
+    )  # fmt: skip
+    assert stock(dearer) == (5, 0)
+    told = [
+        Client().get(f"/orders/{row.number}/?token={orders.access_token(row)}").context
+        for row in (order, replacement)
+    ]
+    assert sum(page["refunded_total"] for page in told) == paid
+    assert [page["refund_notes"] for page in told] == [[], []]
+    desk = Client()
+    desk.force_login(factories.make_staff(), "allauth.account.auth_backends.AuthenticationBackend")
+    ended = ("Total", "$25.00") if ended_by == "lapse" else ("Kept", "$0.00")
+    for row, last in ((order, ("Kept", "$4.90")), (replacement, ended)):
+        page = desk.get(reverse("admin:orders_order_change", args=[row.pk])).context["bench"]
+        assert page["waits"] == []
+        assert (str(page["money"][-1]["label"]), page["money"][-1]["amount"]) == last
 
 
 # --- a replacement that comes back in its turn -----------------------------------------------------

@@ -85,6 +85,7 @@ class PayPalGateway:
         currency: str,
         metadata: dict[str, str],
         ship_to: Mapping[str, str] | None = None,
+        at_once: bool = False,
     ) -> Remote:
         """
         Make the order of a payment, or let the one that was approved in the cart (`metadata["approved"]`) be it.
@@ -104,6 +105,7 @@ class PayPalGateway:
                     custom_id=payment_id,
                     ship_to=ship_to,
                     is_final=True,
+                    at_once=at_once,
                     back=page,
                     cancelled=f"{page}?left=1",
                 ),

@@ -26,6 +26,7 @@ def order_body(
     custom_id: str,
     ship_to: Mapping[str, str] | None,
     is_final: bool,
+    at_once: bool = False,
     back: str,
     cancelled: str,
 ) -> Object:
@@ -46,8 +47,9 @@ def order_body(
             "name": {"full_name": ship_to.get("name", "")},
             "address": {key: value for key, value in address.items() if value},
         }
+    is_manual = settings.PAYMENT_CAPTURE_MODE == "manual" and not at_once
     return {
-        "intent": "AUTHORIZE" if settings.PAYMENT_CAPTURE_MODE == "manual" else "CAPTURE",
+        "intent": "AUTHORIZE" if is_manual else "CAPTURE",
         "purchase_units": [unit],
         "payment_source": {
             "paypal": {
