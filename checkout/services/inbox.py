@@ -169,7 +169,7 @@ def _act(row: WebhookInbox, *, now: datetime) -> str:
         return _ignore(row, "of the other mode", now=now)
     payment = Payment.objects.filter(provider=row.provider, provider_id=row.object_id).first()
     named = None if payment is not None else _by_our_id(row)
-    if named is not None and named.provider_id is not None:
+    if named is not None and named.provider_id is not None and row.object_id:
         return _ignore(row, "it names a payment of ours that is another", about=named, now=now)
     payment = payment or named
     if payment is None:

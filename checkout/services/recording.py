@@ -77,9 +77,9 @@ def record(*, payment_id: UUID, remote: Remote, now: datetime) -> Payment:
         payment.save()
         if S.CAPTURED in steps or S.AUTHORIZED in steps:
             _money_in(payment, order, checkout, actor=actor, now=now)
-        elif S.FAILED in steps:
+        elif S.FAILED in steps and before != S.AUTHORIZED:
             _money_refused(payment, order, actor=actor, now=now)
-        elif S.CANCELLED in steps:
+        elif S.FAILED in steps or S.CANCELLED in steps:
             _money_gone(payment, order, was=before, actor=actor, now=now)
     _note_dispute(payment, order, remote, actor=actor, now=now)
     return payment
@@ -277,7 +277,7 @@ def _money_gone(payment: Payment, order: Order, *, was: str, actor: Actor, now: 
     """
     The payment is closed without money. Where the order counted on it, it is held back: staff decide what becomes of it.
 
-    That happens when an authorisation ends before it was collected.
+    That happens when an authorisation ends before it was collected, or cannot be collected.
     """
     if order.status in {Order.Status.CANCELLED, Order.Status.FAILED}:
         return

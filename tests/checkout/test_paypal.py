@@ -236,6 +236,27 @@ def test_what_was_promised_is_let_go_with_the_order(
     assert promise["status"] == "VOIDED"
 
 
+def test_a_promise_that_cannot_be_collected_holds_the_order_back(
+    ready: Buyer, paypal: PayPalServer, settings: Any, staff: Any
+) -> None:
+    """A bank that has days to answer says no in the end: nobody ships what was never paid."""
+    settings.PAYMENT_CAPTURE_MODE = "manual"
+    order, payment = ready.pay("paypal")
+    paypal.books.approve(intent_of(payment), "bank")
+    ready.complete()
+    checkout.capture(actor=staff, payment_id=payment.id, amount=None, now=ready.now)
+
+    paypal.books.clear(intent_of(payment), succeed=False)
+    tell_all(paypal, now=ready.now)
+
+    assert told(order) == ("confirmed", "failed", "FAILED")
+    assert order.review == "pending"
+    assert order.needs_attention == (
+        "The authorisation of 24.90 USD ended before it was collected: nothing was paid."
+    )
+    assert not AuditEntry.objects.filter(action="webhook.ignored").exists()
+
+
 # --- money goes back ------------------------------------------------------------------------------
 
 
