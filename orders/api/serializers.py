@@ -22,7 +22,7 @@ class ListQuery(Input):
     placed_to = serializers.DateField(required=False)
 
     def validate_status(self, value: str) -> list[str]:
-        statuses = [status.strip().lower() for status in value.split(",") if status.strip()]
+        statuses = [status.strip().lower() for status in value.split(",")]
         if any(status not in Order.Status.values for status in statuses):
             raise serializers.ValidationError("There is no such status.", code="invalid_choice")
         return statuses

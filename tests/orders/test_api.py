@@ -101,7 +101,8 @@ def test_it_lists_own_orders_newest_first_and_filters(user_api, api, body, draft
     assert numbers(placedTo=f"{now - timedelta(days=1):%Y-%m-%d}") == []
     assert len(numbers(placedFrom=f"{now:%Y-%m-%d}")) == 2
     assert stranger.get("/orders").json()["results"] == []
-    assert user_api.get("/orders?status=gold").status_code == 400
+    for malformed in ("gold", "", ",,", "draft,,confirmed", "draft,", "draft,+,confirmed"):
+        assert user_api.get(f"/orders?status={malformed}").status_code == 400, malformed
     assert user_api.get("/orders?placedFrom=yesterday").status_code == 400
     assert api.get("/orders").status_code == 401
 
