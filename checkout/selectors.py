@@ -352,14 +352,16 @@ def owner_of(checkout: Checkout) -> Actor:
     )
 
 
-def health(*, now: datetime) -> dict[str, Any]:
-    """Return how much waits: webhooks not worked off, and payments open for longer than a payment takes."""
+def health(*, actor: Actor, now: datetime) -> dict[str, Any]:
+    """Return how much waits: the shop's webhooks not worked off or given up, and the company's open payments."""
     return {
         "webhooksWaiting": WebhookInbox.objects.filter(
             processed_at=None, dead_at=None, next_attempt_at__lte=now
         ).count(),
         "webhooksDead": WebhookInbox.objects.filter(dead_at__isnull=False).count(),
-        "paymentsOpen": Payment.objects.filter(status__in=Payment.OPEN).count(),
+        "paymentsOpen": Payment.objects.filter(
+            order__company_id=actor.company_id, status__in=Payment.OPEN
+        ).count(),
     }
 
 

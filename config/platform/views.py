@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_required
@@ -14,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -22,11 +19,12 @@ from django.views.decorators.http import require_http_methods
 from config.platform import devices
 from config.platform import metrics as series
 from config.platform.errors import NotFound, known_errors
+from config.platform.http.context import is_scraper
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer in Prometheus' text format, to a scraper with `METRICS_TOKEN` or from a private address (OBS-04)."""
-    if not _may_scrape(request):
+    if not is_scraper(request):
         raise NotFound
     return HttpResponse(
         series.exposition(now=timezone.now()),
@@ -41,16 +39,6 @@ def staff_login(request: HttpRequest) -> HttpResponse:
         named[REDIRECT_FIELD_NAME] = reverse("admin:index")
         request.GET = named  # type: ignore[assignment]
     return admin.site.login(request)
-
-
-def _may_scrape(request: HttpRequest) -> bool:
-    token = settings.METRICS_TOKEN
-    if token:
-        return constant_time_compare(request.META.get("HTTP_AUTHORIZATION", ""), f"Bearer {token}")
-    try:
-        return ipaddress.ip_network(request.client_address, strict=False).is_private  # type: ignore[attr-defined]
-    except ValueError:
-        return False
 
 
 def error_codes(request: HttpRequest) -> HttpResponse:

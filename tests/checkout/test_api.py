@@ -729,6 +729,12 @@ def test_without_a_secret_no_stripe_event_is_believed(company, now, settings):
     assert WebhookInbox.objects.count() == 0
 
 
-def test_health_is_public(api):
-    assert api.get("/checkout/health").json()["status"] == "ok"
-    assert api.get("/orders/health").json()["status"] == "ok"
+def test_health_is_public_and_its_numbers_are_for_staff(api, user_api, staff_api):
+    for stranger in (api, user_api):
+        assert stranger.get("/checkout/health").json().keys() == {"status", "paymentMethods"}
+        assert stranger.get("/orders/health").json() == {"status": "ok"}
+
+    assert staff_api.get("/orders/health").json() == {"status": "ok", "drafts": 0}
+    told = staff_api.get("/checkout/health").json()
+    assert told.pop("paymentMethods")
+    assert told == {"status": "ok", "webhooksWaiting": 0, "webhooksDead": 0, "paymentsOpen": 0}

@@ -242,10 +242,16 @@ def test_it_counts_requests_for_scrapers(api):
 
 
 def test_it_shows_numbers_to_scrapers_only(api, settings, monkeypatch):
+    def outbox(**sent):
+        return api.client.get("/api/v1/health/ready", **sent).json()["checks"]["outbox"]["detail"]
+
     assert api.client.get("/metrics", REMOTE_ADDR="8.8.8.8").status_code == 404
+    assert (outbox(REMOTE_ADDR="8.8.8.8"), outbox()) == ("", "0 waiting, 0 given up")
     settings.METRICS_TOKEN = "t"
     assert api.client.get("/metrics").status_code == 404
     assert api.client.get("/metrics", headers={"Authorization": "Bearer t"}).status_code == 200
+    assert outbox() == ""
+    assert outbox(headers={"Authorization": "Bearer t"}) == "0 waiting, 0 given up"
 
 
 # --- the OpenAPI document -----------------------------------------------------------------------

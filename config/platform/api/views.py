@@ -13,6 +13,7 @@ from config.platform import auth, health, performance, tokens
 from config.platform.api import serializers
 from config.platform.errors import AuthRequired
 from config.platform.http import Anyone, ApiView, Staff, actor_of
+from config.platform.http.context import is_scraper
 
 
 class TokenView(ApiView):
@@ -104,8 +105,11 @@ class ReadinessView(TokenView):
 
     @extend_schema(responses={200: serializers.ReadinessOutput, 503: serializers.ReadinessOutput})
     def get(self, request: Request) -> Response:
-        """Report each dependency; 503 when the shop cannot take an order."""
+        """Report each dependency; 503 when the shop cannot take an order. Details are for those who may read `/metrics`."""
         report = health.readiness(now=timezone.now())
+        if not is_scraper(request._request):
+            for found in report["checks"].values():
+                found["detail"] = ""
         return Response(report, status=503 if report["status"] == "down" else 200)
 
 

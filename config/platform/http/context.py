@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.crypto import constant_time_compare
 from rest_framework.request import Request
 
 from config.platform.actor import Actor, ActorKind, hash_token
@@ -30,6 +32,17 @@ def request_id_of(request: HttpRequest) -> str:
 
 def is_api(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/") or request.path_info == "/api"
+
+
+def is_scraper(request: HttpRequest) -> bool:
+    """Say whether the inner numbers may be told: to who has `METRICS_TOKEN`, or to private addresses where there is none."""
+    token = settings.METRICS_TOKEN
+    if token:
+        return constant_time_compare(request.META.get("HTTP_AUTHORIZATION", ""), f"Bearer {token}")
+    try:
+        return ipaddress.ip_network(request.client_address, strict=False).is_private  # type: ignore[attr-defined]
+    except ValueError:
+        return False
 
 
 def guest_token(request: HttpRequest | Request) -> str:
