@@ -109,6 +109,7 @@ class Facts:
     requires_shipping: bool
     is_active: bool
     status: str
+    was_public: bool
     backorder: bool
     price: Decimal | None
     free: int
@@ -325,7 +326,7 @@ def _facts(prefix: str) -> list[Any]:
             f"{prefix}{name}"
             for name in (
                 "id", "product_id", "sku", "options", "image", "weight_grams", "requires_shipping", "is_taxable",
-                "is_active", "inventory_policy", "product__name", "product__slug", "product__status",
+                "is_active", "inventory_policy", "product__name", "product__slug", "product__status", "product__was_public",
                 "product__tax_class", "product__category_id",
             )
         ),
@@ -434,7 +435,7 @@ def load_lines(
             id, list_, quantity, price_when_added, promised_price, accepted_price, note, customization,
             customization_hash, metadata, bundle_id, group_id, copy, changed_version, expires_at, added_at, hold,
             variant_id, product_id, sku, options, image, weight_grams, requires_shipping, is_taxable, is_active, policy,
-            name, slug, status, tax_class, category_id, picture, price, steps, free,
+            name, slug, status, was_public, tax_class, category_id, picture, price, steps, free,
         ) = row  # fmt: skip
         ladder = pricing.read_ladder(price, _steps(steps))
         known = Facts(
@@ -452,6 +453,7 @@ def load_lines(
             requires_shipping=requires_shipping,
             is_active=is_active,
             status=status,
+            was_public=was_public,
             backorder=policy == "continue",
             price=None if ladder is None else ladder.single,
             ladder=ladder,

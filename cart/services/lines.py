@@ -428,7 +428,7 @@ def find_facts(change: Change, item: NewItem) -> Facts | ApplicationError:
 
 def refusal_of(facts: Facts, actor: Actor) -> ApplicationError | None:
     """Return why this may not be bought, stock and price aside."""
-    if facts.status == "draft" and not actor.sees_everything:
+    if (facts.status == "draft" or not facts.was_public) and not actor.sees_everything:
         return ProductNotFound()
     if facts.status == "discontinued" or not facts.is_active:
         return ProductDiscontinued(f"{facts.name} is no longer sold.", extra={"sku": facts.sku})

@@ -52,7 +52,7 @@ class ProductForm(forms.ModelForm):
             ),
             "status": _(
                 "A draft is seen by staff only. An active product is sold. A discontinued one stays visible in carts, "
-                "orders and under its address, and can be neither added nor bought."
+                "orders and under its address, unless it was never sold, and can be neither added nor bought."
             ),
             "option_names": _("What is to choose, in order, divided by commas: Colour, Size."),
             "tax_class": _("As in the tax rates: standard, reduced, or a name of your own."),

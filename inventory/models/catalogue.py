@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import MD5, Cast
 from django.utils.translation import gettext_lazy as _
 
+from config.platform.actor import Actor
 from config.platform.models import LockingQuerySet, new_id
 from inventory.pictures import Picture, Rendition, rendition_name
 
@@ -82,6 +83,12 @@ class ProductQuerySet(LockingQuerySet):
     def sellable(self) -> ProductQuerySet:
         return self.filter(status=Product.Status.ACTIVE)
 
+    def seen_by(self, actor: Actor) -> ProductQuerySet:
+        """Return those this caller may know of: a draft, and one that ended as a draft, is for staff."""
+        if actor.sees_everything:
+            return self.all()
+        return self.exclude(status=Product.Status.DRAFT).filter(was_public=True)
+
 
 class Product(models.Model):
     """Something we sell, in one or more variants. Text is sanitised HTML; options have an order."""
@@ -105,6 +112,8 @@ class Product(models.Model):
     status = models.CharField(
         _("status"), max_length=12, choices=Status.choices, default=Status.ACTIVE
     )
+    # kept by the trigger below
+    was_public = models.BooleanField(default=True, db_default=True, editable=False)
     tax_class = models.CharField(_("tax class"), max_length=40, default="standard")
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
     search_terms = models.TextField(blank=True, editable=False)  # SKUs and options of its variants
@@ -133,6 +142,20 @@ class Product(models.Model):
             ),
         ]
         triggers = [
+            # What began as a draft was public once it was sold, for good, whatever is written besides.
+            pgtrigger.Trigger(
+                name="keep_was_public",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.UpdateOf("status"),  # type: ignore[no-untyped-call]
+                func="""
+                    IF TG_OP = 'INSERT' THEN
+                        NEW.was_public := NEW.status <> 'draft';
+                    ELSE
+                        NEW.was_public := OLD.was_public OR NEW.status = 'active';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
             # Words of a name weigh most; they are found as they are written too, so that what is typed so far finds
             # them. SKUs are found whole and by their parts, all else by its stem.
             pgtrigger.Trigger(
@@ -174,6 +197,11 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def is_seen_by(self, actor: Actor) -> bool:
+        """Say of this one what `seen_by` says of all."""
+        is_public = self.was_public and self.status != Product.Status.DRAFT
+        return is_public or actor.sees_everything
 
 
 class Variant(models.Model):

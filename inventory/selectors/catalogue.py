@@ -99,10 +99,9 @@ def find_variants(*, actor: Actor, refs: Sequence[VariantRef]) -> list[Variant |
 
 def sale_refusal(variant: Variant, actor: Actor) -> ApplicationError | None:
     """Return why this caller may not buy `variant` (with its product); None if it may be bought, stock aside."""
-    status = variant.product.status
-    if status == Product.Status.DRAFT and not actor.sees_everything:
+    if not variant.product.is_seen_by(actor):
         return ProductNotFound()
-    if status == Product.Status.DISCONTINUED or not variant.is_active:
+    if variant.product.status == Product.Status.DISCONTINUED or not variant.is_active:
         return ProductDiscontinued(
             f"{variant.product.name} is no longer sold.", extra={"sku": variant.sku}
         )
@@ -113,13 +112,12 @@ def find_product(*, actor: Actor, ref: str) -> Product:
     """
     Return a product by id or slug. Discontinued ones are found: they stay visible in carts and orders.
 
-    :raises ProductNotFound: if there is none, or a customer asks for a draft
+    :raises ProductNotFound: if there is none, or a customer asks for what never was public
     """
     key = as_uuid(ref)
     named = Q(id=key) if key is not None else Q(slug=ref)
-    products = Product.objects.filter(named, company_id=actor.company_id).select_related("category")
-    if not actor.sees_everything:
-        products = products.exclude(status=Product.Status.DRAFT)
+    products = Product.objects.seen_by(actor).filter(named, company_id=actor.company_id)
+    products = products.select_related("category")
     product: Product | None = products.first() if "\x00" not in ref else None
     if product is None:
         raise ProductNotFound
@@ -128,9 +126,9 @@ def find_product(*, actor: Actor, ref: str) -> Product:
 
 def visible_products(*, actor: Actor, product_ids: Iterable[UUID]) -> set[UUID]:
     """Return those of the ids that are products of the company which this caller may see: one statement."""
-    products = Product.objects.filter(company_id=actor.company_id, id__in=set(product_ids))
-    if not actor.sees_everything:
-        products = products.exclude(status=Product.Status.DRAFT)
+    products = Product.objects.seen_by(actor).filter(
+        company_id=actor.company_id, id__in=set(product_ids)
+    )
     return set(products.values_list("id", flat=True))
 
 

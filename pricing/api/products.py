@@ -134,7 +134,7 @@ class ProductView(PublicRead):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, ref: str) -> Response:
-        """Stop selling a product; carts and orders keep showing it. Staff only."""
+        """Stop selling a product; carts and orders keep showing it. One never sold stays unknown. Staff only."""
         actor = actor_of(request)
         product = inventory_selectors.find_product(actor=actor, ref=ref)
         inventory.discontinue(actor=actor, product_id=product.id, now=timezone.now())

@@ -155,19 +155,11 @@ class ProductView:
 def priced_products(*, actor: Actor, currency: str) -> QuerySet[Product]:
     """Return every product this caller may see, with what `product_view` needs: three statements for any number."""
     return (
-        _visible(actor)
+        Product.objects.seen_by(actor)
+        .filter(company_id=actor.company_id)
         .select_related("category")
         .prefetch_related("images", Prefetch("variants", queryset=_variants(actor, currency)))
     )
-
-
-def _visible(actor: Actor) -> QuerySet[Product]:
-    return _seen(actor).filter(company_id=actor.company_id)
-
-
-def _seen(actor: Actor) -> QuerySet[Product]:
-    products: QuerySet[Product] = Product.objects.all()
-    return products if actor.sees_everything else products.exclude(status=Product.Status.DRAFT)
 
 
 def _variants(actor: Actor, currency: str) -> QuerySet[Variant]:
@@ -255,7 +247,7 @@ def _variant_view(variant: Any, actor: Actor) -> VariantView:
 
 def product_detail(*, actor: Actor, ref: str, currency: str) -> ProductView:
     """
-    Return a product by id or slug. Discontinued ones are found and say so; drafts are for staff.
+    Return a product by id or slug. Discontinued ones are found and say so; what never was public is for staff.
 
     :raises ProductNotFound: if there is none for this caller
     """
@@ -308,7 +300,7 @@ def _listed(actor: Actor, currency: str) -> QuerySet[Any]:
         pictures = ProductImage.objects.filter(product=OuterRef("pk"))
         variants = _variants(actor, currency).filter(product=OuterRef("pk"))
         extra = {name: Cast(name, TextField()) for name in ("price", "compare_at")}
-        shape = _seen(actor).annotate(
+        shape: QuerySet[Any] = Product.objects.seen_by(actor).annotate(
             image_rows=ArraySubquery(
                 pictures.order_by("position", "id").values(row=JSONObject(**_columns(ProductImage)))
             ),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.postgres.search import SearchQuery
 from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
@@ -301,6 +303,28 @@ def test_discontinue_tells_once_and_keeps_the_product_visible(
 
     assert names() == ["product.discontinued"]
     assert selectors.find_product(actor=actor_guest, ref="old").status == "discontinued"
+
+
+def test_what_was_never_public_is_found_by_the_trail(
+    staff: Actor, actor_guest: Actor, now: datetime
+) -> None:
+    begun = {slug: make_product(slug=slug, status="draft").id for slug in ("draft", "once", "gone")}
+    begun["sold"] = make_product(slug="sold").id
+    begun["old"] = make_product(slug="old", status="discontinued").id
+    inventory.reactivate(actor=staff, product_id=begun["once"], now=now)
+    for slug in ("once", "gone", "sold"):
+        inventory.discontinue(actor=staff, product_id=begun[slug], now=now)
+    told = dict(Product.objects.values_list("slug", "was_public"))
+    Product.objects.update(was_public=True)  # as all are before the trail is read
+
+    import_module("inventory.migrations.0016_what_was_never_public").as_the_trail_tells(apps, None)
+
+    assert told == {"draft": False, "gone": False, "once": True, "sold": True, "old": True}
+    assert dict(Product.objects.values_list("slug", "was_public")) == told
+    assert selectors.visible_products(actor=actor_guest, product_ids=begun.values()) == {
+        begun[slug] for slug in ("once", "sold", "old")
+    }
+    assert selectors.visible_products(actor=staff, product_ids=begun.values()) == {*begun.values()}
 
 
 def test_count_keeps_what_is_promised(system: Actor, actor_guest: Actor, now: datetime) -> None:

@@ -142,6 +142,48 @@ def test_who_sees_a_product_in_which_state(
 
 
 @pytest.mark.parametrize(
+    ("lived", "by_patch", "customer", "refusal"),
+    [
+        (["draft"], False, 404, "PRODUCT_NOT_FOUND"),
+        (["draft"], True, 404, "PRODUCT_NOT_FOUND"),
+        (["draft", "discontinued", "draft"], False, 404, "PRODUCT_NOT_FOUND"),
+        (["draft", "active", "draft"], False, 200, "PRODUCT_DISCONTINUED"),
+        (["active", "draft"], True, 200, "PRODUCT_DISCONTINUED"),
+    ],
+)
+def test_what_never_was_public_stays_unknown_after_its_end(
+    public: Api, staff_api: Api, lived: list[str], by_patch: bool, customer: int, refusal: str
+) -> None:
+    product = make_product(status=lived[0])
+    path = f"/products/{product.slug}"
+    for status in lived[1:]:
+        assert staff_api.request("PATCH", path, {"status": status}).status_code == 200
+
+    if by_patch:
+        ended = staff_api.request("PATCH", path, {"status": "discontinued"})
+    else:
+        ended = staff_api.request("DELETE", path)
+
+    assert ended.status_code in (200, 204)
+    for known in (path, f"/products/{product.id}", f"{path}/pricing", f"{path}/inventory"):
+        assert public.get(known).status_code == customer, known
+    assert public.client.get(f"{path}/").status_code == customer
+    assert names(public.get("/products/search?q=Lantern")) == []
+    guest = public.as_guest(public.post("/public/cart").json()["sessionToken"])
+    [sku] = product.variants.values_list("sku", flat=True)
+    for ref in ({"sku": sku}, {"productId": str(product.id)}):
+        refused = guest.post("/cart/items", ref)
+        assert refused.json()["code"] == refusal
+        assert ("Lantern" in refused.json()["detail"]) is (customer == 200)
+    assert staff_api.get(path).json()["status"] == "discontinued"
+
+    assert staff_api.request("PATCH", path, {"status": "active"}).status_code == 200
+    assert public.get(path).json()["status"] == "active"
+    assert staff_api.request("DELETE", path).status_code == 204
+    assert public.get(path).json()["status"] == "discontinued"
+
+
+@pytest.mark.parametrize(
     "ref", ["nothing", "01900000-0000-7000-8000-00000000dead", "%00", "a" * 400, "%F0%9F%92%A9"]
 )
 def test_what_is_not_there_is_404(public: Api, ref: str) -> None:
