@@ -9,10 +9,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from checkout import gateway
+from checkout import gateway, selectors
 from checkout import services as checkout
 from checkout.models import Checkout, Payment, WebhookInbox
 from config.platform import flags
+from config.platform.actor import Actor
 from config.platform.models import FeatureFlag
 from config.platform.signatures import sign
 from orders.models import Order, RefundRequest
@@ -729,12 +730,17 @@ def test_without_a_secret_no_stripe_event_is_believed(company, now, settings):
     assert WebhookInbox.objects.count() == 0
 
 
-def test_health_is_public_and_its_numbers_are_for_staff(api, user_api, staff_api):
+def test_health_is_public_and_its_numbers_are_for_staff_of_the_company(
+    ready, api, user_api, staff_api, now
+):
+    ready.pay()
     for stranger in (api, user_api):
         assert stranger.get("/checkout/health").json().keys() == {"status", "paymentMethods"}
         assert stranger.get("/orders/health").json() == {"status": "ok"}
 
-    assert staff_api.get("/orders/health").json() == {"status": "ok", "drafts": 0}
+    assert staff_api.get("/orders/health").json() == {"status": "ok", "drafts": 1}
     told = staff_api.get("/checkout/health").json()
     assert told.pop("paymentMethods")
-    assert told == {"status": "ok", "webhooksWaiting": 0, "webhooksDead": 0, "paymentsOpen": 0}
+    assert told == {"status": "ok", "webhooksWaiting": 0, "webhooksDead": 0, "paymentsOpen": 1}
+    stranger = Actor.system(factories.make_company().id)
+    assert selectors.health(actor=stranger, now=now)["paymentsOpen"] == 0
