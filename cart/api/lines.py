@@ -47,15 +47,7 @@ class ItemView(CartApiView):
 
     def put(self, request: Request, item_id: str, cart_id: str = "") -> Response:
         """Like PATCH."""
-        found = serializers.ChangeItem.load(request)
-        given = dict(found.validated_data)
-        view = services.change_line(
-            **self.common(given),
-            line_id=named_id(item_id, ItemNotFound),
-            ignored=found.dropped,
-            **given,
-        )
-        return self.answer(view)
+        return self.patch(request, item_id, cart_id)
 
     def delete(self, request: Request, item_id: str, cart_id: str = "") -> Response:
         """Take a line out and release what it holds."""
