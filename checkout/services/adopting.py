@@ -15,9 +15,9 @@ from django.db.models import Q
 
 from checkout.errors import RefundExceedsPayment
 from checkout.gateway import MadeRefund, RemoteRefund
-from checkout.models import Payment, PaymentStatusChange, Refund
+from checkout.models import Payment, Refund
 from checkout.services.recording import note_status
-from checkout.services.refunding import left_of, record_answer
+from checkout.services.refunding import left_of, record_answer, write_status_by_money
 from config.platform import audit
 from config.platform.actor import Actor, ActorKind
 from orders import services as orders
@@ -191,17 +191,9 @@ def take_back(*, refund_id: UUID, failure: str, now: datetime) -> Refund:
         return refund
     refund.status, refund.failure = Refund.Status.FAILED, failure[:300]
     refund.save()
-    before = payment.status
     payment.refunded_amount -= refund.amount
-    payment.status = payment.status_by_money
-    payment.save()
-    PaymentStatusChange.objects.create(
-        payment=payment,
-        from_status=before,
-        to_status=payment.status,
-        refunded=-refund.amount,
-        notes=f"the refund came back: {failure}"[:300],
-        at=now,
+    write_status_by_money(
+        payment, refunded=-refund.amount, notes=f"the refund came back: {failure}", now=now
     )
     orders.reopen_refund(
         actor=Actor.system(order.company_id, source="checkout"),

@@ -267,6 +267,15 @@ def write_paid_back(
 
     `refunded` is what went back at the provider.
     """
+    write_status_by_money(payment, refunded=refunded, notes=notes, now=now)
+    orders.record_refund(actor=actor, request_id=request.id, now=now)
+    note_status(order_id=order_id, now=now)
+
+
+def write_status_by_money(
+    payment: Payment, *, refunded: Decimal, notes: str, now: datetime
+) -> None:
+    """Give a locked payment the status that its amounts say, and write by how much they moved; negative came back."""
     before = payment.status
     payment.status = payment.status_by_money
     payment.save()
@@ -278,8 +287,6 @@ def write_paid_back(
         notes=notes[:300],
         at=now,
     )
-    orders.record_refund(actor=actor, request_id=request.id, now=now)
-    note_status(order_id=order_id, now=now)
 
 
 def lock_payments(request: RefundRequest) -> list[Payment]:
